@@ -1,0 +1,1 @@
+"""Labelled scenes: class tables, manifests, masks, and what a training step draws from them."""

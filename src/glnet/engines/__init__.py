@@ -1,0 +1,1 @@
+"""Engines: one scene in, class scores out. The PyTorch one is `glnet.engines.torch_engine`."""

@@ -1,0 +1,181 @@
+"""The PyTorch engine: one scene through the network, on the CPU, CUDA or MPS.
+
+For a bidirectional network patches are run once: their maps are laid onto the scene, the local
+half of the aggregation is added up at once, and when the refined global branch has run, the global
+half is added to the same mosaic. Alive at a time: one mini-batch of patches, one scene's shared
+maps, one coarse canvas per view.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from glnet.errors import RunError
+from glnet.geometry import patch_grid
+from glnet.model.branch import SharedMaps
+from glnet.model.glnet import COARSE_FIRST, GLNet
+from glnet.model.sharing import Canvas, Place
+from glnet.mosaic import Mosaic, ScoreMap
+from glnet.recipe import View
+from glnet.scenes import TURNS, Scene, Turn, TurnedScene
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is CUDA, else MPS, else the CPU; any other name is taken as torch knows it.
+
+    Raises:
+        RunError: no such device here.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        torch.zeros(1, device=name)
+        return torch.device(name)
+    except (RuntimeError, AssertionError) as error:
+        msg = f"device '{name}' cannot be used here ({str(error).splitlines()[0]}); try auto or cpu"
+        raise RunError(msg) from error
+
+
+class TorchEngine:
+    """Runs one trained network. Holds the network and how to run it, nothing about any scene."""
+
+    def __init__(
+        self, model: GLNet, device: torch.device, precision: str = "fp32", mini_batch: int = 6
+    ) -> None:
+        """Move the network to the device.
+
+        Args:
+            model: Any GLNet.
+            device: See `pick_device`.
+            precision: fp32, bf16 or fp16 (by autocast).
+            mini_batch: Patches per forward pass.
+        """
+        self.model = model.to(device)
+        self.device = device
+        self.mini_batch = mini_batch
+        self._dtype = _DTYPES[precision]
+
+    def segment(self, scene: Scene, views: Sequence[View]) -> dict[View, ScoreMap]:
+        """Class scores of one scene, one map per view.
+
+        Raises:
+            RunError: the network has no such view.
+        """
+        lacking = [view for view in views if view not in self.model.settings.views]
+        if lacking:
+            have = ", ".join(self.model.settings.views)
+            msg = f"this model has no {lacking[0]} view; it has: {have}"
+            raise RunError(msg)
+        was_training = self.model.training
+        self.model.eval()
+        with torch.no_grad(), torch.autocast(
+            self.device.type, self._dtype, enabled=self._dtype is not torch.float32
+        ):
+            scores = _Pass(self, scene, views).run()
+        self.model.train(was_training)
+        return scores
+
+    def to_device(self, pixels: np.ndarray) -> Tensor:
+        """Stored pixels as a tensor here; dtypes that torch lacks become float32."""
+        if pixels.dtype not in (np.uint8, np.int16, np.float32):
+            pixels = pixels.astype(np.float32)
+        return torch.from_numpy(pixels).to(self.device)
+
+
+class _Pass:
+    """One scene on its way through the network."""
+
+    def __init__(self, engine: TorchEngine, scene: Scene, views: Sequence[View]) -> None:
+        self.engine, self.model, self.scene = engine, engine.model, scene
+        self.views = set(views)
+        settings = engine.model.settings
+        self.alignment = settings.alignment
+        self.windows = patch_grid(scene.size, settings.patch, settings.overlap, self.alignment)
+        self.local, self.aggregated = (Mosaic(scene.size, self.alignment) for _ in range(2))
+
+    def run(self) -> dict[View, ScoreMap]:
+        out: dict[View, ScoreMap] = {}
+        thumbnail, logits, joined, maps = None, None, None, None
+        if self.model.global_branch is not None:
+            pixels = self.scene.thumbnail(self.model.thumbnail_size)
+            thumbnail = self.engine.to_device(pixels)[None]
+            logits, joined, maps = self.model.global_pass(thumbnail)
+        refines = self.model.refined_global is not None
+        if refines or self.views - {"global"}:
+            laid = self._run_patches(maps)
+            if laid is not None and thumbnail is not None:
+                logits, joined, _ = self.model.refined_global_pass(thumbnail, laid)
+            if "aggregated" in self.views and joined is not None:
+                self._add_global_share(joined)
+                out["aggregated"] = self.aggregated.scores()
+            if "local" in self.views:
+                out["local"] = self.local.scores()
+        if "global" in self.views and logits is not None:
+            size = self.scene.size
+            out["global"] = ScoreMap(logits[0].float(), size, size, self.alignment)
+        return out
+
+    def _run_patches(self, maps: SharedMaps | None) -> SharedMaps | None:
+        """The local branch on every patch; gives the laid maps where they are needed."""
+        canvas = None
+        if self.model.refined_global is not None:
+            canvas = Canvas(self.scene.size, self.model.thumbnail_size, self.alignment)
+        for places in self._mini_batches():
+            pixels = np.stack([self.scene.read(place.window) for place in places])
+            local = self.model.local_pass(self.engine.to_device(pixels), places, maps)
+            if canvas is not None:
+                for index, place in enumerate(places):
+                    canvas.add(local.maps, index, place.window, COARSE_FIRST)
+            if "local" in self.views:
+                self._add(self.local, places, local.logits)
+            if "aggregated" in self.views:
+                self._add(self.aggregated, places, self.model.local_share(local.joined))
+        if canvas is None:
+            return None
+        return SharedMaps(*(tuple(m[None] for m in kind) for kind in canvas.finished()))
+
+    def _add_global_share(self, joined: Tensor) -> None:
+        for places in self._mini_batches():
+            self._add(self.aggregated, places, self.model.global_share(joined, places), share=True)
+
+    def _mini_batches(self) -> Iterator[list[Place]]:
+        places = [Place(0, self.scene.size, window) for window in self.windows]
+        for start in range(0, len(places), self.engine.mini_batch):
+            yield places[start : start + self.engine.mini_batch]
+
+    def _add(
+        self, mosaic: Mosaic, places: Sequence[Place], logits: Tensor, *, share: bool = False
+    ) -> None:
+        for place, values in zip(places, logits.float(), strict=True):
+            mosaic.add(place.window, values, covers=not share)
+
+
+def segment_turned(engine: TorchEngine, scene: Scene, views: Sequence[View]) -> dict[View, ScoreMap]:
+    """Mean scores over the eight flips and quarter turns of the scene (test-time augmentation).
+
+    Thumbnail and patches are turned together, whatever the sharing. Memory: one full-resolution
+    array of classes x 4 bytes per pixel and view.
+    """
+    totals: dict[View, Tensor] = {}
+    for turn in TURNS:
+        for view, scores in engine.segment(TurnedScene(scene, turn), views).items():
+            if view not in totals:
+                shape = (engine.model.classes, *scene.size)
+                totals[view] = torch.zeros(shape, device=engine.device)
+            _add_upright(totals[view], scores, turn)
+    size = scene.size
+    alignment = engine.model.settings.alignment
+    return {v: ScoreMap(total / len(TURNS), size, size, alignment) for v, total in totals.items()}
+
+
+def _add_upright(total: Tensor, scores: ScoreMap, turn: Turn) -> None:
+    for window, strip in scores.strips():
+        upright = turn.window(window, scores.size)
+        total[:, *upright.slices] += turn.undo(strip)
+

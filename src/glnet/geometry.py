@@ -1,0 +1,110 @@
+"""Rectangles in pixels, and the patches that cover a scene. Integers, rows first, half-open.
+
+Nothing here knows of tensors or files: grids are proved by properties in the tests.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+#: Pixels of a patch per cell of the network's output: logits come at a quarter of the patch.
+OUTPUT_STRIDE = 4
+
+#: How a patch grid places its origins; see `patch_grid`.
+Alignment = Literal["exact", "authors"]
+
+
+class Size(NamedTuple):
+    """Height and width, in pixels or cells."""
+
+    height: int
+    width: int
+
+    def cells(self, stride: int) -> "Size":
+        """How many cells of `stride` pixels cover this size, the last one cut by the border."""
+        return Size(-(-self.height // stride), -(-self.width // stride))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle: rows `top` to `bottom`, columns `left` to `right`, ends excluded."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def bottom(self) -> int:
+        """First row below."""
+        return self.top + self.height
+
+    @property
+    def right(self) -> int:
+        """First column to the right."""
+        return self.left + self.width
+
+    @property
+    def size(self) -> Size:
+        """Height and width."""
+        return Size(self.height, self.width)
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Row and column slices, to index an array of the scene."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Start and length along the rows."""
+        return self.top, self.height
+
+    @property
+    def columns(self) -> tuple[int, int]:
+        """Start and length along the columns."""
+        return self.left, self.width
+
+
+def patch_grid(
+    scene: Size, patch: int, overlap: int, alignment: Alignment = "exact"
+) -> tuple[Window, ...]:
+    """Cover a scene with equal patches, row by row; neighbours share at least `overlap` pixels.
+
+    `exact`: every origin is a multiple of the output stride, so logit cells of all patches lie on
+    one grid; a side shrinks by up to three pixels so that the last patch ends at the border.
+    `authors`: the released code's grid, evenly spaced origins rounded half to even.
+    A scene shorter than the patch is covered by one patch of the scene's own length.
+
+    Raises:
+        ValueError: the overlap leaves no step, or a side is not positive.
+    """
+    if min(*scene, patch) < 1:
+        msg = f"sides must be positive, got scene {scene.height} x {scene.width}, patch {patch}"
+        raise ValueError(msg)
+    if not 0 <= overlap <= patch - 2 * OUTPUT_STRIDE:
+        msg = f"overlap must lie between 0 and patch - {2 * OUTPUT_STRIDE} = "
+        raise ValueError(f"{msg}{patch - 2 * OUTPUT_STRIDE}, got {overlap}")
+    place = _aligned_origins if alignment == "exact" else _rounded_origins
+    (tops, height), (lefts, width) = (place(length, patch, overlap) for length in scene)
+    return tuple(Window(top, left, height, width) for top in tops for left in lefts)
+
+
+def _aligned_origins(length: int, patch: int, overlap: int) -> tuple[list[int], int]:
+    """Origins on multiples of the output stride, and the patch side that makes them fit."""
+    if length <= patch:
+        return [0], length
+    side = patch - (patch - length) % OUTPUT_STRIDE
+    span = (length - side) // OUTPUT_STRIDE
+    longest = (side - overlap) // OUTPUT_STRIDE
+    steps = -(-span // longest)
+    return [OUTPUT_STRIDE * (k * span // steps) for k in range(steps + 1)], side
+
+
+def _rounded_origins(length: int, patch: int, overlap: int) -> tuple[list[int], int]:
+    """Origins as the authors' code places them (`round` is half to even, like theirs)."""
+    if length <= patch:
+        return [0], length
+    steps = max(1, -(-length // patch) - 1)
+    while patch - (length - patch) / steps < overlap:
+        steps += 1
+    step = (length - patch) / steps
+    return [round(k * step) for k in range(steps)] + [length - patch], patch

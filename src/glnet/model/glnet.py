@@ -1,0 +1,161 @@
+"""GLNet: the branches, the sharing between them and the aggregation. It joins; it keeps nothing.
+
+No field holds anything about one image: methods take what they need and return what they made.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from glnet.geometry import Size
+from glnet.model.aggregation import Aggregation
+from glnet.model.branch import Branch, BranchOutput, Receives, SharedMaps
+from glnet.model.sharing import Place, crop_maps, crop_under
+from glnet.model.trunk import STRIDES, Trunk
+from glnet.recipe import InputSettings, ModelSettings, Sharing
+
+#: Strides in the order of the maps: coarsest first.
+COARSE_FIRST = STRIDES[::-1]
+
+_LOCAL_RECEIVES: dict[Sharing, Receives] = {
+    "none": "nothing",
+    "shallow": "narrowed",
+    "global_to_local": "all",
+    "bidirectional": "all",
+}
+
+
+class GLNet(nn.Module):
+    """The network of Chen et al., CVPR 2019, in every setting of its ablation.
+
+    Attributes:
+        settings: What it computes; input mean and deviation are filled in.
+        global_branch: On the thumbnail. None for a local branch alone.
+        local_branch: On patches, joined by the global maps under them.
+        refined_global: On the thumbnail, joined by the local maps laid onto the scene
+            (bidirectional sharing only).
+        aggregation: Over the last features of the local and the last global branch.
+    """
+
+    def __init__(self, settings: ModelSettings, classes: int) -> None:
+        """Build with random weights; see `build_glnet`.
+
+        Raises:
+            RecipeError: the trunk cannot be built, or its input statistics must be given.
+        """
+        super().__init__()
+        self.classes = classes
+        both = settings.branches == "both"
+        receives = _LOCAL_RECEIVES[settings.sharing] if both else "nothing"
+        refines = both and settings.sharing == "bidirectional"
+
+        def branch(receives: Receives) -> Branch:
+            trunk = Trunk(settings.trunk, settings.bands, settings.trunk_options)
+            return Branch(trunk, settings.width, classes, receives)
+
+        self.global_branch = branch("nothing") if settings.branches != "local" else None
+        self.local_branch = branch(receives) if settings.branches != "global" else None
+        self.refined_global = branch("all") if refines else None
+        self.aggregation = Aggregation(2 * settings.width, classes) if both else None
+
+        any_branch = self.global_branch or self.local_branch
+        statistics = _with_statistics(settings, any_branch.trunk if any_branch else None)
+        self.settings = settings.model_copy(update={"input": statistics})
+        shape = (1, -1, 1, 1)
+        self.register_buffer("_mean", torch.tensor(statistics.mean).view(shape), persistent=False)
+        deviation = torch.tensor(statistics.deviation).view(shape)
+        self.register_buffer("_deviation", deviation, persistent=False)
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Stored values (B, bands, H, W), any dtype, to the trunks' input."""
+        mean: Tensor = self._mean
+        scaled = pixels.to(mean.dtype) / self.settings.input.scale
+        return (scaled - mean) / self._deviation
+
+    def global_pass(self, thumbnails: Tensor) -> BranchOutput:
+        """The plain global branch on thumbnails (B, bands, H, W), as stored."""
+        return self._branch("global_branch")(self.normalise(thumbnails))
+
+    def local_pass(
+        self, patches: Tensor, places: Sequence[Place], global_maps: SharedMaps | None
+    ) -> BranchOutput:
+        """The local branch on patches (P, bands, h, w) of one size, as stored.
+
+        Args:
+            patches: Full-resolution pixels.
+            places: Where each lies.
+            global_maps: Of the plain global branch; not read where nothing is shared.
+        """
+        branch = self._branch("local_branch")
+        received = None
+        if branch.receives != "nothing" and global_maps is not None:
+            maps = global_maps
+            if branch.receives == "narrowed":
+                maps = SharedMaps((), (), (), global_maps.narrowed)
+            received = crop_maps(maps, places, COARSE_FIRST, self.settings.alignment)
+        return branch(self.normalise(patches), received)
+
+    def refined_global_pass(self, thumbnails: Tensor, laid: SharedMaps) -> BranchOutput:
+        """The refined global branch on thumbnails, joined by local maps laid onto the scenes.
+
+        Args:
+            thumbnails: (B, bands, H, W), as stored.
+            laid: `Canvas.finished` of every scene, stacked.
+        """
+        return self._branch("refined_global")(self.normalise(thumbnails), laid)
+
+    def global_share(self, joined: Tensor, places: Sequence[Place]) -> Tensor:
+        """The global branch's share of the aggregated logits of patches of one size.
+
+        Args:
+            joined: The last global features (B, C, H, W): refined ones where the network has them.
+            places: Where the patches lie.
+        """
+        cropped = self.global_features(joined, places)
+        return self._aggregation.global_half(cropped)
+
+    def global_features(self, joined: Tensor, places: Sequence[Place]) -> Tensor:
+        """The last global features under patches of one size."""
+        cells = places[0].window.size.cells(STRIDES[0])
+        return crop_under(joined, places, cells, self.settings.alignment)
+
+    def local_share(self, joined: Tensor) -> Tensor:
+        """The local branch's share of the aggregated logits, bias included."""
+        return self._aggregation.local_half(joined)
+
+    @property
+    def thumbnail_size(self) -> Size:
+        """What the global branch sees a scene as."""
+        return Size(self.settings.thumbnail, self.settings.thumbnail)
+
+    @property
+    def _aggregation(self) -> Aggregation:
+        if self.aggregation is None:
+            msg = f"a network of the {self.settings.branches} branch alone aggregates nothing"
+            raise ValueError(msg)
+        return self.aggregation
+
+    def _branch(self, name: str) -> Branch:
+        branch: Branch | None = getattr(self, name)
+        if branch is None:
+            msg = f"this network ({self.settings.branches}, {self.settings.sharing}) has no {name}"
+            raise ValueError(msg)
+        return branch
+
+
+def _with_statistics(settings: ModelSettings, trunk: Trunk | None) -> InputSettings:
+    """The input settings, mean and deviation filled in from the trunk where they are not given."""
+    given = settings.input
+    known = {"mean": given.mean, "deviation": given.deviation}
+    for name, values in known.items():
+        if values is None:
+            own: list[float] = getattr(trunk, name)
+            # A trunk pretrained on RGB says nothing of other bands: their mean serves all.
+            known[name] = own if settings.bands == len(own) else [sum(own) / len(own)] * settings.bands
+    return given.model_copy(update=known)
+
+
+def build_glnet(settings: ModelSettings, classes: int) -> GLNet:
+    """A network with random weights, in evaluation mode."""
+    return GLNet(settings, classes).eval()

@@ -1,0 +1,81 @@
+"""How the parts that no pretraining covers start."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import nn
+
+from glnet.model.branch import LEVELS, Branch
+from glnet.model.glnet import GLNet
+
+#: Deviation of the authors' start.
+_AUTHORS_DEVIATION = 0.01
+
+
+def start_pyramid(branch: Branch, how: Literal["fan_in", "authors"]) -> None:
+    """Draw a branch's convolutions after the trunk; biases are zero.
+
+    `fan_in` keeps the variance of the maps through this stack without non-linearities; the
+    authors' N(0, 0.01 squared) shrinks it at every layer.
+    """
+    for conv in pyramid_convolutions(branch):
+        fan_in = conv.weight[0].numel()
+        nn.init.normal_(conv.weight, std=fan_in**-0.5 if how == "fan_in" else _AUTHORS_DEVIATION)
+        if conv.bias is not None:
+            nn.init.zeros_(conv.bias)
+
+
+def start_aggregation(model: GLNet, how: Literal["fan_in", "authors"]) -> None:
+    """Draw the aggregation layer in the same manner."""
+    if model.aggregation is not None:
+        weight = model.aggregation.conv.weight
+        fan_in = weight[0].numel()
+        nn.init.normal_(weight, std=fan_in**-0.5 if how == "fan_in" else _AUTHORS_DEVIATION)
+        if how == "fan_in" and model.aggregation.conv.bias is not None:
+            nn.init.zeros_(model.aggregation.conv.bias)
+
+
+def pyramid_convolutions(branch: Branch) -> Iterator[nn.Conv2d]:
+    """All convolutions of a branch after its trunk."""
+    for name, module in branch.named_modules():
+        if isinstance(module, nn.Conv2d) and not name.startswith("trunk."):
+            yield module
+
+
+@torch.no_grad()
+def start_refined(model: GLNet, how: Literal["plain", "authors"]) -> None:
+    """Give the refined global branch its start, from the trained plain one.
+
+    `plain`: it begins as the plain branch, exactly: the other branch's half of every doubled
+    convolution is zero, and the joining convolution passes the own maps through. `authors`: trunk
+    and classifier are copied, all doubled convolutions drawn anew from N(0, 0.01 squared).
+    """
+    plain, refined = model.global_branch, model.refined_global
+    if plain is None or refined is None:
+        msg = "only a bidirectional network has a refined global branch"
+        raise ValueError(msg)
+    refined.trunk.load_state_dict(plain.trunk.state_dict())
+    if how == "authors":
+        start_pyramid(refined, "authors")
+    else:
+        for kind in ("lateral", "smooth", "narrow"):
+            for own, doubled in zip(getattr(plain, kind), getattr(refined, kind), strict=True):
+                doubled.weight.zero_()
+                doubled.weight[:, : own.weight.shape[1]] = own.weight
+                doubled.bias.copy_(own.bias)
+        _pass_own_maps(refined.join)
+    refined.classify.load_state_dict(plain.classify.state_dict())
+
+
+def _pass_own_maps(join: nn.Module) -> None:
+    """Set a joining convolution to the identity on the own maps, which alternate with received."""
+    if not isinstance(join, nn.Conv2d):
+        return
+    join.weight.zero_()
+    if join.bias is not None:
+        join.bias.zero_()
+    half = join.out_channels // LEVELS
+    for level in range(LEVELS):
+        for channel in range(half):
+            join.weight[level * half + channel, 2 * level * half + channel, 1, 1] = 1

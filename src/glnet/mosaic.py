@@ -1,0 +1,110 @@
+"""The overlap-added canvas of patch results, and the scores of a scene that are read off it.
+
+Written once against the array API: it runs where the logits are.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from glnet.geometry import OUTPUT_STRIDE, Alignment, Size, Window
+from glnet.resample import Axis, AxisMap, nearest, resample, triangle
+
+#: Rows of labels made at a time: bounds the full-resolution scores alive to one strip.
+STRIP = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreMap:
+    """Class scores of a scene on a coarse grid, enlarged to pixels only where they are asked for.
+
+    `cells` has shape (classes, rows, columns); its cells lie on `extent` pixels, which may end up
+    to a cell beyond the scene.
+    """
+
+    cells: Any
+    extent: Size
+    size: Size
+    alignment: Alignment
+
+    def read(self, window: Window) -> Any:  # noqa: ANN401  any array kind
+        """Scores at full resolution, shape (classes, window height, window width)."""
+        if self.cells.shape[1:] == tuple(self.extent):
+            return self.cells[:, *window.slices]
+        rows = self._axis(0, *window.rows)
+        columns = self._axis(1, *window.columns)
+        return resample(self.cells, rows, columns)
+
+    def _axis(self, axis: int, start: int, length: int) -> AxisMap:
+        """The enlargement of one axis, for a part of the scene."""
+        source = Axis(0, self.extent[axis], self.cells.shape[axis + 1])
+        if self.alignment == "exact":
+            return triangle(source, Axis(start, start + length, length))
+        whole = nearest(source, Axis(0, self.size[axis], self.size[axis]))
+        part = whole.weights[start : start + length]
+        return AxisMap(whole.source, 0, part)
+
+    def strips(self) -> Iterator[tuple[Window, Any]]:
+        """The whole scene's scores, from top to bottom, as (window, scores) pairs."""
+        for top in range(0, self.size.height, STRIP):
+            window = Window(top, 0, min(STRIP, self.size.height - top), self.size.width)
+            yield window, self.read(window)
+
+    def labels(self) -> np.ndarray:
+        """The best class of every pixel: uint8, shape (height, width)."""
+        out = np.empty(self.size, np.uint8)
+        for window, scores in self.strips():
+            best = array_namespace(scores).argmax(scores, axis=0)
+            out[window.slices] = np.asarray(best.cpu() if hasattr(best, "cpu") else best)
+        return out
+
+
+class Mosaic:
+    """Patch logits added up over a scene.
+
+    `exact` grids add at the output stride, where all patches share one grid of cells, and divide
+    by how many patches cover a cell. `authors` grids enlarge each patch by nearest neighbour, add
+    at full resolution and leave the sum, as the released code does. Memory: classes x 4 bytes per
+    cell (exact) or per pixel (authors).
+    """
+
+    def __init__(self, size: Size, alignment: Alignment) -> None:
+        """Start empty; the first patch decides the number of classes, the array kind and device."""
+        self.size = size
+        self.alignment = alignment
+        self._sum: Any = None
+        self._count = np.zeros(size.cells(OUTPUT_STRIDE), np.float32)
+
+    def add(self, window: Window, logits: Any, *, covers: bool = True) -> None:  # noqa: ANN401
+        """Add one patch: `logits` of shape (classes, rows, columns) at the output stride.
+
+        `covers=False` adds a further share of the logits of a patch that was counted before.
+        """
+        xp = array_namespace(logits)
+        if self._sum is None:
+            canvas = self._count.shape if self.alignment == "exact" else self.size
+            shape = (logits.shape[0], *canvas)
+            self._sum = xp.zeros(shape, dtype=xp.float32, device=device(logits))
+        if self.alignment == "exact":
+            top, left = window.top // OUTPUT_STRIDE, window.left // OUTPUT_STRIDE
+            place = (slice(top, top + logits.shape[1]), slice(left, left + logits.shape[2]))
+            self._sum[:, *place] += logits
+            self._count[place] += covers
+        else:
+            tall = xp.repeat(logits, OUTPUT_STRIDE, axis=1)[:, : window.height]
+            self._sum[:, *window.slices] += xp.repeat(tall, OUTPUT_STRIDE, axis=2)[
+                :, :, : window.width
+            ]
+
+    def scores(self) -> ScoreMap:
+        """What was added, ready to be read; call it once, after the last patch."""
+        if self.alignment == "authors":
+            return ScoreMap(self._sum, self.size, self.size, self.alignment)
+        xp = array_namespace(self._sum)
+        self._sum /= xp.asarray(self._count, device=device(self._sum))
+        rows, columns = self._count.shape
+        extent = Size(rows * OUTPUT_STRIDE, columns * OUTPUT_STRIDE)
+        return ScoreMap(self._sum, extent, self.size, self.alignment)

@@ -1,0 +1,163 @@
+"""The one reader of image files: pixels by window, thumbnails, georeference.
+
+Arrays are (bands, height, width). TIFF and the other formats of GDAL are read by window; JPEG and
+PNG cannot be, so they are decoded once, when first read, and kept until the raster is closed.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import rasterio
+from PIL import Image, ImageOps, UnidentifiedImageError
+from rasterio.enums import ColorInterp
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from glnet.errors import RasterError
+from glnet.geometry import Size, Window
+from glnet.resample import Axis, resample, triangle
+
+#: Larger rasters are refused, from the header, before anything is decoded.
+MAX_MEGAPIXELS = 100
+
+_PHOTOS = {".jpg", ".jpeg"}
+_DECODED_WHOLE = {".png"}
+
+
+@dataclass(frozen=True, slots=True)
+class Georeference:
+    """Where a raster lies on the ground: coordinate system and affine transform, as rasterio's."""
+
+    crs: Any
+    transform: Any
+
+
+class Raster:
+    """An open image file. Use as a context manager; closing frees a decoded image.
+
+    Attributes:
+        path: The file.
+        size: Height and width, as seen (EXIF orientation applied).
+        bands: How many, alpha left out.
+        georeference: None for photos and for rasters without one.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open the file and read its header.
+
+        Raises:
+            RasterError: not a file, not an image, or too large for one scene.
+        """
+        self.path = Path(path)
+        if not self.path.exists():
+            msg = f"{self.path}: no such file"
+            raise RasterError(msg)
+        if self.path.is_dir():
+            msg = f"{self.path}: is a folder; name one image file"
+            raise RasterError(msg)
+        self.georeference: Georeference | None = None
+        self._dataset: Any = None
+        self._pixels: np.ndarray | None = None
+        with self._explained("cannot be opened as an image"):
+            if self.path.suffix.lower() in _PHOTOS:
+                self._open_photo()
+            else:
+                self._open_dataset()
+        megapixels = self.size.height * self.size.width / 1e6
+        if megapixels > MAX_MEGAPIXELS:
+            self.close()
+            msg = (
+                f"{self.path}: {self.size.height} x {self.size.width} is {megapixels:.0f} "
+                f"megapixels; at most {MAX_MEGAPIXELS} fit into one scene, cut it into parts"
+            )
+            raise RasterError(msg)
+
+    def _open_photo(self) -> None:
+        with Image.open(self.path) as image:
+            turned = image.getexif().get(0x0112, 1) >= 5  # noqa: PLR2004  EXIF: sides exchanged
+            self.size = Size(*(image.size if turned else image.size[::-1]))
+            self.bands = len(image.getbands())
+
+    def _open_dataset(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            self._dataset = rasterio.open(self.path)
+        kinds = self._dataset.colorinterp
+        self._indexes = [i + 1 for i, kind in enumerate(kinds) if kind != ColorInterp.alpha]
+        self.bands = len(self._indexes)
+        self.size = Size(self._dataset.height, self._dataset.width)
+        if self._dataset.crs is not None or not self._dataset.transform.is_identity:
+            self.georeference = Georeference(self._dataset.crs, self._dataset.transform)
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Turn the readers' many exceptions into one line that names the file."""
+        try:
+            yield
+        except (RasterioError, UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            detail = " ".join(str(error).split())
+            msg = f"{self.path}: {what}; is it damaged or of another format? ({detail})"
+            raise RasterError(msg) from error
+
+    def read(self, window: Window | None = None) -> np.ndarray:
+        """Pixels of a window (default: all), shape (bands, height, width), in the file's dtype.
+
+        Raises:
+            RasterError: the file is damaged there.
+        """
+        window = window or Window(0, 0, *self.size)
+        with self._explained("cannot be decoded"):
+            if self._pixels is None and self.path.suffix.lower() in _PHOTOS:
+                with Image.open(self.path) as image:
+                    pixels = np.asarray(ImageOps.exif_transpose(image))
+                self._pixels = np.moveaxis(np.atleast_3d(pixels), -1, 0)
+            if self._pixels is None and self.path.suffix.lower() in _DECODED_WHOLE:
+                self._pixels = self._dataset.read(self._indexes)
+            if self._pixels is not None:
+                return np.ascontiguousarray(self._pixels[:, *window.slices])
+            rows, columns = window.slices
+            area = ((rows.start, rows.stop), (columns.start, columns.stop))
+            pixels = self._dataset.read(self._indexes, window=area)
+        return np.asarray(pixels)
+
+    def thumbnail(self, size: Size) -> np.ndarray:
+        """The whole raster resampled to `size`; see `shrink`."""
+        return shrink(self.read(), size)
+
+    def close(self) -> None:
+        """Give the file and a decoded image back."""
+        self._pixels = None
+        if self._dataset is not None:
+            self._dataset.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def shrink(pixels: np.ndarray, size: Size) -> np.ndarray:
+    """Resample an image to `size` by Pillow's antialiased bilinear filter.
+
+    Args:
+        pixels: Shape (bands, height, width).
+        size: The result's height and width; aspect is not kept.
+
+    Returns:
+        uint8 for uint8 input (Pillow itself, rounded twice like the authors' thumbnails), else
+        float32 (the same filter in NumPy).
+    """
+    if pixels.dtype == np.uint8:
+        shape = (size.width, size.height)
+        bands = (Image.fromarray(band).resize(shape, Image.Resampling.BILINEAR) for band in pixels)
+        return np.stack([np.asarray(band) for band in bands])
+    height, width = pixels.shape[1:]
+    rows = triangle(Axis(0, height, height), Axis(0, height, size.height))
+    columns = triangle(Axis(0, width, width), Axis(0, width, size.width))
+    bands_f32 = (resample(band.astype(np.float32), rows, columns) for band in pixels)
+    return np.stack(list(bands_f32))

@@ -1,0 +1,323 @@
+"""Every setting of a run, with its default and its reason; two presets; YAML in and out.
+
+The defaults are the `default` preset: the paper's values, and sound arithmetic where the released
+code departs from it. `preset: authors` starts from what the released code does instead. A recipe
+holds only what differs from its preset; the resolved one is written beside every run.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from glnet.errors import RecipeError
+from glnet.geometry import OUTPUT_STRIDE, Alignment
+
+Stage = Literal["global", "global_to_local", "local_to_global"]
+Sharing = Literal["none", "shallow", "global_to_local", "bidirectional"]
+View = Literal["aggregated", "global", "local"]
+
+STAGES: tuple[Stage, ...] = ("global", "global_to_local", "local_to_global")
+
+S = TypeVar("S", bound="Settings")
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0)]
+
+
+class Settings(BaseModel):
+    """Frozen, and a key that does not exist is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InputSettings(Settings):
+    """From stored values to the network's input: (value / scale - mean) / deviation, per band."""
+
+    scale: Annotated[float, Field(gt=0)] = 255.0
+    #: None: the trunk's own, as it was pretrained (three bands only).
+    mean: list[float] | None = None
+    deviation: list[Annotated[float, Field(gt=0)]] | None = None
+
+
+class ModelSettings(Settings):
+    """What the network computes. Fixed when a model is trained or imported."""
+
+    #: Any timm model with stages at strides 4, 8, 16 and 32.
+    trunk: str = "resnet50"
+    #: Passed on to timm, e.g. {channels: [16, 32, 64, 128]} for a thin ResNet.
+    trunk_options: dict[str, Any] = {}
+    bands: Positive = 3
+    input: InputSettings = InputSettings()
+    #: Channels of the pyramids' first maps; the last ones have half (paper: FPN with 256).
+    width: Annotated[int, Field(gt=0, multiple_of=2)] = 256
+    #: `global` and `local` alone are the first two rows of the paper's ablation.
+    branches: Literal["both", "global", "local"] = "both"
+    sharing: Sharing = "bidirectional"
+    #: Side of the thumbnail and of a patch in pixels, and what neighbouring patches share at least.
+    thumbnail: Annotated[int, Field(ge=32, multiple_of=OUTPUT_STRIDE)] = 500
+    patch: Annotated[int, Field(ge=32, multiple_of=OUTPUT_STRIDE)] = 500
+    overlap: Annotated[int, Field(ge=0)] = 50
+    #: `exact` samples maps where they lie; `authors` rounds windows to cells as the released code.
+    alignment: Alignment = "exact"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ModelSettings":
+        if self.overlap > self.patch - 2 * OUTPUT_STRIDE:
+            limit = self.patch - 2 * OUTPUT_STRIDE
+            msg = f"overlap must be at most patch - {2 * OUTPUT_STRIDE} = {limit}"
+            raise ValueError(msg)
+        for name, values in (("mean", self.input.mean), ("deviation", self.input.deviation)):
+            if values is not None and len(values) != self.bands:
+                msg = f"input.{name} has {len(values)} values for {self.bands} bands"
+                raise ValueError(msg)
+        return self
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The training stages that this network has, in order."""
+        if self.branches == "global":
+            return ("global",)
+        if self.branches == "local":
+            return ("global_to_local",)
+        return STAGES if self.sharing == "bidirectional" else STAGES[:2]
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The outputs that this network has, the one that is meant by default first."""
+        return ("aggregated", "global", "local") if self.branches == "both" else (self.branches,)
+
+    def after(self, stage: Stage) -> "ModelSettings":
+        """The smaller network that is complete once `stage` is trained."""
+        if stage == "global":
+            return self.model_copy(update={"branches": "global", "sharing": "none"})
+        if stage == "global_to_local" and self.sharing == "bidirectional":
+            return self.model_copy(update={"sharing": "global_to_local"})
+        return self
+
+
+class LossSettings(Settings):
+    """Main loss and both auxiliary losses are of one kind and weigh the same (paper)."""
+
+    kind: Literal["focal", "cross_entropy"] = "focal"
+    #: Focal exponent: 6 in the paper, 3 in the released code.
+    gamma: Share = 6.0
+    #: Weight of a soft Dice term added to it.
+    dice_weight: Share = 0.0
+    #: One per class that is not ignored, in the class table's order.
+    class_weights: list[Share] | None = None
+    #: Weak coupling: pulls the local branch's last maps towards the global ones (paper: 0.15).
+    regulariser: Share = 0.15
+    #: `full`: bilinear logits against all labels; `quarter`: logits as they are, labels nearest.
+    resolution: Literal["full", "quarter"] = "full"
+
+
+class DataSettings(Settings):
+    """Where the images, masks and classes are; paths are relative to the recipe's folder."""
+
+    manifest: Path
+    classes: Path
+    #: Largest difference per channel at which a mask's colour still counts as a class's.
+    tolerance: Annotated[int, Field(ge=0, le=127)] = 0
+
+
+class AugmentSettings(Settings):
+    """Drawn from (seed, epoch, image) alone."""
+
+    #: Mirror left to right, and turn by quarter turns, each with probability one half.
+    flips: bool = True
+    quarter_turns: bool = True
+    #: Factors between which the patches' ground sampling is drawn; [1, 1] is off.
+    scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (1.0, 1.0)
+    #: Largest relative change of each band's gain and offset; 0 is off.
+    colour: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "AugmentSettings":
+        if self.scale[0] > self.scale[1]:
+            msg = "augment.scale must be [smallest, largest]"
+            raise ValueError(msg)
+        return self
+
+
+class StageSettings(Settings):
+    """How long and how fast one stage learns."""
+
+    epochs: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+    #: Images per optimiser step.
+    batch: Positive = 6
+
+
+class StagesSettings(Settings):
+    """The three stages, in order. Rates are the paper's, epochs the released code's."""
+
+    global_: Annotated[StageSettings, Field(alias="global")] = StageSettings(
+        epochs=120, learning_rate=1e-4
+    )
+    global_to_local: StageSettings = StageSettings(epochs=50, learning_rate=2e-5)
+    local_to_global: StageSettings = StageSettings(epochs=120, learning_rate=1e-4)
+
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+
+    def of(self, stage: Stage) -> StageSettings:
+        """The settings of one stage."""
+        settings: StageSettings = getattr(self, "global_" if stage == "global" else stage)
+        return settings
+
+
+class TrainSettings(Settings):
+    """How the network is trained."""
+
+    stages: StagesSettings = StagesSettings()
+    #: `imagenet` (fetched by timm), a file of weights, or `none` for a random start.
+    trunk_weights: str = "imagenet"
+    #: Patches drawn per image and step, or all of them (the authors).
+    patches: Positive | Literal["all"] = "all"
+    #: Patches per forward pass.
+    mini_batch: Positive = 6
+    #: May a mini-batch mix patches of several images? (The authors: no.)
+    mix_images: bool = True
+    #: Gradients of a step's mini-batches: averaged over patches, or summed (the authors).
+    gradients: Literal["averaged", "summed"] = "averaged"
+    weight_decay: Share = 5e-4
+    schedule: Literal["poly", "cosine"] = "poly"
+    power: Share = 0.9
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    #: Keep the trunks' batch norm statistics as pretrained: for a few patches per mini-batch.
+    freeze_batch_norm: bool = False
+    #: Start of the pyramids: N(0, 1 / fan-in), or N(0, 0.01 squared) (the authors).
+    initialisation: Literal["fan_in", "authors"] = "fan_in"
+    #: Start of the refined global branch: the plain one, its other half at zero, or the authors'.
+    refined_start: Literal["plain", "authors"] = "plain"
+    augment: AugmentSettings = AugmentSettings()
+    seed: int = 0
+    device: str = "auto"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    #: Processes that read images ahead.
+    workers: Annotated[int, Field(ge=0)] = 0
+    #: Epochs between validations; the last epoch of a stage is always validated.
+    validate_every: Positive = 1
+
+
+class Recipe(Settings):
+    """One run, whole."""
+
+    preset: Literal["default", "authors"] = "default"
+    data: DataSettings
+    model: ModelSettings = ModelSettings()
+    loss: LossSettings = LossSettings()
+    train: TrainSettings = TrainSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_preset(cls, values: Any) -> Any:  # noqa: ANN401  whatever the file held
+        if isinstance(values, dict) and values.get("preset") == "authors":
+            return _merged(AUTHORS, values)
+        return values
+
+
+#: Where the released code departs from the defaults. "Unknown" is trained there: in a recipe that
+#: is a matter of the class table, which says what is ignored.
+AUTHORS: dict[str, Any] = {
+    "model": {
+        "thumbnail": 508,
+        "patch": 508,
+        "alignment": "authors",
+        "input": {"scale": 255.0, "mean": [0.0] * 3, "deviation": [1.0] * 3},
+    },
+    "loss": {"gamma": 3.0, "resolution": "quarter"},
+    "train": {
+        "stages": {
+            "global": {"epochs": 120, "learning_rate": 5e-5},
+            "global_to_local": {"epochs": 50, "learning_rate": 2e-5},
+            "local_to_global": {"epochs": 120, "learning_rate": 5e-5},
+        },
+        "mix_images": False,
+        "gradients": "summed",
+        "initialisation": "authors",
+        "refined_start": "authors",
+    },
+}
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` laid on `base`, key by key down the tree."""
+    out = dict(base)
+    for key, value in over.items():
+        below = out.get(key)
+        both = isinstance(below, dict) and isinstance(value, dict)
+        out[key] = _merged(below, value) if both and isinstance(below, dict) else value
+    return out
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Read a recipe; its data paths are made absolute against its own folder.
+
+    Raises:
+        RecipeError: no such file, not YAML, an unknown key (the nearest known one is proposed),
+            or a value that cannot be.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        detail = " ".join(str(error).split())
+        msg = f"{path}: cannot be read as a YAML recipe ({detail})"
+        raise RecipeError(msg) from error
+    if not isinstance(values, dict):
+        msg = f"{path}: a recipe is a mapping of settings, this is {type(values).__name__}"
+        raise RecipeError(msg)
+    recipe = check_settings(Recipe, values, str(path))
+    folder = path.resolve().parent
+    data = recipe.data.model_copy(
+        update={
+            "manifest": folder / recipe.data.manifest,
+            "classes": folder / recipe.data.classes,
+        }
+    )
+    return recipe.model_copy(update={"data": data})
+
+
+def dump_recipe(recipe: Settings) -> str:
+    """A recipe as YAML, every setting written out."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def check_settings(kind: type[S], values: dict[str, Any], where: str) -> S:
+    """Build settings, or say in one line which key or value is wrong.
+
+    Raises:
+        RecipeError: see above; `where` begins the line.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            message = f"unknown setting '{place}'{_proposal(kind, first['loc'])}"
+        elif first["type"] == "missing":
+            message = f"the setting '{place}' is missing"
+        else:
+            said = first["msg"].removeprefix("Value error, ")
+            given = f", got {first['input']!r}" if not isinstance(first["input"], dict) else ""
+            message = f"{place + ': ' if place else ''}{said}{given}"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        msg = f"{where}: {message}{more}"
+        raise RecipeError(msg) from error
+
+
+def _proposal(kind: type[BaseModel], place: tuple[int | str, ...]) -> str:
+    """The known key that an unknown one most resembles."""
+    for part in place[:-1]:
+        inner = next((f for n, f in kind.model_fields.items() if part in (n, f.alias)), None)
+        found = getattr(inner, "annotation", None)
+        if not (isinstance(found, type) and issubclass(found, BaseModel)):
+            return ""
+        kind = found
+    known = [field.alias or name for name, field in kind.model_fields.items()]
+    near = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.4)
+    return f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(sorted(known))}"

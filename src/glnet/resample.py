@@ -1,0 +1,110 @@
+"""Resampling along rows and columns by small matrices, for NumPy arrays and torch tensors alike.
+
+Every resampling of the project is one of these: thumbnails, the crop of global maps under a patch,
+the laying of local maps onto the scene, the enlargement of logits. An axis is `cells` equal cells
+on the interval from `start` to `stop`, in scene pixels; two axes over one scene need no more to be
+resampled into each other, and no position is ever rounded.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+
+class Axis(NamedTuple):
+    """`cells` equal cells between `start` and `stop`, in scene pixels."""
+
+    start: float
+    stop: float
+    cells: int
+
+    @property
+    def step(self) -> float:
+        """Length of one cell."""
+        return (self.stop - self.start) / self.cells
+
+    @property
+    def centres(self) -> np.ndarray:
+        """Where the cells' middles lie."""
+        return self.start + (np.arange(self.cells) + 0.5) * self.step
+
+
+@dataclass(frozen=True, slots=True)
+class AxisMap:
+    """Weights from the source cells at `source` on to the target cells at `target` on.
+
+    `weights` has shape (target cells, source cells) and holds only the part that is not zero.
+    """
+
+    source: int
+    target: int
+    weights: np.ndarray
+
+    @property
+    def source_slice(self) -> slice:
+        """The source cells that are read."""
+        return slice(self.source, self.source + self.weights.shape[1])
+
+    @property
+    def target_slice(self) -> slice:
+        """The target cells that are written."""
+        return slice(self.target, self.target + self.weights.shape[0])
+
+    @property
+    def coverage(self) -> np.ndarray:
+        """How much weight each written target cell received."""
+        return self.weights.sum(axis=1)
+
+
+def triangle(source: Axis, target: Axis, *, partial: bool = False) -> AxisMap:
+    """Bilinear resampling, with the triangle widened where cells grow (antialiasing).
+
+    This is Pillow's bilinear filter, and for growing maps torch's `interpolate(mode="bilinear")`.
+
+    Args:
+        source: The cells that are read.
+        target: The cells that are made.
+        partial: The source covers only a part of the target: keep the cells it reaches, and leave
+            the weights as they are, to be divided by the sum over all sources (see `coverage`).
+    """
+    support = max(1.0, target.step / source.step)
+    position = (target.centres - source.start) / source.step - 0.5
+    distance = np.abs(np.arange(source.cells)[None, :] - position[:, None])
+    weights = np.maximum(0.0, 1.0 - distance / support)
+    if partial:
+        return _trimmed(weights / support)
+    return _trimmed(weights / weights.sum(axis=1, keepdims=True))
+
+
+def nearest(source: Axis, target: Axis) -> AxisMap:
+    """The source cell whose part of the interval holds the target cell's start."""
+    index = np.arange(target.cells) * source.cells // target.cells
+    return _trimmed((np.arange(source.cells)[None, :] == index[:, None]).astype(float))
+
+
+def _trimmed(weights: np.ndarray) -> AxisMap:
+    """Cut rows and columns of zeros off the ends."""
+    rows, columns = np.flatnonzero(weights.any(axis=1)), np.flatnonzero(weights.any(axis=0))
+    target, source = rows[0], columns[0]
+    kept = weights[target : rows[-1] + 1, source : columns[-1] + 1]
+    return AxisMap(int(source), int(target), np.ascontiguousarray(kept))
+
+
+def resample(maps: Any, rows: AxisMap, columns: AxisMap) -> Any:  # noqa: ANN401  any array kind
+    """Resample the last two axes of an array; the result is of the same kind, dtype and device.
+
+    Args:
+        maps: Shape (..., height, width), floating point.
+        rows: Applied along the height.
+        columns: Applied along the width.
+
+    Returns:
+        Shape (..., target rows, target columns): the written cells alone, see `target_slice`.
+    """
+    xp = array_namespace(maps)
+    read = maps[..., rows.source_slice, columns.source_slice]
+    across = xp.asarray(columns.weights.T.copy(), dtype=maps.dtype, device=device(maps))
+    down = xp.asarray(rows.weights, dtype=maps.dtype, device=device(maps))
+    return down @ (read @ across)

@@ -1,0 +1,88 @@
+"""Scenes: what shares one global view, and the eight ways to turn one.
+
+A scene knows its size, gives its thumbnail and reads windows. Turning wraps a scene in another one,
+so training's augmentation and test-time augmentation are the same few lines.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from glnet.geometry import Size, Window
+
+
+class Scene(Protocol):
+    """Anything with a size that can be read by window, as (bands, height, width) arrays."""
+
+    @property
+    def size(self) -> Size:
+        """Height and width in pixels."""
+
+    def thumbnail(self, size: Size) -> np.ndarray:
+        """The whole scene resampled to `size`."""
+
+    def read(self, window: Window | None = None) -> np.ndarray:
+        """Pixels of a window, or of the whole scene."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One of the eight symmetries of the square: a flip left to right, then quarter turns."""
+
+    flipped: bool
+    quarters: int
+
+    def size(self, size: Size) -> Size:
+        """The turned size; its own inverse."""
+        return Size(size.width, size.height) if self.quarters % 2 else size
+
+    def apply(self, array: np.ndarray) -> np.ndarray:
+        """Turn the last two axes, counter-clockwise."""
+        flipped = array[..., ::-1] if self.flipped else array
+        return np.ascontiguousarray(np.rot90(flipped, self.quarters, axes=(-2, -1)))
+
+    def undo(self, array: Any) -> Any:  # noqa: ANN401  NumPy array or torch tensor
+        """Turn back; `undo(apply(x)) == x`."""
+        if not isinstance(array, np.ndarray):
+            back = array.rot90(-self.quarters, (-2, -1))
+            return back.flip(-1) if self.flipped else back
+        back = np.rot90(array, -self.quarters, axes=(-2, -1))
+        return np.ascontiguousarray(back[..., ::-1] if self.flipped else back)
+
+    def window(self, window: Window, turned: Size) -> Window:
+        """Where a window of the turned scene (of size `turned`) lies in the upright one."""
+        top, left, height, width = window.top, window.left, window.height, window.width
+        size = turned
+        for _ in range(self.quarters % 4):  # one clockwise quarter turn each
+            top, left, height, width = left, size.height - top - height, width, height
+            size = Size(size.width, size.height)
+        if self.flipped:
+            left = size.width - left - width
+        return Window(top, left, height, width)
+
+
+#: All eight; the first leaves a scene as it is.
+TURNS = tuple(Turn(flipped, quarters) for flipped in (False, True) for quarters in range(4))
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedScene:
+    """A scene seen through a turn; reads only what is asked for of the one beneath."""
+
+    scene: Scene
+    turn: Turn
+
+    @property
+    def size(self) -> Size:
+        """The turned size."""
+        return self.turn.size(self.scene.size)
+
+    def thumbnail(self, size: Size) -> np.ndarray:
+        """The turned thumbnail."""
+        return self.turn.apply(self.scene.thumbnail(self.turn.size(size)))
+
+    def read(self, window: Window | None = None) -> np.ndarray:
+        """Pixels of a window of the turned scene."""
+        window = window or Window(0, 0, *self.size)
+        return self.turn.apply(self.scene.read(self.turn.window(window, self.size)))
