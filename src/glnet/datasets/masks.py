@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from PIL import Image
 
 from glnet.datasets.classes import ClassTable, Colour
 from glnet.datasets.manifest import Sample
@@ -130,16 +131,13 @@ class MaskScene:
 
     def thumbnail(self, size: Size) -> np.ndarray:
         """The label at the middle of every cell of the thumbnail."""
-        return nearest_labels(self.read(), size)
+        return nearest_labels(self.read()[0], size)[None]
 
 
 def nearest_labels(labels: np.ndarray, size: Size) -> np.ndarray:
-    """Labels resized by picking the pixel at each cell's middle (Pillow's nearest)."""
-    rows, columns = (
-        (2 * np.arange(new) + 1) * old // (2 * new)
-        for new, old in zip(size, labels.shape[-2:], strict=True)
-    )
-    return np.ascontiguousarray(labels[..., rows[:, None], columns])
+    """Labels (height, width) resized by picking the pixel at each cell's middle, by Pillow."""
+    shape = (size.width, size.height)
+    return np.asarray(Image.fromarray(labels).resize(shape, Image.Resampling.NEAREST))
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,13 +72,14 @@ class TorchEngine:
             have = ", ".join(self.model.settings.views)
             msg = f"this model has no {lacking[0]} view; it has: {have}"
             raise RunError(msg)
-        was_training = self.model.training
+        training = [module for module in self.model.modules() if module.training]
         self.model.eval()
         with torch.no_grad(), torch.autocast(
             self.device.type, self._dtype, enabled=self._dtype is not torch.float32
         ):
             scores = _Pass(self, scene, views).run()
-        self.model.train(was_training)
+        for module in training:
+            module.training = True
         return scores
 
     def to_device(self, pixels: np.ndarray) -> Tensor:

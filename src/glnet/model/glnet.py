@@ -112,17 +112,20 @@ class GLNet(nn.Module):
             joined: The last global features (B, C, H, W): refined ones where the network has them.
             places: Where the patches lie.
         """
-        cropped = self.global_features(joined, places)
-        return self._aggregation.global_half(cropped)
+        return self._aggregator.global_half(self.global_features(joined, places))
 
     def global_features(self, joined: Tensor, places: Sequence[Place]) -> Tensor:
         """The last global features under patches of one size."""
         cells = places[0].window.size.cells(STRIDES[0])
         return crop_under(joined, places, cells, self.settings.alignment)
 
+    def aggregate(self, local: Tensor, under: Tensor) -> Tensor:
+        """Aggregated logits of patches, from local features and the global ones under them."""
+        return self._aggregator.local_half(local) + self._aggregator.global_half(under)
+
     def local_share(self, joined: Tensor) -> Tensor:
         """The local branch's share of the aggregated logits, bias included."""
-        return self._aggregation.local_half(joined)
+        return self._aggregator.local_half(joined)
 
     @property
     def thumbnail_size(self) -> Size:
@@ -130,7 +133,7 @@ class GLNet(nn.Module):
         return Size(self.settings.thumbnail, self.settings.thumbnail)
 
     @property
-    def _aggregation(self) -> Aggregation:
+    def _aggregator(self) -> Aggregation:
         if self.aggregation is None:
             msg = f"a network of the {self.settings.branches} branch alone aggregates nothing"
             raise ValueError(msg)

@@ -1,0 +1,126 @@
+"""The bundle: a model folder that holds all a prediction needs.
+
+`config.json` (settings, classes, origin), `model.safetensors` (weights), `README.md` (card).
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from glnet import __version__
+from glnet.errors import BundleError
+from glnet.recipe import ModelSettings, Settings
+
+#: Raised when an older glnet could no longer read what this one writes.
+FORMAT = 1
+
+_CONFIG, _WEIGHTS, _CARD = "config.json", "model.safetensors", "README.md"
+
+
+class BundleConfig(Settings):
+    """What `config.json` holds."""
+
+    format: int = FORMAT
+    glnet: str = __version__
+    model: ModelSettings
+    #: The class table's rows: name, value, colour, ignored.
+    classes: list[dict[str, Any]]
+    #: Where the weights come from, in a sentence.
+    origin: str
+    #: Scores that were measured, e.g. {"validation mIoU": 0.71}.
+    scores: dict[str, float] = {}
+    #: The resolved recipe of the training run.
+    recipe: dict[str, Any] | None = None
+
+
+def write_bundle(folder: str | Path, config: BundleConfig, tensors: dict[str, np.ndarray]) -> None:
+    """Write a model folder; it appears whole or not at all, an older one is replaced.
+
+    Raises:
+        BundleError: the folder cannot be written, or holds something that is no bundle.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / _CONFIG).is_file() and (
+        not folder.is_dir() or any(folder.iterdir())
+    ):
+        msg = f"{folder}: holds something that is no model; name a new or an empty folder"
+        raise BundleError(msg)
+    partial = folder.with_name(folder.name + ".partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, partial / _WEIGHTS)
+        (partial / _CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (partial / _CARD).write_text(_card(config), encoding="utf-8")
+        if folder.exists():
+            replaced = folder.with_name(folder.name + ".replaced")
+            shutil.rmtree(replaced, ignore_errors=True)
+            folder.rename(replaced)
+            partial.rename(folder)
+            shutil.rmtree(replaced)
+        else:
+            partial.rename(folder)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        msg = f"{folder}: the model cannot be written there ({error})"
+        raise BundleError(msg) from error
+
+
+def read_config(folder: str | Path) -> BundleConfig:
+    """Read and check a model folder's config.
+
+    Raises:
+        BundleError: not a model folder, or one of a newer glnet.
+    """
+    path = Path(folder) / _CONFIG
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"{folder}: not a glnet model folder (its {_CONFIG} cannot be read: {error})"
+        raise BundleError(msg) from error
+    found = values.get("format") if isinstance(values, dict) else None
+    if found != FORMAT:
+        msg = f"{folder}: model format {found}, this glnet {__version__} reads {FORMAT}"
+        raise BundleError(msg)
+    try:
+        return BundleConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        msg = f"{path}: {place}: {first['msg']}"
+        raise BundleError(msg) from error
+
+
+def read_bundle(folder: str | Path) -> tuple[BundleConfig, dict[str, np.ndarray]]:
+    """A model folder's config and weights.
+
+    Raises:
+        BundleError: see `read_config`; or the weights are damaged.
+    """
+    config = read_config(folder)
+    try:
+        return config, load_file(Path(folder) / _WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        msg = f"{Path(folder) / _WEIGHTS}: cannot be read as weights ({error})"
+        raise BundleError(msg) from error
+
+
+def _card(config: BundleConfig) -> str:
+    """The model card: what is known, and how to run it."""
+    model = config.model
+    names = ", ".join(str(row["name"]) for row in config.classes if not row["ignored"])
+    scores = "".join(f"- {name}: {value:.4f}\n" for name, value in config.scores.items())
+    return (
+        f"# A glnet model\n\n{config.origin}\n\n"
+        f"- classes: {names}\n"
+        f"- trunk {model.trunk}, branches: {model.branches}, sharing: {model.sharing}\n"
+        f"- thumbnail {model.thumbnail} px, patches {model.patch} px, {model.bands} bands\n"
+        f"{scores}\n"
+        f"Run it: `glnet predict IMAGE --model THIS_FOLDER -o MASK.tif`\n"
+    )

@@ -1,0 +1,57 @@
+"""From a bundle to a network that runs, and back."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from glnet.bundle import BundleConfig, read_bundle, write_bundle
+from glnet.datasets.classes import ClassTable
+from glnet.engines.torch_engine import TorchEngine, pick_device
+from glnet.errors import BundleError
+from glnet.model import GLNet, build_glnet
+
+
+def load_model(folder: str | Path) -> tuple[GLNet, ClassTable]:
+    """The network of a model folder, in evaluation mode, and its classes.
+
+    Raises:
+        BundleError: not a model folder, or weights that do not fit its config.
+    """
+    config, tensors = read_bundle(folder)
+    table = ClassTable.from_dicts(config.classes)
+    model = build_glnet(config.model, len(table.trained))
+    try:
+        model.load_state_dict({k: torch.from_numpy(v) for k, v in tensors.items()})
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())[:200]
+        msg = f"{folder}: the weights do not fit the config ({detail})"
+        raise BundleError(msg) from error
+    return model, table
+
+
+def load_engine(
+    folder: str | Path, device: str = "auto", precision: str = "fp32"
+) -> tuple[TorchEngine, ClassTable]:
+    """A model folder ready to run, and its classes; see `TorchEngine`."""
+    model, table = load_model(folder)
+    return TorchEngine(model, pick_device(device), precision), table
+
+
+def save_model(
+    folder: str | Path, model: GLNet, table: ClassTable, origin: str, **known: Any  # noqa: ANN401
+) -> None:
+    """Write a network as a model folder.
+
+    Args:
+        folder: To be made or replaced.
+        model: The network.
+        table: Its classes.
+        origin: Where the weights come from, in a sentence.
+        known: `scores` and `recipe` of `BundleConfig`.
+    """
+    config = BundleConfig(
+        model=model.settings, classes=table.as_dicts(), origin=origin, **known
+    )
+    tensors = {k: v.detach().cpu().numpy() for k, v in model.state_dict().items()}
+    write_bundle(folder, config, tensors)

@@ -1,0 +1,1 @@
+"""Training: losses, the three stages, the loop over them, and what a run leaves on disk."""
