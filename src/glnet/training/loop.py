@@ -1,0 +1,259 @@
+"""The loop: stages in order, epochs of steps, validation, best and last kept.
+
+`train` is a generator of records; whoever consumes it decides what to print and to keep. On disk
+it leaves, per stage, `STAGE/best` and `STAGE/last`, each a bundle that predicts, and `model`, the
+best of the last stage.
+"""
+
+import math
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from glnet.datasets.classes import ClassTable, read_classes
+from glnet.datasets.draws import Draw, EpochBatches, TrainingImages
+from glnet.datasets.manifest import Sample, read_manifest
+from glnet.datasets.masks import LabelCoder, check_samples
+from glnet.engines.models import load_model, save_model
+from glnet.engines.scoring import score_samples
+from glnet.engines.torch_engine import TorchEngine, pick_device
+from glnet.errors import DataError, RecipeError, RunError
+from glnet.model import GLNet, build_glnet
+from glnet.model.initialise import start_aggregation, start_pyramid, start_refined
+from glnet.recipe import Recipe, Stage, TrainSettings, dump_recipe
+from glnet.training.losses import PixelLoss
+from glnet.training.records import EpochRecord, NoteRecord, Record, RunLog, StepRecord
+from glnet.training.stages import Step, prepare
+
+_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """The two splits that training reads, and the classes."""
+
+    train: list[Sample]
+    validation: list[Sample]
+    coder: LabelCoder
+
+    @property
+    def table(self) -> ClassTable:
+        """The classes."""
+        return self.coder.table
+
+
+def train(recipe: Recipe, out: Path, stages: Sequence[Stage] | None = None) -> Iterator[Record]:
+    """Train the stages of a recipe in order, or some of them.
+
+    Args:
+        recipe: The run.
+        out: Its folder; made where it does not exist.
+        stages: Which to run; the one before the first must then lie in `out`. Default: all.
+
+    Raises:
+        GlnetError: anything a user can mend, found before the first step where it can be.
+    """
+    chosen = _check_stages(recipe, out, stages)
+    data = _read_data(recipe)
+    loss = _pixel_loss(recipe, data.table)
+    report = check_samples(data.train + data.validation, data.coder, recipe.model.bands)
+    _start_folder(recipe, out)
+    with RunLog(out) as log:
+        near = f", {report.near} near-colour pixels in {report.near_files} masks" * bool(report.near)
+        total = report.pixels.sum()
+        shares = ", ".join(
+            f"{name} {count / total:.1%}"
+            for name, count in zip(data.table.names, report.pixels, strict=True)
+        )
+        counts = f"{len(data.train)} training and {len(data.validation)} validation images"
+        yield NoteRecord(f"{counts}; labelled pixels: {shares}{near}")
+        for stage in chosen:
+            for record in _train_stage(recipe, out, stage, data, loss):
+                log.write(record)
+                yield record
+    if chosen[-1] == recipe.model.stages[-1]:
+        shutil.rmtree(out / "model", ignore_errors=True)
+        shutil.copytree(out / chosen[-1] / "best", out / "model")
+        yield NoteRecord(f"the trained model is {out / 'model'}")
+
+
+def _check_stages(recipe: Recipe, out: Path, stages: Sequence[Stage] | None) -> Sequence[Stage]:
+    own = recipe.model.stages
+    chosen = own if stages is None else [stage for stage in own if stage in stages]
+    lacking = [stage for stage in stages or () if stage not in own]
+    if lacking or not chosen:
+        msg = f"this network has no stage '{lacking[0]}'; it has: {', '.join(own)}"
+        raise RecipeError(msg)
+    before = own[own.index(chosen[0]) - 1] if chosen[0] != own[0] else None
+    if before is not None and not (out / before / "best" / "config.json").is_file():
+        msg = f"stage {chosen[0]} starts from {out / before / 'best'}, which is missing; "
+        raise RunError(f"{msg}run stage {before} first")
+    return chosen
+
+
+def _read_data(recipe: Recipe) -> TrainingData:
+    samples = read_manifest(recipe.data.manifest)
+    splits: dict[str, list[Sample]] = {}
+    for sample in samples:
+        splits.setdefault(sample.split, []).append(sample)
+    if "train" not in splits:
+        found = ", ".join(sorted(splits))
+        msg = f"{recipe.data.manifest}: no row of the split 'train'; there are: {found}"
+        raise DataError(msg)
+    coder = LabelCoder(read_classes(recipe.data.classes), recipe.data.tolerance)
+    return TrainingData(splits["train"], splits.get("validation", []), coder)
+
+
+def _pixel_loss(recipe: Recipe, table: ClassTable) -> PixelLoss:
+    try:
+        return PixelLoss(recipe.loss, len(table.trained))
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
+
+
+def _start_folder(recipe: Recipe, out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    except OSError as error:
+        msg = f"{out}: a run cannot be written there ({error})"
+        raise RunError(msg) from error
+
+
+def _start_model(recipe: Recipe, out: Path, stage: Stage, classes: int) -> GLNet:
+    """The network of a stage: parts of earlier stages from their best, the rest started anew."""
+    train = recipe.train
+    torch.manual_seed(train.seed + 1 + recipe.model.stages.index(stage))
+    model = build_glnet(recipe.model.after(stage), classes)
+    earlier = recipe.model.stages[: recipe.model.stages.index(stage)]
+    if earlier:
+        trained, _ = load_model(out / earlier[-1] / "best")
+        state = trained.state_dict()
+        fitting = {k: v for k, v in state.items() if k in model.state_dict()}
+        try:
+            model.load_state_dict(fitting, strict=False)
+        except RuntimeError as error:
+            msg = f"{out / earlier[-1]}: was trained by another recipe; choose another folder"
+            raise RunError(msg) from error
+    if stage == "local_to_global":
+        start_refined(model, train.refined_start)
+        return model
+    branch = model.global_branch if stage == "global" else model.local_branch
+    if branch is not None:
+        if train.trunk_weights != "none":
+            branch.trunk.load(train.trunk_weights)
+        start_pyramid(branch, train.initialisation)
+    start_aggregation(model, train.initialisation)
+    return model
+
+
+def _train_stage(
+    recipe: Recipe, out: Path, stage: Stage, data: TrainingData, loss: PixelLoss
+) -> Iterator[Record]:
+    settings, train = recipe.train.stages.of(stage), recipe.train
+    device = pick_device(train.device)
+    fabric = Fabric(
+        accelerator=device.type, devices=1, precision=_PRECISIONS[train.precision]  # type: ignore[arg-type]
+    )
+    model = _start_model(recipe, out, stage, len(data.table.trained))
+    parameters = prepare(model, stage, freeze_batch_norm=train.freeze_batch_norm)
+    engine = TorchEngine(model, device, train.precision, train.mini_batch)
+    adam = torch.optim.Adam(
+        parameters, lr=settings.learning_rate, weight_decay=train.weight_decay
+    )
+    optimiser = fabric.setup_optimizers(adam)
+    step = Step(engine, loss, recipe, fabric.backward, lambda: _grad_scale(fabric))
+
+    batches = EpochBatches(len(data.train), settings.batch, settings.epochs, train.seed)
+    images = TrainingImages(data.train, data.coder, recipe, stage)
+    loader: DataLoader[Draw] = DataLoader(
+        images, batch_sampler=batches, num_workers=train.workers, collate_fn=list,
+        multiprocessing_context="spawn" if train.workers else None,
+    )
+    keeper = _Keeper(recipe, out / stage, stage, data)
+    began, losses = time.monotonic(), list[float]()
+    for number, draws in enumerate(loader, start=1):
+        rate = settings.learning_rate * schedule(train, number - 1, len(batches))
+        for group in adam.param_groups:
+            group["lr"] = rate
+        with fabric.autocast():
+            parts = step.run(stage, draws)
+        if not math.isfinite(parts["loss"]):
+            msg = f"stage {stage}, step {number}: the loss is {parts['loss']}; lower its rate"
+            raise RunError(msg)
+        optimiser.step()
+        optimiser.zero_grad()
+        losses.append(parts["loss"])
+        epoch = -(-number // batches.steps_per_epoch)
+        seconds = time.monotonic() - began
+        yield StepRecord(stage, epoch, number, len(batches), parts, rate, seconds)
+        if number % batches.steps_per_epoch == 0:
+            scores = keeper.validate(engine, epoch)
+            best = keeper.keep(model, scores, epoch)
+            mean = sum(losses) / len(losses)
+            seconds = time.monotonic() - began
+            yield EpochRecord(stage, epoch, settings.epochs, mean, rate, seconds, scores, best)
+            losses.clear()
+
+
+def schedule(train: TrainSettings, step: int, steps: int) -> float:
+    """The factor on the learning rate at a step, counted from 0: warm-up, then decay towards 0."""
+    if step < train.warmup_steps:
+        return (step + 1) / (train.warmup_steps + 1)
+    done = (step - train.warmup_steps) / max(1, steps - train.warmup_steps)
+    if train.schedule == "cosine":
+        return (1 + math.cos(math.pi * done)) / 2
+    return float((1 - done) ** train.power)
+
+
+def _grad_scale(fabric: Fabric) -> float:
+    """The factor by which mixed precision multiplies losses before the backward pass."""
+    scaler = getattr(fabric.strategy.precision, "scaler", None)
+    return float(scaler.get_scale()) if scaler is not None else 1.0
+
+
+class _Keeper:
+    """Validates and keeps the best and the last network of a stage."""
+
+    def __init__(self, recipe: Recipe, folder: Path, stage: Stage, data: TrainingData) -> None:
+        self._recipe, self._folder, self._stage, self._data = recipe, folder, stage, data
+        self._best = -math.inf
+
+    def validate(self, engine: TorchEngine, epoch: int) -> dict[str, float]:
+        """Mean IoU per view; empty where this epoch is not validated."""
+        last = epoch == self._recipe.train.stages.of(self._stage).epochs
+        due = last or epoch % self._recipe.train.validate_every == 0
+        if not (due and self._data.validation):
+            return {}
+        views = engine.model.settings.views
+        matrices = score_samples(engine, self._data.validation, self._data.coder, views)
+        return {view: matrix.scores().mean_iou for view, matrix in matrices.items()}
+
+    def keep(self, model: GLNet, scores: dict[str, float], epoch: int) -> bool:
+        """Write what is due; says whether this is the best so far."""
+        last = epoch == self._recipe.train.stages.of(self._stage).epochs
+        if not scores and not last:
+            return False
+        score = scores.get(model.settings.views[0], math.inf if last else -math.inf)
+        best = not scores or score > self._best or (math.isnan(score) and self._best == -math.inf)
+        if best:
+            self._best = -math.inf if math.isnan(score) else score
+            self._write("best", model, scores, epoch)
+        self._write("last", model, scores, epoch)
+        return best
+
+    def _write(self, name: str, model: GLNet, scores: dict[str, float], epoch: int) -> None:
+        save_model(
+            self._folder / name, model, self._data.table,
+            origin=f"Trained by glnet: stage {self._stage}, epoch {epoch}.",
+            scores={f"validation mIoU, {view}": score for view, score in scores.items()},
+            recipe=self._recipe.model_dump(mode="json"),
+        )
+
