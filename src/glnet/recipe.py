@@ -254,7 +254,7 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_recipe(path: str | Path) -> Recipe:
-    """Read a recipe; its data paths are made absolute against its own folder.
+    """Read a recipe; its paths are made absolute against its own folder.
 
     Raises:
         RecipeError: no such file, not YAML, an unknown key (the nearest known one is proposed),
@@ -278,7 +278,11 @@ def load_recipe(path: str | Path) -> Recipe:
             "classes": folder / recipe.data.classes,
         }
     )
-    return recipe.model_copy(update={"data": data})
+    train = recipe.train
+    if train.trunk_weights not in ("imagenet", "none"):
+        weights = str(folder / train.trunk_weights)
+        train = train.model_copy(update={"trunk_weights": weights})
+    return recipe.model_copy(update={"data": data, "train": train})
 
 
 def dump_recipe(recipe: Settings) -> str:

@@ -1,0 +1,26 @@
+"""Options that several commands share, defined once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[Path, typer.Option("--model", "-m", help="Model folder.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Precision = Annotated[str, typer.Option(help="fp32, bf16 or fp16.")]
+Tta = Annotated[bool, typer.Option("--tta", help="Average over 8 flips and quarter turns.")]
+Tolerance = Annotated[
+    int, typer.Option(min=0, max=127, help="Largest difference per channel of a near-colour.")
+]
+
+
+def one_of(value: str, known: tuple[str, ...], option: str) -> str:
+    """`value` where it is known, else a usage error that lists what is."""
+    if value not in known:
+        msg = f"{option}: wanted {', '.join(known)}; got '{value}'"
+        raise typer.BadParameter(msg)
+    return value
+
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+VIEWS = ("aggregated", "global", "local")

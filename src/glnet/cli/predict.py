@@ -1,0 +1,37 @@
+"""`glnet predict`."""
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from glnet.cli.options import PRECISIONS, VIEWS, Device, Model, Precision, Tta, one_of
+from glnet.recipe import View
+
+
+def predict_command(
+    image: Annotated[Path, typer.Argument(help="JPEG, PNG, GeoTIFF, ...")],
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Mask to write: .tif or .png.")],
+    view: Annotated[
+        str | None, typer.Option(help="aggregated, global or local; default: the model's first.")
+    ] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="Class scores to write: .tif, float32, a band per class.")
+    ] = None,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    tta: Tta = False,
+) -> None:
+    """Segment one image; the mask keeps the image's size and georeference."""
+    if view is not None:
+        one_of(view, VIEWS, "--view")
+    one_of(precision, PRECISIONS, "--precision")
+    # Deferred: PyTorch takes seconds to import, and --help should not.
+    from glnet.api import predict  # noqa: PLC0415
+
+    predict(
+        image, model, out, view=cast("View | None", view), scores=scores,
+        device=device, precision=precision, tta=tta,
+    )  # fmt: skip
+    typer.echo(f"wrote {out}" + (f" and {scores}" if scores else ""))

@@ -1,0 +1,1 @@
+"""Evaluation: predictions against labels, by a model or from masks on disk."""

@@ -1,0 +1,1 @@
+"""Files that glnet leaves: masks and scores. Written as `.partial`, re-read, then renamed."""

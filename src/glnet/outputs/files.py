@@ -1,0 +1,60 @@
+"""Nothing is finished until it is verified and renamed."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from rasterio.errors import RasterioError
+
+from glnet.errors import RasterError
+
+
+def check_target(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Find out before the work whether an output could be written.
+
+    Raises:
+        RasterError: unknown file type, no such folder, or no permission.
+    """
+    if path.suffix.lower() not in suffixes:
+        msg = f"{path}: the output's name must end with {' or '.join(suffixes)}"
+        raise RasterError(msg)
+    folder = path.parent
+    if not folder.is_dir():
+        msg = f"{path}: the folder {folder} does not exist; make it first"
+        raise RasterError(msg)
+    if path.is_dir():
+        msg = f"{path}: is a folder; name a file"
+        raise RasterError(msg)
+    try:
+        probe = partial_of(path)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        msg = f"{path}: cannot be written there ({error.strerror}); choose another folder"
+        raise RasterError(msg) from error
+
+
+def partial_of(path: Path) -> Path:
+    """The name that a file has until it is whole."""
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
+@contextlib.contextmanager
+def whole_or_nothing(path: Path) -> Iterator[Path]:
+    """Give a partial name to write and verify; rename it at the end, remove it after a failure.
+
+    Raises:
+        RasterError: the system refused a write.
+    """
+    partial = partial_of(path)
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, RasterioError) as error:
+        msg = f"{path}: could not be written ({error}); is the disk full?"
+        raise RasterError(msg) from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Prediction: from an image file and a bundle to a mask file."""

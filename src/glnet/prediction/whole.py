@@ -1,0 +1,84 @@
+"""One image as one scene, whole in memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from glnet.datasets.classes import ClassTable
+from glnet.engines.models import load_engine
+from glnet.engines.torch_engine import TorchEngine, segment_turned
+from glnet.errors import RasterError
+from glnet.geometry import Window
+from glnet.mosaic import ScoreMap
+from glnet.outputs.files import check_target
+from glnet.outputs.mask import MASK_SUFFIXES, SCORE_SUFFIXES, write_mask, write_scores
+from glnet.raster import Raster
+from glnet.recipe import View
+
+
+def predict(
+    image: str | Path,
+    model: str | Path,
+    out: str | Path | None = None,
+    *,
+    view: View | None = None,
+    scores: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    tta: bool = False,
+) -> np.ndarray:
+    """Segment an image file.
+
+    Args:
+        image: JPEG, PNG, GeoTIFF or whatever else GDAL reads; at most 100 megapixels.
+        model: A bundle.
+        out: Where the mask goes: .tif (georeferenced, tiled, compressed, with palette) or .png.
+        view: Which output; by default the model's first: aggregated, where it has two branches.
+        scores: Where the class scores go, as a float32 .tif with one band per class.
+        device: auto, cpu, cuda, cuda:1, mps.
+        precision: fp32, bf16 or fp16.
+        tta: Average over the eight flips and quarter turns.
+
+    Returns:
+        The mask: class values as in the model's class table, uint8, shape (height, width).
+
+    Raises:
+        GlnetError: the image, the model, an output or the device cannot be used; found before
+            the network runs where it can be.
+    """
+    for path, suffixes in ((out, MASK_SUFFIXES), (scores, SCORE_SUFFIXES)):
+        if path is not None:
+            check_target(Path(path), suffixes)
+    with Raster(image) as raster:
+        engine, table = load_engine(model, device, precision)
+        settings = engine.model.settings
+        if raster.bands != settings.bands:
+            msg = f"{image}: the model takes {settings.bands} bands, the image has {raster.bands}"
+            raise RasterError(msg)
+        chosen = view or settings.views[0]
+        found = (segment_turned if tta else TorchEngine.segment)(engine, raster, [chosen])[chosen]
+        mask = np.array(table.values, np.uint8)[found.labels()]
+        _write(raster, table, mask, found, out, scores)
+    return mask
+
+
+def _write(
+    raster: Raster,
+    table: ClassTable,
+    mask: np.ndarray,
+    found: ScoreMap,
+    out: str | Path | None,
+    scores: str | Path | None,
+) -> None:
+    if scores is not None:
+        strips = _on_host(found)
+        write_scores(Path(scores), raster.size, table.names, strips, raster.georeference)
+    if out is not None:
+        palette = dict(zip(table.values, table.colours, strict=True))
+        write_mask(Path(out), mask, palette, raster.georeference)
+
+
+def _on_host(found: ScoreMap) -> Iterator[tuple[Window, np.ndarray]]:
+    for window, strip in found.strips():
+        yield window, strip.cpu().numpy()
