@@ -120,7 +120,14 @@ def _write(path: Path, bands: np.ndarray, number: int) -> None:
     count, height, width = bands.shape
     corner = from_origin(500_000 + number * width / 2, 2_780_000, 0.5, 0.5)
     with rasterio.open(
-        path, "w", driver="GTiff", height=height, width=width, count=count, dtype="uint8",
-        crs="EPSG:32640", transform=corner,
+        path,
+        "w",
+        driver="GTiff",
+        height=height,
+        width=width,
+        count=count,
+        dtype="uint8",
+        crs="EPSG:32640",
+        transform=corner,
     ) as file:
         file.write(bands)

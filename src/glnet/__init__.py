@@ -1,3 +1,32 @@
 """Semantic segmentation of images too large for the memory at hand, by global-local networks."""
 
+from importlib import import_module
+from typing import Any
+
 __version__ = "0.1.0"
+
+#: Where each public name lives. Loaded when first used: reading a recipe needs no PyTorch.
+_HOMES = {
+    "Evaluation": "evaluation.result",
+    "GlnetError": "errors",
+    "Recipe": "recipe",
+    "evaluate": "api",
+    "evaluate_masks": "evaluation.masks",
+    "import_weights": "api",
+    "load_recipe": "recipe",
+    "predict": "api",
+    "train": "api",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605  the table above is the list
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  any public name
+    if name not in _HOMES:
+        msg = f"module 'glnet' has no attribute '{name}'"
+        raise AttributeError(msg)
+    return getattr(import_module(f"glnet.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

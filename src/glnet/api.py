@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from glnet.datasets.classes import ClassTable, default_colour, ClassInfo, read_classes
+from glnet.datasets.classes import ClassInfo, ClassTable, default_colour, read_classes
 from glnet.engines.models import save_model
 from glnet.errors import BundleError
-from glnet.evaluation.evaluate import Evaluation, evaluate, evaluate_masks
+from glnet.evaluation.masks import evaluate_masks
+from glnet.evaluation.model import evaluate
+from glnet.evaluation.result import Evaluation
 from glnet.model import build_glnet
 from glnet.model.authors import (
     authors_settings,

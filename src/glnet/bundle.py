@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -34,7 +34,7 @@ class BundleConfig(Settings):
     #: Where the weights come from, in a sentence.
     origin: str
     #: Scores that were measured, e.g. {"validation mIoU": 0.71}.
-    scores: dict[str, float] = {}
+    scores: dict[str, float] = Field(default_factory=dict)
     #: The resolved recipe of the training run.
     recipe: dict[str, Any] | None = None
 
@@ -46,8 +46,10 @@ def write_bundle(folder: str | Path, config: BundleConfig, tensors: dict[str, np
         BundleError: the folder cannot be written, or holds something that is no bundle.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / _CONFIG).is_file() and (
-        not folder.is_dir() or any(folder.iterdir())
+    if (
+        folder.exists()
+        and not (folder / _CONFIG).is_file()
+        and (not folder.is_dir() or any(folder.iterdir()))
     ):
         msg = f"{folder}: holds something that is no model; name a new or an empty folder"
         raise BundleError(msg)

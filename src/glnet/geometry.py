@@ -81,8 +81,9 @@ def patch_grid(
         msg = f"sides must be positive, got scene {scene.height} x {scene.width}, patch {patch}"
         raise ValueError(msg)
     if not 0 <= overlap <= patch - 2 * OUTPUT_STRIDE:
-        msg = f"overlap must lie between 0 and patch - {2 * OUTPUT_STRIDE} = "
-        raise ValueError(f"{msg}{patch - 2 * OUTPUT_STRIDE}, got {overlap}")
+        limit = patch - 2 * OUTPUT_STRIDE
+        msg = f"overlap must lie between 0 and {limit} for patches of {patch}, got {overlap}"
+        raise ValueError(msg)
     place = _aligned_origins if alignment == "exact" else _rounded_origins
     (tops, height), (lefts, width) = (place(length, patch, overlap) for length in scene)
     return tuple(Window(top, left, height, width) for top in tops for left in lefts)

@@ -13,7 +13,7 @@ from glnet.cli.options import PRECISIONS, Device, Precision, Tolerance, Tta, one
 from glnet.errors import DataError
 
 if TYPE_CHECKING:
-    from glnet.evaluation.evaluate import Evaluation
+    from glnet.evaluation.result import Evaluation
 
 
 def evaluate_command(
@@ -45,7 +45,7 @@ def evaluate_command(
         if classes is None:
             msg = "--masks needs --classes"
             raise typer.BadParameter(msg)
-        from glnet.evaluation.evaluate import evaluate_masks  # noqa: PLC0415  see predict
+        from glnet.evaluation.masks import evaluate_masks  # noqa: PLC0415  see predict
 
         result = evaluate_masks(masks, manifest, classes, chosen, tolerance=tolerance)
     else:

@@ -3,19 +3,17 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from glnet.cli.options import one_of
 from glnet.recipe import STAGES, Stage, load_recipe
-
-if TYPE_CHECKING:
-    from glnet.training.records import EpochRecord, Record, StepRecord
+from glnet.training.records import EpochRecord, NoteRecord, Record, StepRecord
 
 
 def train_command(
@@ -52,15 +50,15 @@ def train_command(
             _line(record, lambda text: print(text, flush=True))
 
 
-def _line(record: "Record", say: Callable[[str], None]) -> None:
+def _line(record: Record, say: Callable[[str], object]) -> None:
     """One plain line per epoch and note."""
-    if hasattr(record, "text"):
+    if isinstance(record, NoteRecord):
         say(record.text)
-    elif hasattr(record, "epochs"):
+    elif isinstance(record, EpochRecord):
         say(_epoch(record))
 
 
-def _epoch(record: "EpochRecord") -> str:
+def _epoch(record: EpochRecord) -> str:
     scores = "".join(f", {view} mIoU {100 * s:.1f}" for view, s in record.mean_iou.items())
     best = " (best)" if record.best and record.mean_iou else ""
     return (
@@ -69,23 +67,23 @@ def _epoch(record: "EpochRecord") -> str:
     )
 
 
-def _show(records: "object") -> None:
+def _show(records: Iterable[Record]) -> None:
     """A bar per stage, under it what validation found."""
     console = Console()
     columns = (TextColumn("{task.description:15}"), BarColumn(), TextColumn("{task.fields[now]}"))
     with Progress(*columns, console=console) as progress:
-        tasks = {}
-        for record in cast("list[Record]", records):
-            if hasattr(record, "remaining"):
-                step = cast("StepRecord", record)
-                if step.stage not in tasks:
-                    tasks[step.stage] = progress.add_task(step.stage, total=step.steps, now="")
+        bars: dict[Stage, TaskID] = {}
+        for record in records:
+            if isinstance(record, StepRecord):
+                if record.stage not in bars:
+                    total = record.steps
+                    bars[record.stage] = progress.add_task(record.stage, total=total, now="")
                 now = (
-                    f"step {step.step}/{step.steps}  loss {step.losses['loss']:.4f}  "
-                    f"rate {step.learning_rate:.1e}  {_clock(step.remaining)} left"
+                    f"step {record.step}/{record.steps}  loss {record.losses['loss']:.4f}  "
+                    f"rate {record.learning_rate:.1e}  {_clock(record.remaining)} left"
                 )
-                progress.update(tasks[step.stage], completed=step.step, now=now)
-            elif getattr(record, "mean_iou", True):
+                progress.update(bars[record.stage], completed=record.step, now=now)
+            elif isinstance(record, NoteRecord) or record.mean_iou:
                 _line(record, progress.console.print)
 
 

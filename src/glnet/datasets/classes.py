@@ -78,7 +78,9 @@ class ClassTable:
     @classmethod
     def from_dicts(cls, rows: Sequence[dict[str, object]]) -> "ClassTable":
         """The inverse of `as_dicts`."""
-        return cls(tuple(_row({k: str(v) for k, v in row.items()}, i) for i, row in enumerate(rows)))
+        return cls(
+            tuple(_row({k: str(v) for k, v in row.items()}, i) for i, row in enumerate(rows))
+        )
 
 
 def read_classes(path: str | Path) -> ClassTable:
@@ -113,7 +115,9 @@ def _row(record: dict[str, str], number: int) -> ClassInfo:
     value = (record.get("value") or str(number)).strip()
     ignored = (record.get("ignored") or "").strip().lower()
     if not name or not value.isdigit() or int(value) > 255:  # noqa: PLR2004  uint8 masks
-        msg = f"row {number + 1}: wanted a name and a value from 0 to 255, found {name!r}, {value!r}"
+        msg = (
+            f"row {number + 1}: wanted a name and a value from 0 to 255, found {name!r}, {value!r}"
+        )
         raise ValueError(msg)
     if ignored not in _TRUE | _FALSE:
         msg = f"row {number + 1}: ignored must be yes or no, found {ignored!r}"

@@ -50,7 +50,7 @@ class TrainingImages(Dataset[Draw]):
         """Over the samples of the training split."""
         self.samples, self.coder, self.recipe, self.stage = samples, coder, recipe, stage
 
-    def __getitem__(self, key: tuple[int, int]) -> Draw:  # type: ignore[override]  # keyed by epoch
+    def __getitem__(self, key: tuple[int, int]) -> Draw:
         """Read one image."""
         epoch, index = key
         sample, train = self.samples[index], self.recipe.train
@@ -123,5 +123,3 @@ class EpochBatches:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.images)
             for start in range(0, self.images, self.batch):
                 yield [(epoch, int(i)) for i in order[start : start + self.batch]]
-
-

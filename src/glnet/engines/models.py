@@ -39,7 +39,11 @@ def load_engine(
 
 
 def save_model(
-    folder: str | Path, model: GLNet, table: ClassTable, origin: str, **known: Any  # noqa: ANN401
+    folder: str | Path,
+    model: GLNet,
+    table: ClassTable,
+    origin: str,
+    **known: Any,  # noqa: ANN401
 ) -> None:
     """Write a network as a model folder.
 
@@ -50,8 +54,6 @@ def save_model(
         origin: Where the weights come from, in a sentence.
         known: `scores` and `recipe` of `BundleConfig`.
     """
-    config = BundleConfig(
-        model=model.settings, classes=table.as_dicts(), origin=origin, **known
-    )
+    config = BundleConfig(model=model.settings, classes=table.as_dicts(), origin=origin, **known)
     tensors = {k: v.detach().cpu().numpy() for k, v in model.state_dict().items()}
     write_bundle(folder, config, tensors)

@@ -74,8 +74,9 @@ class TorchEngine:
             raise RunError(msg)
         training = [module for module in self.model.modules() if module.training]
         self.model.eval()
-        with torch.no_grad(), torch.autocast(
-            self.device.type, self._dtype, enabled=self._dtype is not torch.float32
+        with (
+            torch.no_grad(),
+            torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32),
         ):
             scores = _Pass(self, scene, views).run()
         for module in training:
@@ -157,7 +158,9 @@ class _Pass:
             mosaic.add(place.window, values, covers=not share)
 
 
-def segment_turned(engine: TorchEngine, scene: Scene, views: Sequence[View]) -> dict[View, ScoreMap]:
+def segment_turned(
+    engine: TorchEngine, scene: Scene, views: Sequence[View]
+) -> dict[View, ScoreMap]:
     """Mean scores over the eight flips and quarter turns of the scene (test-time augmentation).
 
     Thumbnail and patches are turned together, whatever the sharing. Memory: one full-resolution
@@ -179,4 +182,3 @@ def _add_upright(total: Tensor, scores: ScoreMap, turn: Turn) -> None:
     for window, strip in scores.strips():
         upright = turn.window(window, scores.size)
         total[:, *upright.slices] += turn.undo(strip)
-

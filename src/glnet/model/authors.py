@@ -33,7 +33,9 @@ _SOURCES: dict[Sharing, list[tuple[str, str, str, str, str]]] = {
 def authors_settings(sharing: Sharing) -> ModelSettings:
     """The network of a released checkpoint; `none` is their first mode, the global branch alone."""
     branches = "global" if sharing == "none" else "both"
-    return ModelSettings(**AUTHORS["model"], branches=branches, sharing=sharing)
+    return ModelSettings.model_validate(
+        {**AUTHORS["model"], "branches": branches, "sharing": sharing}
+    )
 
 
 def needed_checkpoints(sharing: Sharing) -> set[str]:
@@ -71,7 +73,7 @@ def key_table(sharing: Sharing, keys: Mapping[str, Tensor]) -> dict[str, tuple[s
     return table
 
 
-def _pyramid_names(suffix: str, joins: bool) -> Iterator[tuple[str, str]]:  # noqa: FBT001
+def _pyramid_names(suffix: str, joins: bool) -> Iterator[tuple[str, str]]:
     for level, lateral in enumerate(("toplayer", "latlayer1", "latlayer2", "latlayer3")):
         yield f"lateral.{level}", f"{lateral}{suffix}"
         yield f"smooth.{level}", f"smooth{level + 1}_1{suffix}"
@@ -94,8 +96,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        msg = f"{path}: wanted a torch checkpoint of tensors alone; refused, for it cannot be "
-        raise BundleError(f"{msg}loaded as that ({str(error).splitlines()[0]})") from error
+        detail = " ".join(str(error).split())[:200] or type(error).__name__
+        msg = f"{path}: refused: wanted a torch checkpoint of tensors and nothing else ({detail})"
+        raise BundleError(msg) from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         msg = f"{path}: wanted a state dict of tensors, found something else"
         raise BundleError(msg)

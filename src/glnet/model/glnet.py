@@ -38,6 +38,9 @@ class GLNet(nn.Module):
         aggregation: Over the last features of the local and the last global branch.
     """
 
+    _mean: Tensor
+    _deviation: Tensor
+
     def __init__(self, settings: ModelSettings, classes: int) -> None:
         """Build with random weights; see `build_glnet`.
 
@@ -69,9 +72,8 @@ class GLNet(nn.Module):
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Stored values (B, bands, H, W), any dtype, to the trunks' input."""
-        mean: Tensor = self._mean
-        scaled = pixels.to(mean.dtype) / self.settings.input.scale
-        return (scaled - mean) / self._deviation
+        scaled = pixels.to(self._mean.dtype) / self.settings.input.scale
+        return (scaled - self._mean) / self._deviation
 
     def global_pass(self, thumbnails: Tensor) -> BranchOutput:
         """The plain global branch on thumbnails (B, bands, H, W), as stored."""
@@ -155,7 +157,9 @@ def _with_statistics(settings: ModelSettings, trunk: Trunk | None) -> InputSetti
         if values is None:
             own: list[float] = getattr(trunk, name)
             # A trunk pretrained on RGB says nothing of other bands: their mean serves all.
-            known[name] = own if settings.bands == len(own) else [sum(own) / len(own)] * settings.bands
+            known[name] = (
+                own if settings.bands == len(own) else [sum(own) / len(own)] * settings.bands
+            )
     return given.model_copy(update=known)
 
 

@@ -44,7 +44,9 @@ def crop_under(
     crops = []
     for item, scene, window in places:
         rows = _crop_axis(global_map.shape[2], scene.height, *window.rows, cells.height, alignment)
-        columns = _crop_axis(global_map.shape[3], scene.width, *window.columns, cells.width, alignment)
+        columns = _crop_axis(
+            global_map.shape[3], scene.width, *window.columns, cells.width, alignment
+        )
         crops.append(resample(global_map[item], rows, columns))
     return torch.stack(crops)
 

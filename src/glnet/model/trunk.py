@@ -78,7 +78,7 @@ class Trunk(nn.Module):
         return [m.permute(0, 3, 1, 2) for m in chosen] if self._channels_last else chosen
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """C5, C4, C3, C2 (coarsest first, as the pyramid reads them) of a (B, bands, H, W) input."""
+        """C5, C4, C3, C2 (coarsest first, as the pyramid reads them) of (B, bands, H, W)."""
         height, width = pixels.shape[-2:]
         if self._pads:
             below, right = -height % STRIDES[-1], -width % STRIDES[-1]

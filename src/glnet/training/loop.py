@@ -14,7 +14,6 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from glnet.datasets.classes import ClassTable, read_classes
@@ -28,8 +27,9 @@ from glnet.errors import DataError, RecipeError, RunError
 from glnet.model import GLNet, build_glnet
 from glnet.model.initialise import start_aggregation, start_pyramid, start_refined
 from glnet.recipe import Recipe, Stage, TrainSettings, dump_recipe
+from glnet.training.log import RunLog
 from glnet.training.losses import PixelLoss
-from glnet.training.records import EpochRecord, NoteRecord, Record, RunLog, StepRecord
+from glnet.training.records import EpochRecord, NoteRecord, Record, StepRecord
 from glnet.training.stages import Step, prepare
 
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -66,7 +66,9 @@ def train(recipe: Recipe, out: Path, stages: Sequence[Stage] | None = None) -> I
     report = check_samples(data.train + data.validation, data.coder, recipe.model.bands)
     _start_folder(recipe, out)
     with RunLog(out) as log:
-        near = f", {report.near} near-colour pixels in {report.near_files} masks" * bool(report.near)
+        near = f", {report.near} near-colour pixels in {report.near_files} masks" * bool(
+            report.near
+        )
         total = report.pixels.sum()
         shares = ", ".join(
             f"{name} {count / total:.1%}"
@@ -93,8 +95,9 @@ def _check_stages(recipe: Recipe, out: Path, stages: Sequence[Stage] | None) -> 
         raise RecipeError(msg)
     before = own[own.index(chosen[0]) - 1] if chosen[0] != own[0] else None
     if before is not None and not (out / before / "best" / "config.json").is_file():
-        msg = f"stage {chosen[0]} starts from {out / before / 'best'}, which is missing; "
-        raise RunError(f"{msg}run stage {before} first")
+        missing = out / before / "best"
+        msg = f"stage {chosen[0]} starts from {missing}, which is missing; run stage {before} first"
+        raise RunError(msg)
     return chosen
 
 
@@ -160,21 +163,24 @@ def _train_stage(
     settings, train = recipe.train.stages.of(stage), recipe.train
     device = pick_device(train.device)
     fabric = Fabric(
-        accelerator=device.type, devices=1, precision=_PRECISIONS[train.precision]  # type: ignore[arg-type]
+        accelerator=device.type,
+        devices=1,
+        precision=_PRECISIONS[train.precision],
     )
     model = _start_model(recipe, out, stage, len(data.table.trained))
     parameters = prepare(model, stage, freeze_batch_norm=train.freeze_batch_norm)
     engine = TorchEngine(model, device, train.precision, train.mini_batch)
-    adam = torch.optim.Adam(
-        parameters, lr=settings.learning_rate, weight_decay=train.weight_decay
-    )
+    adam = torch.optim.Adam(parameters, lr=settings.learning_rate, weight_decay=train.weight_decay)
     optimiser = fabric.setup_optimizers(adam)
     step = Step(engine, loss, recipe, fabric.backward, lambda: _grad_scale(fabric))
 
     batches = EpochBatches(len(data.train), settings.batch, settings.epochs, train.seed)
     images = TrainingImages(data.train, data.coder, recipe, stage)
     loader: DataLoader[Draw] = DataLoader(
-        images, batch_sampler=batches, num_workers=train.workers, collate_fn=list,
+        images,
+        batch_sampler=batches,
+        num_workers=train.workers,
+        collate_fn=list,
         multiprocessing_context="spawn" if train.workers else None,
     )
     keeper = _Keeper(recipe, out / stage, stage, data)
@@ -251,9 +257,10 @@ class _Keeper:
 
     def _write(self, name: str, model: GLNet, scores: dict[str, float], epoch: int) -> None:
         save_model(
-            self._folder / name, model, self._data.table,
+            self._folder / name,
+            model,
+            self._data.table,
             origin=f"Trained by glnet: stage {self._stage}, epoch {epoch}.",
             scores={f"validation mIoU, {view}": score for view, score in scores.items()},
             recipe=self._recipe.model_dump(mode="json"),
         )
-

@@ -156,9 +156,7 @@ class Step:
         )
         return laid, features
 
-    def _mini_batches(
-        self, draws: Sequence[Draw]
-    ) -> Iterator[tuple[list[tuple[int, int]], float]]:
+    def _mini_batches(self, draws: Sequence[Draw]) -> Iterator[tuple[list[tuple[int, int]], float]]:
         """Drawn patches as (image, window) keys, of one size each, and their weight in the step."""
         train = self.recipe.train
         groups: dict[object, list[tuple[int, int]]] = {}

@@ -1,0 +1,63 @@
+"""Predicted masks on disk against true ones: no model, no PyTorch."""
+
+from pathlib import Path
+
+from glnet.datasets.classes import read_classes
+from glnet.datasets.manifest import Sample, read_manifest
+from glnet.datasets.masks import LabelCoder, MaskScene
+from glnet.errors import DataError
+from glnet.evaluation.result import Evaluation
+from glnet.metrics import IGNORE, ConfusionMatrix
+from glnet.raster import Raster
+
+
+def evaluate_masks(
+    predictions: str | Path,
+    manifest: str | Path,
+    classes: str | Path,
+    split: str | None = "test",
+    *,
+    tolerance: int = 0,
+) -> Evaluation:
+    """Compare masks on disk with the true ones; no model, no PyTorch.
+
+    Args:
+        predictions: Folder of masks named as the images, with any suffix.
+        manifest, split, tolerance: See `evaluate`.
+        classes: The class table of both kinds of mask.
+
+    Raises:
+        DataError: a prediction is missing, of another size, or holds an ignored or unknown class
+            where the truth is labelled.
+    """
+    coder = LabelCoder(read_classes(classes), tolerance)
+    samples = read_manifest(manifest, split)
+    found = [_prediction(Path(predictions), sample) for sample in samples]
+    matrix = ConfusionMatrix(len(coder.table.trained))
+    near = 0
+    for sample, path in zip(samples, found, strict=True):
+        with Raster(sample.mask) as true, Raster(path) as predicted:
+            if true.size != predicted.size:
+                msg = (
+                    f"{path}: the prediction is {predicted.size.height} x {predicted.size.width}, "
+                    f"{sample.mask} is {true.size.height} x {true.size.width}"
+                )
+                raise DataError(msg)
+            scene = MaskScene(true, coder)
+            labels, guess = scene.read()[0], MaskScene(predicted, coder).read()[0]
+        near += scene.near
+        if ((guess == IGNORE) & (labels != IGNORE)).any():
+            msg = f"{path}: predicts an ignored class on labelled ground"
+            raise DataError(msg)
+        matrix.add(labels, guess)
+    return Evaluation(coder.table.names, {"masks": matrix}, len(samples), near)
+
+
+def _prediction(folder: Path, sample: Sample) -> Path:
+    """The one mask in a folder that is named as the image."""
+    matches = sorted(path for path in folder.glob(f"{sample.image.stem}.*") if path.is_file())
+    if len(matches) != 1:
+        found = f"{len(matches)} files" if matches else "none"
+        msg = f"{folder}: wanted one mask named {sample.image.stem}.*, found {found}"
+        raise DataError(msg)
+    return matches[0]

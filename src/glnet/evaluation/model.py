@@ -1,0 +1,48 @@
+"""A model against the masks of a manifest, all views side by side."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from glnet.datasets.manifest import Sample, read_manifest
+from glnet.datasets.masks import LabelCoder, check_samples
+from glnet.engines.models import load_engine
+from glnet.engines.scoring import score_samples
+from glnet.evaluation.result import Evaluation
+
+
+def evaluate(
+    model: str | Path,
+    manifest: str | Path,
+    split: str | None = "test",
+    *,
+    tolerance: int = 0,
+    device: str = "auto",
+    precision: str = "fp32",
+    tta: bool = False,
+    done: Callable[[Sample], None] = lambda _: None,
+) -> Evaluation:
+    """Segment every image of a split and compare with its mask, in all of the model's views.
+
+    Args:
+        model: A bundle; its class table reads the masks.
+        manifest: CSV with the columns image, mask, split.
+        split: Which rows; None for all.
+        tolerance: Largest difference per channel at which a mask's colour counts as a class's.
+        device, precision, tta: See `glnet.predict`.
+        done: Called after every image.
+
+    Raises:
+        GlnetError: a file, a mask's content or the model cannot be used.
+    """
+    samples = read_manifest(manifest, split)
+    engine, table = load_engine(model, device, precision)
+    coder = LabelCoder(table, tolerance)
+    report = check_samples(samples, coder, engine.model.settings.bands)
+    views = engine.model.settings.views
+    matrices = score_samples(engine, samples, coder, views, turns=tta, done=done)
+    return Evaluation(
+        table.names,
+        {str(view): matrix for view, matrix in matrices.items()},
+        len(samples),
+        report.near,
+    )
