@@ -1,6 +1,5 @@
 """Shared by all tests: a Hypothesis profile, small scenes and small networks."""
 
-import os
 
 import pytest
 import torch
@@ -13,4 +12,4 @@ settings.load_profile("glnet")
 @pytest.fixture(autouse=True, scope="session")
 def _two_threads() -> None:
     """Same arithmetic on every machine, and no fight over the cores."""
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
+    torch.set_num_threads(min(2, torch.get_num_threads()))

@@ -1,0 +1,59 @@
+"""Networks small enough for a test, and scenes that live in arrays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from glnet.geometry import Size, Window
+from glnet.model import build_glnet
+from glnet.model.initialise import start_aggregation, start_pyramid
+from glnet.raster import shrink
+from glnet.recipe import ModelSettings
+
+TINY = {
+    "trunk": "resnet18",
+    "trunk_options": {"channels": [8, 16, 32, 64]},
+    "width": 8,
+    "thumbnail": 64,
+    "patch": 64,
+    "overlap": 16,
+}
+
+
+def tiny_settings(**changes):
+    return ModelSettings.model_validate({**TINY, **changes})
+
+
+def tiny_network(classes=3, seed=0, **changes):
+    """A random network whose every branch is started alike."""
+    torch.manual_seed(seed)
+    model = build_glnet(tiny_settings(**changes), classes)
+    for branch in (model.global_branch, model.local_branch, model.refined_global):
+        if branch is not None:
+            start_pyramid(branch, "fan_in")
+    start_aggregation(model, "fan_in")
+    return model.eval()
+
+
+@dataclass
+class ArrayScene:
+    """A scene in memory, (bands, height, width)."""
+
+    pixels: np.ndarray
+
+    @property
+    def size(self):
+        return Size(*self.pixels.shape[1:])
+
+    def read(self, window=None):
+        window = window or Window(0, 0, *self.size)
+        return np.ascontiguousarray(self.pixels[:, *window.slices])
+
+    def thumbnail(self, size):
+        return shrink(self.pixels, size)
+
+
+def random_scene(height, width, bands=3, seed=0):
+    rng = np.random.default_rng(seed)
+    return ArrayScene(rng.integers(0, 256, (bands, height, width), dtype=np.uint8))

@@ -1,0 +1,52 @@
+"""What test-time augmentation promises: every branch sees the same turn, for any rectangle."""
+
+import numpy as np
+import pytest
+import torch
+
+from glnet.engines.torch_engine import TorchEngine, segment_turned
+from glnet.scenes import TURNS, TurnedScene
+from networks import ArrayScene, random_scene, tiny_network
+
+
+@pytest.mark.parametrize("sharing", ["none", "shallow", "global_to_local", "bidirectional"])
+def test_turning_the_scene_turns_the_mean_scores(sharing):
+    """The mean over all eight turns does not care how the scene lay, for rectangles too."""
+    engine = TorchEngine(tiny_network(sharing=sharing), torch.device("cpu"), mini_batch=8)
+    scene = random_scene(72, 104)
+    views = engine.model.settings.views
+    upright = segment_turned(engine, scene, views)
+
+    for turn in (TURNS[1], TURNS[6]):
+        turned = segment_turned(engine, ArrayScene(turn.apply(scene.pixels)), views)
+        for view in views:
+            back = turn.undo(turned[view].cells)
+            largest = upright[view].cells.abs().max()
+            assert (back - upright[view].cells).abs().max() <= 1e-4 * largest
+
+
+def test_the_mean_is_over_eight_turned_passes():
+    """It equals a loop that turns whole arrays, segments each and turns the scores back."""
+    engine = TorchEngine(tiny_network(), torch.device("cpu"))
+    scene = random_scene(70, 93)
+    passes = []
+    for turn in TURNS:
+        found = engine.segment(ArrayScene(turn.apply(scene.pixels)), ["aggregated"])
+        passes.append(
+            turn.undo(np.concatenate([s for _, s in found["aggregated"].strips()], axis=1))
+        )
+
+    mean = segment_turned(engine, scene, ["aggregated"])["aggregated"].cells
+
+    assert np.allclose(mean, np.mean(passes, axis=0), atol=1e-4)
+
+
+def test_a_turned_scene_is_read_by_window():
+    """What the engine reads of a turned scene is what it would read of the turned array."""
+    engine = TorchEngine(tiny_network(), torch.device("cpu"))
+    scene = random_scene(80, 120)
+    for turn in TURNS:
+        lazy = engine.segment(TurnedScene(scene, turn), ["local"])["local"]
+        whole = engine.segment(ArrayScene(turn.apply(scene.pixels)), ["local"])["local"]
+
+        assert torch.equal(lazy.cells, whole.cells)
