@@ -10,12 +10,12 @@ _HOMES = {
     "Evaluation": "evaluation.result",
     "GlnetError": "errors",
     "Recipe": "recipe",
-    "evaluate": "api",
+    "evaluate": "evaluation.model",
     "evaluate_masks": "evaluation.masks",
-    "import_weights": "api",
+    "import_weights": "engines.imported",
     "load_recipe": "recipe",
-    "predict": "api",
-    "train": "api",
+    "predict": "prediction.whole",
+    "train": "training.loop",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  the table above is the list

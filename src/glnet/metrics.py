@@ -51,10 +51,11 @@ class ConfusionMatrix:
             msg = f"labels are {labels.shape}, the prediction is {prediction.shape}"
             raise ValueError(msg)
         counted = labels != IGNORE
-        truth, found = labels[counted].astype(np.int64), prediction[counted]
-        if truth.size and max(truth.max(), found.max()) >= self.classes:
-            msg = f"class {max(truth.max(), found.max())} of {self.classes} classes"
-            raise ValueError(msg)
+        truth, found = (array[counted].astype(np.int64) for array in (labels, prediction))
+        for classes in (truth, found):
+            if classes.size and not 0 <= classes.min() <= classes.max() < self.classes:
+                msg = f"classes {classes.min()} to {classes.max()}; there are {self.classes}"
+                raise ValueError(msg)
         pairs = np.bincount(truth * self.classes + found, minlength=self.classes**2)
         self.counts += pairs.reshape(self.classes, self.classes)
 

@@ -13,7 +13,8 @@ from typing import Any, Self
 
 import numpy as np
 import rasterio
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
@@ -26,6 +27,12 @@ MAX_MEGAPIXELS = 100
 
 _PHOTOS = {".jpg", ".jpeg"}
 _DECODED_WHOLE = {".png"}
+
+#: GDAL's fast path gives garbage for a truncated PNG, and no error.
+_GDAL = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"}
+
+#: The EXIF tag, and its values that exchange height and width.
+_ORIENTATION, _SIDES_EXCHANGED = 0x0112, range(5, 9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,9 @@ class Raster:
                 self._open_photo()
             else:
                 self._open_dataset()
+        self._refuse_too_large()
+
+    def _refuse_too_large(self) -> None:
         megapixels = self.size.height * self.size.width / 1e6
         if megapixels > MAX_MEGAPIXELS:
             self.close()
@@ -77,15 +87,18 @@ class Raster:
             raise RasterError(msg)
 
     def _open_photo(self) -> None:
-        with Image.open(self.path) as image:
-            turned = image.getexif().get(0x0112, 1) >= 5  # noqa: PLR2004  EXIF: sides exchanged
+        # Not Image.open, which has a limit and a warning of its own on the size.
+        with JpegImageFile(self.path) as image:
+            turned = image.getexif().get(_ORIENTATION, 1) in _SIDES_EXCHANGED
             self.size = Size(*(image.size if turned else image.size[::-1]))
             self.bands = len(image.getbands())
 
     def _open_dataset(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            self._dataset = rasterio.open(self.path)
+            # Absolute, or a file named like a URL would be taken for one.
+            with rasterio.Env(**_GDAL):
+                self._dataset = rasterio.open(self.path.absolute())
         kinds = self._dataset.colorinterp
         self._indexes = [i + 1 for i, kind in enumerate(kinds) if kind != ColorInterp.alpha]
         self.bands = len(self._indexes)
@@ -98,8 +111,9 @@ class Raster:
         """Turn the readers' many exceptions into one line that names the file."""
         try:
             yield
-        except (RasterioError, UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-            detail = " ".join(str(error).split())
+        except (RasterioError, OSError, SyntaxError, ValueError) as error:
+            # GDAL's own words are one level down.
+            detail = " ".join(str(error.__cause__ or error).split())
             msg = f"{self.path}: {what}; is it damaged or of another format? ({detail})"
             raise RasterError(msg) from error
 
@@ -112,17 +126,34 @@ class Raster:
         window = window or Window(0, 0, *self.size)
         with self._explained("cannot be decoded"):
             if self._pixels is None and self.path.suffix.lower() in _PHOTOS:
-                with Image.open(self.path) as image:
+                with JpegImageFile(self.path) as image:
                     pixels = np.asarray(ImageOps.exif_transpose(image))
                 self._pixels = np.moveaxis(np.atleast_3d(pixels), -1, 0)
             if self._pixels is None and self.path.suffix.lower() in _DECODED_WHOLE:
-                self._pixels = self._dataset.read(self._indexes)
+                with rasterio.Env(**_GDAL):
+                    self._pixels = self._dataset.read(self._indexes)
             if self._pixels is not None:
                 return np.ascontiguousarray(self._pixels[:, *window.slices])
             rows, columns = window.slices
             area = ((rows.start, rows.stop), (columns.start, columns.stop))
             pixels = self._dataset.read(self._indexes, window=area)
         return np.asarray(pixels)
+
+    def expect_bands(self, bands: int) -> None:
+        """Refuse a raster that has not this many bands.
+
+        A band that the file calls alpha counts where that makes the number fit: GDAL calls the
+        fourth band of any 8-bit image so, near infrared too.
+
+        Raises:
+            RasterError: wanted and found, in one line.
+        """
+        if self._dataset is not None and self._dataset.count == bands:
+            self._indexes = list(range(1, bands + 1))
+            self.bands = bands
+        if self.bands != bands:
+            msg = f"{self.path}: wanted {bands} bands, as the model takes, found {self.bands}"
+            raise RasterError(msg)
 
     def thumbnail(self, size: Size) -> np.ndarray:
         """The whole raster resampled to `size`; see `shrink`."""

@@ -40,7 +40,7 @@ class Turn:
     def apply(self, array: np.ndarray) -> np.ndarray:
         """Turn the last two axes, counter-clockwise."""
         flipped = array[..., ::-1] if self.flipped else array
-        return np.ascontiguousarray(np.rot90(flipped, self.quarters, axes=(-2, -1)))
+        return np.rot90(flipped, self.quarters, axes=(-2, -1)).copy()
 
     def undo(self, array: Any) -> Any:  # noqa: ANN401  NumPy array or torch tensor
         """Turn back; `undo(apply(x)) == x`."""
@@ -48,7 +48,7 @@ class Turn:
             back = array.rot90(-self.quarters, (-2, -1))
             return back.flip(-1) if self.flipped else back
         back = np.rot90(array, -self.quarters, axes=(-2, -1))
-        return np.ascontiguousarray(back[..., ::-1] if self.flipped else back)
+        return (back[..., ::-1] if self.flipped else back).copy()
 
     def window(self, window: Window, turned: Size) -> Window:
         """Where a window of the turned scene (of size `turned`) lies in the upright one."""

@@ -14,9 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from glnet.api import import_weights
 from glnet.datasets.draws import Draw
 from glnet.datasets.masks import nearest_labels
+from glnet.engines.imported import import_weights
 from glnet.engines.models import load_engine, load_model
 from glnet.engines.torch_engine import TorchEngine
 from glnet.geometry import Size, patch_grid

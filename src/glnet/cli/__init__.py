@@ -1,4 +1,4 @@
-"""The command line: parse, call `glnet.api`, print. One file per command."""
+"""The command line: parse, call, print. One file per command."""
 
 from glnet.cli.main import main
 

@@ -49,9 +49,10 @@ def evaluate_command(
 
         result = evaluate_masks(masks, manifest, classes, chosen, tolerance=tolerance)
     else:
-        from glnet.api import evaluate  # noqa: PLC0415
+        from glnet.evaluation.model import evaluate  # noqa: PLC0415
 
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("images", total=None)
             result = evaluate(
                 str(model), manifest, chosen, tolerance=tolerance, device=device,

@@ -26,7 +26,7 @@ def import_weights_command(
 ) -> None:
     """Turn the GLNet authors' released checkpoints into a model folder."""
     one_of(sharing, _SHARINGS, "--sharing")
-    from glnet.api import import_weights  # noqa: PLC0415  see predict
+    from glnet.engines.imported import import_weights  # noqa: PLC0415  see predict
 
     import_weights(
         out, global_=global_, collaborative=collaborative,

@@ -28,7 +28,7 @@ def predict_command(
         one_of(view, VIEWS, "--view")
     one_of(precision, PRECISIONS, "--precision")
     # Deferred: PyTorch takes seconds to import, and --help should not.
-    from glnet.api import predict  # noqa: PLC0415
+    from glnet.prediction.whole import predict  # noqa: PLC0415
 
     predict(
         image, model, out, view=cast("View | None", view), scores=scores,

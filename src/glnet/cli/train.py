@@ -33,7 +33,7 @@ def train_command(
         one_of(name, STAGES, "--stage")
     settings = load_recipe(recipe)
     folder = out or Path("runs") / recipe.stem
-    from glnet.api import train  # noqa: PLC0415  see predict
+    from glnet.training.loop import train  # noqa: PLC0415  see predict
 
     records = train(settings, folder, cast("list[Stage] | None", stage or None))
     if quiet:

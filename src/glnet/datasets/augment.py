@@ -87,8 +87,10 @@ class ScaledScene:
         pixels = self.scene.read(Window(top, left, bottom - top, right - left))
         if self.labels:
             rows, columns = (
-                np.clip(target.centres.astype(int) - span[0], 0, span[1] - span[0] - 1)
-                for target, span in zip(targets, spans, strict=True)
+                np.clip(self._picked(side, *span) - first, 0, last - first - 1)
+                for side, (span, (first, last)) in enumerate(
+                    zip((window.rows, window.columns), spans, strict=True)
+                )
             )
             return np.ascontiguousarray(pixels[:, rows[:, None], columns])
         maps = [
@@ -97,6 +99,11 @@ class ScaledScene:
         ]
         scaled = resample(pixels.astype(np.float32), *maps)
         return np.rint(scaled).astype(pixels.dtype) if pixels.dtype.kind in "iu" else scaled
+
+    def _picked(self, side: int, start: int, length: int) -> np.ndarray:
+        """The source pixel at the middle of each scaled one, whichever window it is read by."""
+        full, scaled = self.scene.size[side], self.size[side]
+        return (2 * np.arange(start, start + length) + 1) * full // (2 * scaled)
 
 
 def label_cells(labels: np.ndarray, stride: int) -> np.ndarray:

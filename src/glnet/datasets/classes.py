@@ -36,11 +36,13 @@ class ClassTable:
             ValueError: repeated names, values or colours, or no class that is trained.
         """
         for kind in ("name", "value", "colour"):
-            seen = [getattr(row, kind) for row in self.rows]
-            twice = next((item for item in seen if seen.count(item) > 1), None)
-            if twice is not None:
-                msg = f"the {kind} {twice} stands in more than one row"
-                raise ValueError(msg)
+            seen: dict[object, int] = {}
+            for number, row in enumerate(self.rows, start=1):
+                held = getattr(row, kind)
+                if held in seen:
+                    msg = f"rows {seen[held]} and {number} have the same {kind} {held}"
+                    raise ValueError(msg)
+                seen[held] = number
         if not self.trained:
             msg = "no class is left to train: all are ignored"
             raise ValueError(msg)
@@ -95,11 +97,16 @@ def read_classes(path: str | Path) -> ClassTable:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             records = list(csv.DictReader(file, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         msg = f"{path}: cannot be read as a class table ({error})"
         raise DataError(msg) from error
-    if not records or "name" not in records[0] or not set(records[0]) <= _COLUMNS:
-        found = ", ".join(map(str, records[0])) if records else "nothing"
+    columns = set().union(*records)
+    if None in columns:
+        row = next(i for i, record in enumerate(records, start=1) if None in record)
+        msg = f"{path}: row {row}: has more cells than the header has columns"
+        raise DataError(msg)
+    if "name" not in columns or not columns <= _COLUMNS:
+        found = ", ".join(map(str, records[0])) if records else "no rows"
         msg = f"{path}: wanted CSV with the columns name, value, colour, ignored; found {found}"
         raise DataError(msg)
     try:
@@ -114,7 +121,7 @@ def _row(record: dict[str, str], number: int) -> ClassInfo:
     name = (record.get("name") or "").strip()
     value = (record.get("value") or str(number)).strip()
     ignored = (record.get("ignored") or "").strip().lower()
-    if not name or not value.isdigit() or int(value) > 255:  # noqa: PLR2004  uint8 masks
+    if not name or not re.fullmatch(r"[0-9]{1,3}", value) or int(value) > 255:  # noqa: PLR2004  uint8 masks
         msg = (
             f"row {number + 1}: wanted a name and a value from 0 to 255, found {name!r}, {value!r}"
         )
@@ -130,11 +137,12 @@ def _row(record: dict[str, str], number: int) -> ClassInfo:
 def _colour(text: str, number: int) -> Colour:
     if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
         return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
-    parts = [int(part) for part in re.findall(r"\d+", text)]
-    if len(parts) != 3 or max(parts) > 255:  # noqa: PLR2004  three channels of a byte
+    parts = re.fullmatch(r"[\[(]?([0-9]{1,3})[ ,;]+([0-9]{1,3})[ ,;]+([0-9]{1,3})[\])]?", text)
+    if parts is None or max(map(int, parts.groups())) > 255:  # noqa: PLR2004  a byte
         msg = f"row {number + 1}: colour must be '#rrggbb' or 'r g b', found {text!r}"
         raise ValueError(msg)
-    return parts[0], parts[1], parts[2]
+    red, green, blue = map(int, parts.groups())
+    return red, green, blue
 
 
 def default_colour(number: int) -> Colour:

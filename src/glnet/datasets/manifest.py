@@ -26,16 +26,17 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[Sample]:
     path = Path(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            records = list(csv.DictReader(file, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError) as error:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            records = [(reader.line_num, record) for record in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         msg = f"{path}: cannot be read as a manifest ({error})"
         raise DataError(msg) from error
     wanted = {"image", "mask", "split"}
-    if not records or not wanted <= set(records[0]):
-        found = ", ".join(map(str, records[0])) if records else "nothing"
+    if not records or not wanted <= set(records[0][1]):
+        found = ", ".join(map(str, records[0][1])) if records else "no rows"
         msg = f"{path}: wanted CSV with the columns image, mask, split; found {found}"
         raise DataError(msg)
-    samples = [_sample(record, path, line) for line, record in enumerate(records, start=2)]
+    samples = [_sample(record, path, line) for line, record in records]
     chosen = [sample for sample in samples if split in (None, sample.split)]
     if not chosen:
         splits = ", ".join(sorted({sample.split for sample in samples}))
@@ -45,11 +46,12 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[Sample]:
 
 
 def _sample(record: dict[str, str], manifest: Path, line: int) -> Sample:
-    folder = manifest.parent
+    files = []
     for kind in ("image", "mask"):
-        file = folder / (record[kind] or "")
+        file = manifest.parent / (record[kind] or "").strip()
         if not file.is_file():
             msg = f"{manifest}, line {line}: the {kind} {file} does not exist or is no file"
             raise DataError(msg)
-    split = (record["split"] or "").strip()
-    return Sample(folder / record["image"], folder / record["mask"], split)
+        files.append(file)
+    image, mask = files
+    return Sample(image, mask, (record["split"] or "").strip())

@@ -154,7 +154,7 @@ def check_samples(samples: list[Sample], coder: LabelCoder, bands: int) -> DataR
     """Read every mask once, and every image's header, before a long run depends on them.
 
     Raises:
-        DataError: an image and its mask differ in size, an image has other bands than the model,
+        GlnetError: an image and its mask differ in size, an image has other bands than the model,
             or a mask holds something that is no class; the line names the file and the place.
     """
     pixels = np.zeros(len(coder.table.trained), np.int64)
@@ -175,7 +175,8 @@ def check_pair(image: Raster, mask: Raster, bands: int) -> None:
     """Refuse an image and a mask that do not belong together, or bands the model cannot take.
 
     Raises:
-        DataError: see above.
+        DataError: the sizes differ.
+        RasterError: the number of bands is another.
     """
     if image.size != mask.size:
         msg = (
@@ -183,9 +184,7 @@ def check_pair(image: Raster, mask: Raster, bands: int) -> None:
             f"{image.path.name} is {image.size.height} x {image.size.width} (height x width)"
         )
         raise DataError(msg)
-    if image.bands != bands:
-        msg = f"{image.path}: wanted {bands} bands (model.bands), found {image.bands}"
-        raise DataError(msg)
+    image.expect_bands(bands)
 
 
 def _packed(colour: Colour) -> int:

@@ -19,7 +19,11 @@ def load_model(folder: str | Path) -> tuple[GLNet, ClassTable]:
         BundleError: not a model folder, or weights that do not fit its config.
     """
     config, tensors = read_bundle(folder)
-    table = ClassTable.from_dicts(config.classes)
+    try:
+        table = ClassTable.from_dicts(config.classes)
+    except (ValueError, KeyError) as error:
+        msg = f"{folder}: the classes in its config cannot be used ({error})"
+        raise BundleError(msg) from error
     model = build_glnet(config.model, len(table.trained))
     try:
         model.load_state_dict({k: torch.from_numpy(v) for k, v in tensors.items()})

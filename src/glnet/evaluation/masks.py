@@ -55,7 +55,8 @@ def evaluate_masks(
 
 def _prediction(folder: Path, sample: Sample) -> Path:
     """The one mask in a folder that is named as the image."""
-    matches = sorted(path for path in folder.glob(f"{sample.image.stem}.*") if path.is_file())
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    matches = [path for path in files if path.stem == sample.image.stem and path.is_file()]
     if len(matches) != 1:
         found = f"{len(matches)} files" if matches else "none"
         msg = f"{folder}: wanted one mask named {sample.image.stem}.*, found {found}"

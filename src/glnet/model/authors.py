@@ -5,7 +5,7 @@ a doubled one (`_ext`), which share a classifier; here each is a branch of its o
 numbered from coarse to fine on both sides.
 """
 
-import pickle
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from glnet.errors import BundleError
+from glnet.model.glnet import GLNet, build_glnet
 from glnet.recipe import AUTHORS, ModelSettings, Sharing
 
 #: (our branch, checkpoint, their trunk, their pyramid, suffix of doubled layers) per sharing.
@@ -93,14 +94,16 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         msg = f"{path}: no such checkpoint file"
         raise BundleError(msg)
+    msg = f"{path}: refused: wanted a torch checkpoint that holds named tensors and nothing else"
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        detail = " ".join(str(error).split())[:200] or type(error).__name__
-        msg = f"{path}: refused: wanted a torch checkpoint of tensors and nothing else ({detail})"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle raises whatever its bytes happen to say
         raise BundleError(msg) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        msg = f"{path}: wanted a state dict of tensors, found something else"
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
         raise BundleError(msg)
     return {key.removeprefix("module."): value for key, value in state.items()}
 
@@ -132,14 +135,32 @@ def translate(
     return out
 
 
-def count_classes(checkpoint: Mapping[str, Tensor]) -> int:
-    """How many classes a checkpoint was trained for.
+def load_released(sharing: Sharing, files: Mapping[str, Path]) -> GLNet:
+    """The authors' network, with the weights of their released files.
+
+    Args:
+        sharing: See `authors_settings`.
+        files: The checkpoints that `needed_checkpoints` names.
 
     Raises:
-        BundleError: it has no classifier: a checkpoint of another network.
+        BundleError: a file holds more than tensors, or is of another network.
     """
+    checkpoints = {name: read_checkpoint(path) for name, path in files.items()}
+    try:
+        model = build_glnet(authors_settings(sharing), _count_classes(checkpoints))
+        model.load_state_dict(translate(sharing, checkpoints, model.state_dict()))
+    except BundleError as error:
+        names = " and ".join(map(str, files.values()))
+        msg = f"{names}: {error}"
+        raise BundleError(msg) from error
+    return model
+
+
+def _count_classes(checkpoints: Mapping[str, Mapping[str, Tensor]]) -> int:
+    """How many classes the checkpoints were trained for."""
+    name, checkpoint = next(iter(checkpoints.items()))
     bias = checkpoint.get("fpn_global.classify.bias")
     if bias is None:
-        msg = "the checkpoint is not the authors' GLNet: fpn_global.classify.bias is missing"
+        msg = f"the {name} checkpoint is not the authors' GLNet: it has no fpn_global.classify.bias"
         raise BundleError(msg)
     return int(bias.numel())

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rasterio.errors import RasterioError
@@ -10,23 +10,31 @@ from rasterio.errors import RasterioError
 from glnet.errors import RasterError
 
 
-def check_target(path: Path, suffixes: tuple[str, ...]) -> None:
+def check_target(path: Path, suffixes: tuple[str, ...], taken: Sequence[Path] = ()) -> None:
     """Find out before the work whether an output could be written.
 
+    Args:
+        path: The output.
+        suffixes: What its name may end with.
+        taken: Files that must not be overwritten: the input, other outputs.
+
     Raises:
-        RasterError: unknown file type, no such folder, or no permission.
+        RasterError: unknown file type, a file that is taken, no such folder, or no permission.
     """
     if path.suffix.lower() not in suffixes:
         msg = f"{path}: the output's name must end with {' or '.join(suffixes)}"
+        raise RasterError(msg)
+    if path.resolve() in [other.resolve() for other in taken]:
+        msg = f"{path}: is read or written by this same command; name another file"
         raise RasterError(msg)
     folder = path.parent
     if not folder.is_dir():
         msg = f"{path}: the folder {folder} does not exist; make it first"
         raise RasterError(msg)
-    if path.is_dir():
-        msg = f"{path}: is a folder; name a file"
-        raise RasterError(msg)
     try:
+        if path.is_dir():
+            msg = f"{path}: is a folder; name a file"
+            raise RasterError(msg)
         probe = partial_of(path)
         probe.touch()
         probe.unlink()
@@ -57,4 +65,5 @@ def whole_or_nothing(path: Path) -> Iterator[Path]:
         msg = f"{path}: could not be written ({error}); is the disk full?"
         raise RasterError(msg) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

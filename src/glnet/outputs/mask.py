@@ -1,6 +1,7 @@
 """Masks and scores as files: GeoTIFF with georeference and palette, or PNG with palette."""
 
 import warnings
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,9 @@ def write_mask(
             _write_png(partial, mask, palette)
         else:
             with _create(partial, Size(*mask.shape), 1, "uint8", georeference) as file:
-                file.write(mask, 1)
+                # Before the pixels, or the file is marked as grey instead of as a palette.
                 file.write_colormap(1, {v: (*colour, 255) for v, colour in palette.items()})
+                file.write(mask, 1)
         with Raster(partial) as back:
             if not np.array_equal(back.read()[0], mask):
                 msg = f"{path}: did not read back as written; is the disk full?"
@@ -73,17 +75,17 @@ def write_scores(
     Raises:
         RasterError: the file could not be written, or did not read back the same.
     """
-    sums = []
+    written = []
     with whole_or_nothing(path) as partial:
         with _create(partial, size, len(names), "float32", georeference) as file:
             for window, scores in strips:
                 file.write(scores, window=_area(window))
-                sums.append((window, float(scores.sum(dtype=np.float64))))
+                written.append((window, _checksum(scores)))
             for band, name in enumerate(names, start=1):
                 file.set_band_description(band, name)
         with Raster(partial) as back:
-            for window, total in sums:
-                if float(back.read(window).sum(dtype=np.float64)) != total:
+            for window, checksum in written:
+                if _checksum(back.read(window)) != checksum:
                     msg = f"{path}: did not read back as written; is the disk full?"
                     raise RasterError(msg)
 
@@ -107,6 +109,10 @@ def _create(
             path, "w", height=size.height, width=size.width, count=bands, dtype=dtype,
             **_LAYOUT, **place,
         )  # fmt: skip
+
+
+def _checksum(values: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(values, np.float32).tobytes())
 
 
 def _area(window: Window) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -8,7 +8,6 @@ import numpy as np
 from glnet.datasets.classes import ClassTable
 from glnet.engines.models import load_engine
 from glnet.engines.torch_engine import TorchEngine, segment_turned
-from glnet.errors import RasterError
 from glnet.geometry import Window
 from glnet.mosaic import ScoreMap
 from glnet.outputs.files import check_target
@@ -47,15 +46,15 @@ def predict(
         GlnetError: the image, the model, an output or the device cannot be used; found before
             the network runs where it can be.
     """
+    taken = [Path(image)]
     for path, suffixes in ((out, MASK_SUFFIXES), (scores, SCORE_SUFFIXES)):
         if path is not None:
-            check_target(Path(path), suffixes)
+            check_target(Path(path), suffixes, taken)
+            taken.append(Path(path))
     with Raster(image) as raster:
         engine, table = load_engine(model, device, precision)
         settings = engine.model.settings
-        if raster.bands != settings.bands:
-            msg = f"{image}: the model takes {settings.bands} bands, the image has {raster.bands}"
-            raise RasterError(msg)
+        raster.expect_bands(settings.bands)
         chosen = view or settings.views[0]
         found = (segment_turned if tta else TorchEngine.segment)(engine, raster, [chosen])[chosen]
         mask = np.array(table.values, np.uint8)[found.labels()]

@@ -261,6 +261,10 @@ class _Keeper:
             model,
             self._data.table,
             origin=f"Trained by glnet: stage {self._stage}, epoch {epoch}.",
-            scores={f"validation mIoU, {view}": score for view, score in scores.items()},
+            scores={
+                f"validation mIoU, {view}": score
+                for view, score in scores.items()
+                if not math.isnan(score)  # nothing was labelled
+            },
             recipe=self._recipe.model_dump(mode="json"),
         )

@@ -1,18 +1,15 @@
-"""Every setting of a run, with its default and its reason; two presets; YAML in and out.
+"""Every setting of a run, with its default and its reason, and the two presets.
 
 The defaults are the `default` preset: the paper's values, and sound arithmetic where the released
 code departs from it. `preset: authors` starts from what the released code does instead. A recipe
 holds only what differs from its preset; the resolved one is written beside every run.
 """
 
-import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from glnet.errors import RecipeError
 from glnet.geometry import OUTPUT_STRIDE, Alignment
 
 Stage = Literal["global", "global_to_local", "local_to_global"]
@@ -21,8 +18,6 @@ View = Literal["aggregated", "global", "local"]
 
 STAGES: tuple[Stage, ...] = ("global", "global_to_local", "local_to_global")
 
-S = TypeVar("S", bound="Settings")
-
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0)]
 
@@ -30,7 +25,7 @@ Share = Annotated[float, Field(ge=0)]
 class Settings(BaseModel):
     """Frozen, and a key that does not exist is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class InputSettings(Settings):
@@ -143,24 +138,29 @@ class AugmentSettings(Settings):
 
 
 class StageSettings(Settings):
-    """How long and how fast one stage learns."""
+    """How long and how fast one stage learns. Rates are the paper's, epochs the released code's."""
 
-    epochs: Positive
-    learning_rate: Annotated[float, Field(gt=0)]
+    epochs: Positive = 120
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     #: Images per optimiser step.
     batch: Positive = 6
 
 
+class LocalStageSettings(StageSettings):
+    """The stage that trains the local branch is shorter and slower."""
+
+    epochs: Positive = 50
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-5
+
+
 class StagesSettings(Settings):
-    """The three stages, in order. Rates are the paper's, epochs the released code's."""
+    """The three stages, in order."""
 
-    global_: Annotated[StageSettings, Field(alias="global")] = StageSettings(
-        epochs=120, learning_rate=1e-4
-    )
-    global_to_local: StageSettings = StageSettings(epochs=50, learning_rate=2e-5)
-    local_to_global: StageSettings = StageSettings(epochs=120, learning_rate=1e-4)
+    global_: Annotated[StageSettings, Field(alias="global")] = StageSettings()
+    global_to_local: LocalStageSettings = LocalStageSettings()
+    local_to_global: StageSettings = StageSettings()
 
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+    model_config = ConfigDict(serialize_by_alias=True)
 
     def of(self, stage: Stage) -> StageSettings:
         """The settings of one stage."""
@@ -251,77 +251,3 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(below, dict) and isinstance(value, dict)
         out[key] = _merged(below, value) if both and isinstance(below, dict) else value
     return out
-
-
-def load_recipe(path: str | Path) -> Recipe:
-    """Read a recipe; its paths are made absolute against its own folder.
-
-    Raises:
-        RecipeError: no such file, not YAML, an unknown key (the nearest known one is proposed),
-            or a value that cannot be.
-    """
-    path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        detail = " ".join(str(error).split())
-        msg = f"{path}: cannot be read as a YAML recipe ({detail})"
-        raise RecipeError(msg) from error
-    if not isinstance(values, dict):
-        msg = f"{path}: a recipe is a mapping of settings, this is {type(values).__name__}"
-        raise RecipeError(msg)
-    recipe = check_settings(Recipe, values, str(path))
-    folder = path.resolve().parent
-    data = recipe.data.model_copy(
-        update={
-            "manifest": folder / recipe.data.manifest,
-            "classes": folder / recipe.data.classes,
-        }
-    )
-    train = recipe.train
-    if train.trunk_weights not in ("imagenet", "none"):
-        weights = str(folder / train.trunk_weights)
-        train = train.model_copy(update={"trunk_weights": weights})
-    return recipe.model_copy(update={"data": data, "train": train})
-
-
-def dump_recipe(recipe: Settings) -> str:
-    """A recipe as YAML, every setting written out."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def check_settings(kind: type[S], values: dict[str, Any], where: str) -> S:
-    """Build settings, or say in one line which key or value is wrong.
-
-    Raises:
-        RecipeError: see above; `where` begins the line.
-    """
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            message = f"unknown setting '{place}'{_proposal(kind, first['loc'])}"
-        elif first["type"] == "missing":
-            message = f"the setting '{place}' is missing"
-        else:
-            said = first["msg"].removeprefix("Value error, ")
-            given = f", got {first['input']!r}" if not isinstance(first["input"], dict) else ""
-            message = f"{place + ': ' if place else ''}{said}{given}"
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        msg = f"{where}: {message}{more}"
-        raise RecipeError(msg) from error
-
-
-def _proposal(kind: type[BaseModel], place: tuple[int | str, ...]) -> str:
-    """The known key that an unknown one most resembles."""
-    for part in place[:-1]:
-        inner = next((f for n, f in kind.model_fields.items() if part in (n, f.alias)), None)
-        found = getattr(inner, "annotation", None)
-        if not (isinstance(found, type) and issubclass(found, BaseModel)):
-            return ""
-        kind = found
-    known = [field.alias or name for name, field in kind.model_fields.items()]
-    near = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.4)
-    return f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(sorted(known))}"

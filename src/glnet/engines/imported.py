@@ -1,4 +1,4 @@
-"""What a program calls; the command line calls the same."""
+"""The authors' released checkpoints as a bundle."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,25 +6,8 @@ from pathlib import Path
 from glnet.datasets.classes import ClassInfo, ClassTable, default_colour, read_classes
 from glnet.engines.models import save_model
 from glnet.errors import BundleError
-from glnet.evaluation.masks import evaluate_masks
-from glnet.evaluation.model import evaluate
-from glnet.evaluation.result import Evaluation
-from glnet.model import build_glnet
-from glnet.model.authors import (
-    authors_settings,
-    count_classes,
-    needed_checkpoints,
-    read_checkpoint,
-    translate,
-)
-from glnet.prediction.whole import predict
-from glnet.recipe import Recipe, Sharing, load_recipe
-from glnet.training.loop import train
-
-__all__ = [
-    "Evaluation", "Recipe", "evaluate", "evaluate_masks", "import_weights", "load_recipe",
-    "predict", "train",
-]  # fmt: skip
+from glnet.model.authors import load_released, needed_checkpoints
+from glnet.recipe import Sharing
 
 #: The DeepGlobe classes that the authors' checkpoints were trained on; unknown is one of them.
 _DEEPGLOBE = (
@@ -62,16 +45,14 @@ def import_weights(
             advice = "is needed" if name in needed else "is not read; leave it away"
             msg = f"sharing {sharing}: the {name} checkpoint {advice}"
             raise BundleError(msg)
-    checkpoints = {n: read_checkpoint(path) for n, path in given.items() if path is not None}
-    count = count_classes(next(iter(checkpoints.values())))
-    table = _numbered(count) if classes is None else read_classes(classes)
-    if len(table.trained) != count:
-        msg = f"{classes}: has {len(table.trained)} classes, the checkpoint {count}"
+    files = {name: Path(path) for name, path in given.items() if path is not None}
+    model = load_released(sharing, files)
+    table = _numbered(model.classes) if classes is None else read_classes(classes)
+    if len(table.trained) != model.classes:
+        msg = f"{classes}: has {len(table.trained)} classes, the checkpoint {model.classes}"
         raise BundleError(msg)
-    model = build_glnet(authors_settings(sharing), count)
-    model.load_state_dict(translate(sharing, checkpoints, model.state_dict()))
-    files = " and ".join(Path(path).name for path in given.values() if path is not None)
-    save_model(out, model, table, f"Imported from the GLNet authors' checkpoints {files}.")
+    names = " and ".join(path.name for path in files.values())
+    save_model(out, model, table, f"Imported from the GLNet authors' checkpoints {names}.")
 
 
 def _numbered(count: int) -> ClassTable:

@@ -1,0 +1,39 @@
+"""Recipes: every knob of the package, as pydantic models, in YAML files."""
+
+from glnet.recipe.files import check_settings, dump_recipe, load_recipe
+from glnet.recipe.settings import (
+    AUTHORS,
+    STAGES,
+    AugmentSettings,
+    DataSettings,
+    InputSettings,
+    LossSettings,
+    ModelSettings,
+    Recipe,
+    Settings,
+    Sharing,
+    Stage,
+    StageSettings,
+    TrainSettings,
+    View,
+)
+
+__all__ = [
+    "AUTHORS",
+    "STAGES",
+    "AugmentSettings",
+    "DataSettings",
+    "InputSettings",
+    "LossSettings",
+    "ModelSettings",
+    "Recipe",
+    "Settings",
+    "Sharing",
+    "Stage",
+    "StageSettings",
+    "TrainSettings",
+    "View",
+    "check_settings",
+    "dump_recipe",
+    "load_recipe",
+]

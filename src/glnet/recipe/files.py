@@ -1,0 +1,108 @@
+"""Recipes as YAML files, and what is said of a wrong one."""
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from glnet.errors import RecipeError
+from glnet.recipe.settings import Recipe, Settings
+
+S = TypeVar("S", bound=Settings)
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Read a recipe; its paths are made absolute against its own folder.
+
+    Raises:
+        RecipeError: no such file, not YAML, an unknown key (the nearest known one is proposed),
+            or a value that cannot be.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        detail = " ".join(str(error).split())
+        msg = f"{path}: cannot be read as a YAML recipe ({detail})"
+        raise RecipeError(msg) from error
+    if not isinstance(values, dict):
+        msg = f"{path}: a recipe is a mapping of settings, this is {type(values).__name__}"
+        raise RecipeError(msg)
+    recipe = check_settings(Recipe, values, str(path))
+    folder = path.resolve().parent
+    data = recipe.data.model_copy(
+        update={
+            "manifest": folder / recipe.data.manifest,
+            "classes": folder / recipe.data.classes,
+        }
+    )
+    train = recipe.train
+    if train.trunk_weights not in ("imagenet", "none"):
+        weights = str(folder / train.trunk_weights)
+        train = train.model_copy(update={"trunk_weights": weights})
+    return recipe.model_copy(update={"data": data, "train": train})
+
+
+def dump_recipe(recipe: Settings) -> str:
+    """A recipe as YAML, every setting written out."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def check_settings(kind: type[S], values: dict[str, Any], where: str) -> S:
+    """Build settings, or say in one line which key or value is wrong.
+
+    Raises:
+        RecipeError: see above; `where` begins the line.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = _place(kind, first["loc"])
+        if first["type"] == "extra_forbidden":
+            message = f"unknown setting '{place}'{_proposal(kind, place)}"
+        elif first["type"] == "missing":
+            message = f"the setting '{place}' is missing"
+        else:
+            said = first["msg"].removeprefix("Value error, ")
+            given = f", got {first['input']!r}" if not isinstance(first["input"], dict) else ""
+            message = f"{place + ': ' if place else ''}{said}{given}"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        msg = f"{where}: {message}{more}"
+        raise RecipeError(msg) from error
+
+
+def _known(kind: type[BaseModel], prefix: str = "") -> dict[str, type[BaseModel]]:
+    """Every setting below `kind` by its dotted name, and the settings it stands in."""
+    found = {}
+    for name, field in kind.model_fields.items():
+        path = f"{prefix}{field.alias or name}"
+        found[path] = kind
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found |= _known(field.annotation, f"{path}.")
+    return found
+
+
+def _place(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """The dotted name of a setting; pydantic ends it with names of its own for unions."""
+    parts = [str(part) for part in location]
+    known = _known(kind)
+    longest = max(
+        (n for n in range(len(parts) + 1) if ".".join(parts[:n]) in known), default=len(parts)
+    )
+    parent = ".".join(parts[:-1])
+    inside = not parent or any(path.startswith(f"{parent}.") for path in known)
+    return ".".join(parts if inside else parts[:longest])
+
+
+def _proposal(kind: type[BaseModel], place: str) -> str:
+    """The known setting that an unknown one most resembles: beside it, else anywhere."""
+    parent, _, name = place.rpartition(".")
+    known = _known(kind)
+    beside = {path.rpartition(".")[2]: path for path in known if path.rpartition(".")[0] == parent}
+    near = difflib.get_close_matches(name, beside, n=1, cutoff=0.6)
+    elsewhere = [path for path in known if path.rpartition(".")[2] == name]
+    near = near or elsewhere[:1] or difflib.get_close_matches(name, beside, n=1, cutoff=0.4)
+    return f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(sorted(beside))}"

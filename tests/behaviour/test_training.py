@@ -1,0 +1,350 @@
+"""What training promises: each stage learns, touches only its own, and leaves bundles that run."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+import yaml
+
+import glnet
+from glnet.cli import main
+from glnet.datasets.classes import read_classes
+from glnet.datasets.draws import TrainingImages
+from glnet.datasets.manifest import read_manifest
+from glnet.datasets.masks import LabelCoder
+from glnet.engines.models import load_model
+from glnet.engines.torch_engine import TorchEngine
+from glnet.errors import RecipeError, RunError
+from glnet.recipe import load_recipe
+from glnet.training.loop import schedule
+from glnet.training.losses import PixelLoss
+from glnet.training.records import EpochRecord, StepRecord
+from glnet.training.stages import Step, prepare, trained_parts
+from networks import TINY, tiny_network
+from scenes import CLASSES, make_scene
+
+SIZES = [(96, 96), (90, 131), (50, 150), (96, 96)]
+STAGES = ("global", "global_to_local", "local_to_global")
+OWN = {
+    "global": ("global_branch.",),
+    "global_to_local": ("local_branch.", "aggregation."),
+    "local_to_global": ("refined_global.", "aggregation."),
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Four small scenes of differing sizes with a manifest: two to train, one to validate."""
+    folder = tmp_path_factory.mktemp("data")
+    rows = [("image", "mask", "split")]
+    for i, ((height, width), split) in enumerate(
+        zip(SIZES, ["train", "train", "validation", "test"], strict=True)
+    ):
+        pixels, labels = make_scene(np.random.default_rng(i), 160)
+        for name, bands in ((f"{i}.tif", pixels), (f"{i}_mask.tif", labels[None])):
+            with rasterio.open(
+                folder / name, "w", driver="GTiff", height=height, width=width,
+                count=len(bands), dtype="uint8", crs="EPSG:32640",
+                transform=rasterio.transform.Affine(0.5, 0, 500, 0, -0.5, 900),
+            ) as file:  # fmt: skip
+                file.write(bands[:, :height, :width])
+        rows.append((f"{i}.tif", f"{i}_mask.tif", split))
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    with (folder / "classes.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("name", "colour"), *CLASSES])
+    return folder
+
+
+def write_recipe(folder, name="recipe", epochs=(2, 2, 2), model=None, **train):
+    stages = {
+        stage: {"epochs": count, "learning_rate": 2e-3, "batch": 2}
+        for stage, count in zip(STAGES, epochs, strict=True)
+    }
+    recipe = {
+        "data": {"manifest": "manifest.csv", "classes": "classes.csv"},
+        "model": {**TINY, **(model or {})},
+        "loss": {"kind": "cross_entropy"},
+        "train": {
+            "trunk_weights": "none", "patches": 2, "mini_batch": 4, "weight_decay": 0,
+            "schedule": "cosine", "stages": stages, **train,
+        },
+    }  # fmt: skip
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    return path
+
+
+def step_of(recipe, stage, data, *, seed=0, freeze=False):
+    """A network prepared for a stage, and a function that takes one step on the training data."""
+    model = tiny_network(len(CLASSES), seed, sharing=recipe.model.sharing)
+    parameters = prepare(model, stage, freeze_batch_norm=freeze)
+    engine = TorchEngine(model, torch.device("cpu"))
+    step = Step(engine, PixelLoss(recipe.loss, len(CLASSES)), recipe, lambda loss: loss.backward())
+    coder = LabelCoder(read_classes(data / "classes.csv"))
+    samples = read_manifest(data / "manifest.csv", "train")
+    images = TrainingImages(samples, coder, recipe, stage)
+    draws = [images[1, i] for i in range(len(samples))]
+    return model, parameters, lambda: step.run(stage, draws)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_lowers_its_loss_and_changes_only_its_own(data, stage):
+    """On one batch of unequal images; all else stays bit for bit, batch statistics too."""
+    recipe = load_recipe(write_recipe(data))
+    model, parameters, step = step_of(recipe, stage, data)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    adam = torch.optim.Adam(parameters, lr=3e-3)
+    losses = []
+
+    for _ in range(8):
+        losses.append(step()["loss"])
+        adam.step()
+        adam.zero_grad()
+
+    assert losses[-1] < 0.9 * losses[0]
+    changed = {
+        key for key, value in model.state_dict().items() if not torch.equal(value, before[key])
+    }
+    assert all(key.startswith(OWN[stage]) for key in changed)
+    for part in OWN[stage]:
+        assert any(key.startswith(part) for key in changed)
+
+
+def test_the_gathered_gradient_is_that_of_the_whole_graph(data):
+    """Stage three's one walk back through the refined branch equals a retained graph's sum."""
+    recipe = load_recipe(write_recipe(data, patches="all", mini_batch=3))
+    _, parameters, step = step_of(recipe, "local_to_global", data, freeze=True)
+    step()
+    gathered = [p.grad.clone() for p in parameters]
+    model_again, parameters_again, _ = step_of(recipe, "local_to_global", data, freeze=True)
+    kept = []
+    engine = TorchEngine(model_again, torch.device("cpu"))
+    # Every loss is kept and the features are not detached: one graph, one walk, no gathering.
+    loss = PixelLoss(recipe.loss, len(CLASSES))
+    whole = Step(engine, loss, recipe, kept.append)
+    coder = LabelCoder(read_classes(data / "classes.csv"))
+    samples = read_manifest(data / "manifest.csv", "train")
+    images = TrainingImages(samples, coder, recipe, "local_to_global")
+    draws = [images[1, i] for i in range(len(samples))]
+    total = retained_loss(whole, draws)
+
+    total.backward()
+
+    for one, other in zip(gathered, parameters_again, strict=True):
+        assert torch.allclose(one, other.grad, rtol=1e-3, atol=1e-6)
+
+
+def retained_loss(step, draws):
+    """Stage three's loss as one expression, the way the paper writes it."""
+    model, train = step.engine.model, step.recipe.train
+    thumbnails = torch.from_numpy(np.stack([draw.thumbnail for draw in draws]))
+    with torch.no_grad():
+        laid, features = step._lay(draws, model.global_pass(thumbnails).maps)
+    refined = model.refined_global_pass(thumbnails, laid)
+    labels = torch.from_numpy(np.stack([draw.thumbnail_labels for draw in draws]))
+    total = step.loss(refined.logits, labels)
+    patches = sum(len(draw.drawn) for draw in draws)
+    from glnet.model.sharing import Place  # noqa: PLC0415  used here alone
+
+    assert train.gradients == "averaged"
+    for keys, share in step._mini_batches(draws):
+        places = [Place(i, draws[i].size, draws[i].windows[w]) for i, w in keys]
+        local = torch.stack([features[key] for key in keys])
+        logits = model.aggregate(local, model.global_features(refined.joined, places))
+        truth = torch.from_numpy(np.stack([draws[i].labels[w] for i, w in keys]))
+        assert share == pytest.approx(len(keys) / patches)
+        total = total + step.loss(logits, truth) * share
+    return total
+
+
+@pytest.mark.parametrize("stage", ["global_to_local", "local_to_global"])
+def test_averaged_gradients_do_not_depend_on_the_mini_batch(data, stage):
+    """With fixed batch statistics, patches one by one or three at a time move the weights alike."""
+    gradients = []
+    for size in (1, 3):
+        recipe = load_recipe(write_recipe(data, mini_batch=size, patches="all"))
+        recipe = recipe.model_copy(
+            update={"loss": recipe.loss.model_copy(update={"kind": "cross_entropy"})}
+        )
+        _, parameters, step = step_of(recipe, stage, data, freeze=True)
+        step()
+        gradients.append([p.grad.clone() for p in parameters])
+
+    for one, three in zip(*gradients, strict=True):
+        largest = one.abs().max().clamp_min(1e-6)
+        # All labels are known here, so a mean over patches is a mean over pixels.
+        assert (one - three).abs().max() <= 1e-3 * largest
+
+
+def test_a_tiny_network_fits_two_scenes(data, tmp_path):
+    """All stages together, from scratch, to a high score on their own training scenes."""
+    path = write_recipe(
+        data, "fit", (60, 120, 5), patches="all", mini_batch=16,
+        model={"trunk_options": {"channels": [16, 32, 64, 64]}, "width": 16, "thumbnail": 96},
+        augment={"flips": False, "quarter_turns": False}, validate_every=1000, warmup_steps=5,
+    )  # fmt: skip
+    for _ in glnet.train(load_recipe(path), tmp_path / "run"):
+        pass
+
+    found = glnet.evaluate(tmp_path / "run/model", data / "manifest.csv", "train", device="cpu")
+
+    assert found.matrices["aggregated"].scores().accuracy > 0.8
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    """A whole short run and its records."""
+    folder = tmp_path_factory.mktemp("run")
+    records = list(glnet.train(load_recipe(write_recipe(data, "run")), folder))
+    return folder, records
+
+
+def test_every_stage_leaves_a_model_that_predicts(data, run):
+    """`best` and `last` of each stage are bundles: the global branch alone, then GLNet."""
+    folder, _ = run
+    views = {"global": 1, "global_to_local": 3, "local_to_global": 3}
+    for stage, count in views.items():
+        for name in ("best", "last"):
+            model, _ = load_model(folder / stage / name)
+
+            assert len(model.settings.views) == count
+            mask = glnet.predict(data / "3.tif", folder / stage / name, device="cpu")
+            assert mask.shape == (96, 96)
+
+
+def test_a_run_tells_what_it_does(run):
+    """A record per step and epoch, the same numbers in the CSV, the recipe beside them."""
+    folder, records = run
+    epochs = [record for record in records if isinstance(record, EpochRecord)]
+    steps = [record for record in records if isinstance(record, StepRecord)]
+
+    assert [r.stage for r in epochs] == [stage for stage in STAGES for _ in range(2)]
+    assert len(steps) == 6
+    assert all(set(r.losses) >= {"loss"} and r.remaining >= 0 for r in steps)
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["loss"]) for row in rows] == [record.loss for record in epochs]
+    assert rows[-1]["aggregated"] != ""
+    resolved = load_recipe(folder / "recipe.yaml")
+    assert resolved.train.stages.of("global").epochs == 2
+    config = json.loads((folder / "model/config.json").read_text())
+    assert config["recipe"]["train"]["patches"] == 2
+    assert list((folder / "tensorboard").iterdir())
+
+
+def test_a_later_stage_keeps_the_earlier_ones_weights(run):
+    """The plain global branch of the final model is the best of stage one, bit for bit."""
+    folder, _ = run
+    first = load_model(folder / "global/best")[0].state_dict()
+    final = load_model(folder / "model")[0].state_dict()
+
+    for key, value in first.items():
+        assert torch.equal(value, final[key])
+
+
+def test_the_same_seed_gives_the_same_weights(data, run, tmp_path):
+    """Bit for bit on the CPU; another seed gives others."""
+    again = {}
+    for seed in (0, 1):
+        recipe = load_recipe(write_recipe(data, f"seed{seed}", seed=seed))
+        for _ in glnet.train(recipe, tmp_path / str(seed), ["global"]):
+            pass
+        again[seed] = load_model(tmp_path / str(seed) / "global/last")[0].state_dict()
+    first = load_model(run[0] / "global/last")[0].state_dict()
+
+    assert all(torch.equal(value, again[0][key]) for key, value in first.items())
+    assert not all(torch.equal(value, again[1][key]) for key, value in first.items())
+
+
+def test_a_stage_alone_needs_the_one_before(data, tmp_path):
+    """It starts from the earlier stage's best in the same folder, and says so where it lacks."""
+    recipe = load_recipe(write_recipe(data, "alone"))
+
+    with pytest.raises(RunError, match="run stage global first"):
+        list(glnet.train(recipe, tmp_path / "empty", ["global_to_local"]))
+    single = recipe.model_copy(
+        update={"model": recipe.model.model_copy(update={"branches": "global"})}
+    )
+    with pytest.raises(RecipeError, match="no stage"):
+        list(glnet.train(single, tmp_path / "empty", ["local_to_global"]))
+
+
+@pytest.mark.parametrize("branches", ["global", "local"])
+def test_a_single_branch_trains_alone(data, tmp_path, branches):
+    """The first two rows of the ablation: one stage, one view."""
+    recipe = load_recipe(write_recipe(data, branches, model={"branches": branches}))
+
+    records = list(glnet.train(recipe, tmp_path / "run"))
+
+    model, _ = load_model(tmp_path / "run/model")
+    assert model.settings.views == (branches,)
+    assert len({r.stage for r in records if isinstance(r, EpochRecord)}) == 1
+
+
+def test_a_diverged_loss_stops_the_run(data, tmp_path):
+    """Not a night of NaN: one line that says where."""
+    recipe = load_recipe(write_recipe(data, "nan", model={"input": {"scale": 1e-38}}))
+
+    with pytest.raises(RunError, match=r"stage global, step \d+: the loss is"):
+        list(glnet.train(recipe, tmp_path / "run"))
+
+
+def test_schedules_fall_from_one_to_nothing():
+    """Warm-up rises to the rate, poly is (1 - done)^0.9, cosine half at the middle."""
+    train = load_train(schedule="poly", warmup_steps=0)
+    assert schedule(train, 0, 10) == 1
+    assert schedule(train, 5, 10) == pytest.approx(0.5**0.9)
+    warm = load_train(schedule="cosine", warmup_steps=4)
+    assert [schedule(warm, i, 24) for i in (0, 3, 4, 14)] == pytest.approx([0.2, 0.8, 1, 0.5])
+
+
+def load_train(**values):
+    return glnet.Recipe.model_validate(
+        {"data": {"manifest": "-", "classes": "-"}, "train": values}
+    ).train
+
+
+def test_the_command_trains_evaluates_and_predicts(data, tmp_path, monkeypatch, capsys):
+    """The whole way by the command line; the mask keeps the image's place on the ground."""
+    recipe = write_recipe(data, "command", (1, 1, 1))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["glnet", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert left.value.code == 0
+        return capsys.readouterr().out
+
+    lines = call("train", recipe, "--out", "run", "--log-format", "json").splitlines()
+    records = [json.loads(line) for line in lines]
+    call(
+        "evaluate", "--model", "run/model", "--manifest", data / "manifest.csv", "--json", "s.json"
+    )
+    image = data / "3.tif"
+    call("predict", image, "--model", "run/model", "-o", "mask.tif", "--scores", "scores.tif")
+
+    assert {record["record"] for record in records} == {"note", "step", "epoch"}
+    views = json.loads((tmp_path / "s.json").read_text())["views"]
+    assert list(views) == ["aggregated", "global", "local"]
+    with rasterio.open(image) as one, rasterio.open(tmp_path / "mask.tif") as two:
+        assert (one.crs, one.transform) == (two.crs, two.transform)
+        mask = two.read(1)
+    with rasterio.open(tmp_path / "scores.tif") as file:
+        assert (file.read().argmax(0) == mask).all()
+    assert (glnet.predict(image, tmp_path / "run/model", device="cpu") == mask).all()
+    assert call("train", recipe, "--out", "run2", "--quiet") == ""
+    assert call("train", recipe, "--out", "run2", "--stage", "global").count("epoch 1/1") == 1
+
+
+def test_trained_parts_cover_the_network_once():
+    """Together the stages train everything; only the aggregation is trained twice."""
+    model = tiny_network()
+    parts = [id(part) for stage in STAGES for part in trained_parts(model, stage)]
+
+    assert len(set(parts)) == 4
+    assert len(parts) == 5

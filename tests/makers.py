@@ -1,0 +1,152 @@
+"""Small files and scenes for the tests: images of every format, tables, manifests, a network."""
+
+import contextlib
+import csv
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from PIL import Image
+from rasterio.errors import NotGeoreferencedWarning
+
+from glnet.datasets.classes import ClassInfo, ClassTable
+from glnet.geometry import Size, Window
+from glnet.recipe import ModelSettings
+
+#: EXIF's tag for how a photo was held.
+ORIENTATION = 0x0112
+
+TWO_CLASSES = ClassTable((ClassInfo("land", 0, (0, 128, 0)), ClassInfo("water", 1, (0, 0, 255))))
+
+#: The smallest network that has all three branches.
+TINY = ModelSettings(
+    trunk="resnet18",
+    trunk_options={"channels": [8, 16, 32, 64]},
+    width=8,
+    thumbnail=64,
+    patch=64,
+    overlap=16,
+)
+
+
+def noise(*shape, seed=0, dtype=np.uint8):
+    """Random pixels over the whole range of an integer dtype, or a normal draw."""
+    rng = np.random.default_rng(seed)
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
+    return rng.normal(size=shape).astype(dtype)
+
+
+@contextlib.contextmanager
+def opened(path, mode="r", **options):
+    """Rasterio's dataset; that a file has no georeference is no warning here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path, mode, **options) as file:
+            yield file
+
+
+def write_tif(path, pixels, **options):
+    """A GeoTIFF of (bands, height, width) pixels; options are rasterio's."""
+    bands, height, width = pixels.shape
+    shape = {"count": bands, "height": height, "width": width, "dtype": pixels.dtype.name}
+    with opened(path, "w", **({"driver": "GTiff"} | shape | options)) as file:
+        file.write(pixels)
+    return path
+
+
+def write_png(path, pixels, palette=None):
+    """A PNG of (height, width) or (1 to 4 bands, height, width) pixels."""
+    if pixels.ndim == 3:
+        pixels = pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if palette is not None:
+        image.putpalette(palette)
+    image.save(path, format="PNG")
+    return path
+
+
+def write_jpg(path, pixels, orientation=None):
+    """A JPEG of (height, width) or (3, height, width) pixels, held as EXIF says."""
+    if pixels.ndim == 3:
+        pixels = np.moveaxis(pixels, 0, -1)
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[ORIENTATION] = orientation
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    image.save(path, format="JPEG", quality=95, exif=exif)
+    return path
+
+
+def cut(path, share):
+    """Leave only the first part of a file, as a broken download does."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    return path
+
+
+def claim_size(path, height, width):
+    """A small JPEG or PNG whose header claims another size."""
+    if path.suffix == ".png":
+        header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+        chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+        whole = write_png(path, noise(3, 8, 8)).read_bytes()
+        path.write_bytes(whole[:8] + chunk + whole[8 + len(chunk) :])
+        return path
+    whole = bytearray(write_jpg(path, noise(3, 8, 8)).read_bytes())
+    frame = whole.index(b"\xff\xc0")
+    whole[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+    path.write_bytes(whole)
+    return path
+
+
+def write_text(path, *lines):
+    """A text file, line by line."""
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def write_classes(path, table=TWO_CLASSES):
+    """A class table as a file."""
+    rows = [
+        (r.name, r.value, " ".join(map(str, r.colour)), "yes" if r.ignored else "")
+        for r in table.rows
+    ]
+    return _write_csv(path, ("name", "value", "colour", "ignored"), rows)
+
+
+def write_manifest(path, *rows):
+    """A manifest of (image, mask, split) rows."""
+    return _write_csv(path, ("image", "mask", "split"), rows)
+
+
+def _write_csv(path: Path, header, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+@dataclass(frozen=True)
+class ArrayScene:
+    """A scene in memory: shape (bands, height, width)."""
+
+    pixels: np.ndarray
+
+    @property
+    def size(self):
+        return Size(*self.pixels.shape[1:])
+
+    def thumbnail(self, size):
+        picked = [
+            np.arange(cells) * full // cells for cells, full in zip(size, self.size, strict=True)
+        ]
+        return self.pixels[:, picked[0][:, None], picked[1]]
+
+    def read(self, window=None):
+        window = window or Window(0, 0, *self.size)
+        return self.pixels[:, *window.slices]

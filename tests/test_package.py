@@ -1,0 +1,68 @@
+"""What the package promises as a whole: its names, its layers in print, a start without PyTorch."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import glnet
+
+ROOT = Path(__file__).resolve().parents[1]
+
+NO_TORCH = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "timm", "torchvision", "lightning_fabric"):
+            raise ImportError(f"{name} is not wanted here")
+
+sys.meta_path.insert(0, Refuse())
+"""
+
+
+def test_public_names_are_sorted_and_exist():
+    """Every name of `__all__` can be had, and a wrong one is an AttributeError."""
+    assert list(glnet.__all__) == sorted(glnet.__all__)
+    assert all(getattr(glnet, name) is not None for name in glnet.__all__)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = glnet.no_such_name
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import glnet; glnet.load_recipe; glnet.evaluate_masks; glnet.GlnetError",
+        "import glnet.cli",
+        "import glnet.bundle, glnet.mosaic, glnet.outputs.mask, glnet.datasets.masks",
+    ],
+)
+def test_recipes_masks_and_help_need_no_pytorch(code):
+    """In a process where importing it fails."""
+    subprocess.run([sys.executable, "-c", NO_TORCH + code], check=True)
+
+
+def test_the_architecture_page_shows_the_layers_that_are_checked():
+    """ARCHITECTURE.md prints the import contract's layers, in order, line by line."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = "\n".join(contracts["contracts"][0]["layers"])
+
+    assert f"```\n{layers}\n```" in (ROOT / "ARCHITECTURE.md").read_text()
+
+
+def test_no_source_file_is_long():
+    """300 lines is a lot."""
+    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]
+
+    assert [path for path in files if len(path.read_text().splitlines()) > 300] == []
+
+
+def test_requirements_pin_versions_and_name_no_host():
+    """Every line is a name, a version and where it applies."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+
+    assert all("==" in line and "://" not in line and not line.startswith("-") for line in lines)
+    assert any(line.startswith("torch==") for line in lines)
+    assert any(line.startswith("torchvision==") for line in lines)

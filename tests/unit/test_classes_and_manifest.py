@@ -1,0 +1,246 @@
+"""What class tables and manifests promise."""
+
+import re
+
+import pytest
+
+from glnet.datasets.classes import ClassInfo, ClassTable, default_colour, read_classes
+from glnet.datasets.manifest import read_manifest
+from glnet.errors import DataError
+from makers import noise, write_manifest, write_png, write_text
+
+
+@pytest.mark.parametrize(
+    ("written", "colour"),
+    [
+        ("#0a80ff", (10, 128, 255)),
+        ("#0A80FF", (10, 128, 255)),
+        ("10 128 255", (10, 128, 255)),
+        ("  0 0 0  ", (0, 0, 0)),
+    ],
+)
+def test_a_colour_is_hexadecimal_or_three_numbers(tmp_path, written, colour):
+    """Both ways to write a colour give the same three channels."""
+    path = write_text(tmp_path / "classes.csv", "name,colour", f"water,{written}")
+
+    table = read_classes(path)
+
+    assert table.colours == [colour]
+
+
+def test_value_and_colour_have_defaults(tmp_path):
+    """A table of names alone is enough: values count up from 0, colours differ."""
+    path = write_text(tmp_path / "classes.csv", "name", "a", "b", "c")
+
+    table = read_classes(path)
+
+    assert table.names == ["a", "b", "c"]
+    assert table.values == [0, 1, 2]
+    assert table.colours == [(0, 0, 0), (128, 0, 0), (0, 128, 0)]
+
+
+def test_the_default_colours_of_all_mask_values_differ():
+    """No two of the 256 default colours are the same."""
+    colours = {default_colour(number) for number in range(256)}
+
+    assert len(colours) == 256
+
+
+def test_class_ids_skip_ignored_rows(tmp_path):
+    """Ids number the rows that are trained; ignored rows stay in the table."""
+    path = write_text(
+        tmp_path / "classes.csv",
+        "name,value,ignored",
+        "unknown,0,yes",
+        "road,4,no",
+        "cloud,9,TRUE",
+        "lake,2,",
+        "shade,3,1",
+    )
+
+    table = read_classes(path)
+
+    assert table.names == ["road", "lake"]
+    assert table.values == [4, 2]
+    assert [row.name for row in table.rows if row.ignored] == ["unknown", "cloud", "shade"]
+
+
+def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path):
+    """A byte order mark, Windows line ends, spaces after commas and an empty line do no harm."""
+    path = tmp_path / "classes.csv"
+    path.write_bytes(b"\xef\xbb\xbfname, value\r\nroad, 7\r\n\r\nlake, 8\r\n")
+
+    table = read_classes(path)
+
+    assert list(zip(table.names, table.values, strict=True)) == [("road", 7), ("lake", 8)]
+
+
+def test_a_table_comes_back_from_its_dicts():
+    """What a bundle keeps of a table is all of it."""
+    table = ClassTable(
+        (
+            ClassInfo("unknown", 255, (1, 2, 3), ignored=True),
+            ClassInfo("road, paved", 0, (0, 0, 0)),
+            ClassInfo("lake", 17, (255, 254, 253)),
+        )
+    )
+
+    back = ClassTable.from_dicts(table.as_dicts())
+
+    assert back == table
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        (("name,value", "a,0", ",1"), r"row 2\b.*name"),
+        (("name,value", "a,0", "b,256"), r"row 2\b.*256"),
+        (("name,value", "a,-1"), r"row 1\b.*-1"),
+        (("name,value", "a,first"), r"row 1\b.*first"),
+        (("name,value", "a,1.5"), r"row 1\b.*1\.5"),
+        (("name,value", "a,²"), r"row 1\b.*²"),
+        (("name,colour", "a,#000000", "b,red"), r"row 2\b.*red"),
+        (("name,colour", "a,#12345"), r"row 1\b.*#12345"),
+        (("name,colour", "a,1 2"), r"row 1\b.*1 2"),
+        (("name,colour", "a,1 2 256"), r"row 1\b.*1 2 256"),
+        (("name,colour", "a,-1 2 3"), r"row 1\b.*-1 2 3"),
+        (("name,colour", "a,1.5 2"), r"row 1\b.*1\.5 2"),
+        (("name,ignored", "a,no", "b,maybe"), r"row 2\b.*maybe"),
+        (("name,value", "a,0", "b,1,2"), r"row 2\b"),
+        (("name,value", "a,0", "a,1"), r"rows 1 and 2 .*name a$"),
+        (("name,value", "a,3", "b,3"), r"rows 1 and 2 .*value 3$"),
+        (("name,colour", "a,#010203", "b,1 2 3"), r"rows 1 and 2 .*colour \(1, 2, 3\)$"),
+        (("name,ignored", "a,yes", "b,yes"), r"all are ignored"),
+        (("name", *(f"class {i}" for i in range(255))), r"at most 254 .* 255"),
+        (("name,color", "a,#000000"), r"name, value, colour, ignored; found name, color$"),
+        (("title,value", "a,0"), r"name, value, colour, ignored; found title, value$"),
+        (("name,value",), r"name, value, colour, ignored"),
+        ((), r"name, value, colour, ignored"),
+    ],
+)
+def test_a_bad_class_table_is_refused_by_file_and_row(tmp_path, lines, named):
+    """One line says which file, which row and what is wrong there."""
+    path = write_text(tmp_path / "classes.csv", *lines)
+
+    with pytest.raises(DataError) as caught:
+        read_classes(path)
+
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert re.search(named, message)
+    assert "\n" not in message
+
+
+def _missing(path):
+    return path
+
+
+def _folder(path):
+    path.mkdir()
+    return path
+
+
+def _image(path):
+    return write_png(path, noise(8, 8))
+
+
+def _one_endless_line(path):
+    return write_text(path, '{"features": "' + "x" * 140_000 + '"}')
+
+
+@pytest.mark.parametrize("make", [_missing, _folder, _image, _one_endless_line])
+@pytest.mark.parametrize("read", [read_classes, read_manifest])
+def test_a_file_that_is_no_table_is_refused_by_name(tmp_path, make, read):
+    """A missing file, a folder, an image and a huge one-line JSON all end in one line."""
+    path = make(tmp_path / "table.csv")
+
+    with pytest.raises(DataError) as caught:
+        read(path)
+
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A folder with two images in it, below the manifest's."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        write_png(folder / name, noise(8, 8))
+    return folder
+
+
+def test_paths_are_relative_to_the_manifests_folder(tmp_path, images, monkeypatch):
+    """A manifest works from any working folder; absolute paths stay as they are."""
+    path = write_manifest(tmp_path / "manifest.csv", ("images/a.png", images / "b.png", "train"))
+    monkeypatch.chdir("/")
+
+    (sample,) = read_manifest(path)
+
+    assert sample.image == images / "a.png"
+    assert sample.mask == images / "b.png"
+
+
+@pytest.mark.parametrize(("split", "found"), [("train", "aa"), ("test", "b"), (None, "aba")])
+def test_a_split_gives_its_rows_in_order(tmp_path, images, split, found):
+    """A named split gives its rows alone, None gives all; other columns are left alone."""
+    path = write_text(
+        tmp_path / "manifest.csv",
+        "split,image,mask,place",
+        f"train,{images}/a.png,images/b.png,here",
+        f" test , {images}/b.png, images/b.png,there",
+        f"train,{images}/a.png,images/a.png,",
+    )
+
+    samples = read_manifest(path, split)
+
+    assert "".join(sample.image.stem for sample in samples) == found
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        (["images/a.png,images/b.png,train", "gone.png,images/b.png,test"], "line 3.*gone.png"),
+        (["images/a.png,images/b.png,train", "images/a.png,gone.png,test"], "line 3.*gone.png"),
+        (["", "", "gone.png,images/b.png,train"], "line 4.*gone.png"),
+        (["images/a.png,images,train"], "line 2.*mask.*images"),
+        (["images/a.png"], "line 2.*mask"),
+    ],
+)
+@pytest.mark.usefixtures("images")
+def test_a_missing_file_is_named_with_its_line(tmp_path, lines, named):
+    """The line is the one an editor shows; rows of other splits are checked as well."""
+    path = write_text(tmp_path / "manifest.csv", "image,mask,split", *lines)
+
+    with pytest.raises(DataError, match=named) as caught:
+        read_manifest(path, "train")
+
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("header", ["image,label,split", "image;mask;split", "images/a.png,x,y"])
+@pytest.mark.usefixtures("images")
+def test_wrong_columns_are_told_with_the_wanted_ones(tmp_path, header):
+    """The line names the three columns and what stands there instead."""
+    path = write_text(tmp_path / "manifest.csv", header, "images/a.png,images/b.png,train")
+
+    with pytest.raises(DataError) as caught:
+        read_manifest(path)
+
+    assert "columns image, mask, split" in str(caught.value)
+    assert header.split(",")[-1] in str(caught.value)
+
+
+@pytest.mark.usefixtures("images")
+def test_an_unknown_split_lists_the_splits(tmp_path):
+    """Who asks for a split that is not there is told which are."""
+    path = write_manifest(
+        tmp_path / "manifest.csv",
+        ("images/a.png", "images/b.png", "train"),
+        ("images/a.png", "images/b.png", "val"),
+        ("images/b.png", "images/b.png", "train"),
+    )
+
+    with pytest.raises(DataError, match=r"'validation'; there are: train, val$"):
+        read_manifest(path, "validation")
