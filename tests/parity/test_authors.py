@@ -42,6 +42,14 @@ BAR = 1e-4
 SAME = 0.9999
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _two_threads():
+    """These are whole ResNet-50s."""
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="module")
 def weights():
     sys.path.insert(0, str(CASES))
