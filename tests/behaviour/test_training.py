@@ -285,6 +285,20 @@ def test_a_single_branch_trains_alone(data, tmp_path, branches):
     assert len({r.stage for r in records if isinstance(r, EpochRecord)}) == 1
 
 
+def test_mixed_precision_trains_and_predicts(data, tmp_path):
+    """bf16 on the CPU goes through every stage, and predicts nearly what fp32 does."""
+    path = write_recipe(data, "bf16", (3, 3, 2), precision="bf16")
+    records = list(glnet.train(load_recipe(path), tmp_path / "run"))
+    model = tmp_path / "run/model"
+
+    full = glnet.predict(data / "1.tif", model, device="cpu")
+    mixed = glnet.predict(data / "1.tif", model, device="cpu", precision="bf16")
+
+    losses = [record.loss for record in records if isinstance(record, EpochRecord)]
+    assert np.isfinite(losses).all()
+    assert (full == mixed).mean() > 0.95
+
+
 def test_a_diverged_loss_stops_the_run(data, tmp_path):
     """Not a night of NaN: one line that says where."""
     recipe = load_recipe(write_recipe(data, "nan", model={"input": {"scale": 1e-38}}))

@@ -120,7 +120,8 @@ class Canvas:
             # Only the authors' rounding leaves cells that nothing covers; they stay zero.
             divisor = np.where(coverage > 0, coverage, 1.0)
             for kind in self._sums:
-                kind[number].div_(torch.as_tensor(divisor).to(kind[number]))
+                sums = kind[number]
+                sums.div_(torch.as_tensor(divisor, dtype=sums.dtype, device=sums.device))
         return self._sums
 
 

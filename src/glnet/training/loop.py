@@ -6,7 +6,6 @@ best of the last stage.
 """
 
 import math
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +15,11 @@ import torch
 from lightning_fabric import Fabric
 from torch.utils.data import DataLoader
 
+from glnet.bundle import read_bundle, write_bundle
 from glnet.datasets.classes import ClassTable, read_classes
 from glnet.datasets.draws import Draw, EpochBatches, TrainingImages
 from glnet.datasets.manifest import Sample, read_manifest
-from glnet.datasets.masks import LabelCoder, check_samples
+from glnet.datasets.masks import DataReport, LabelCoder, check_samples
 from glnet.engines.models import load_model, save_model
 from glnet.engines.scoring import score_samples
 from glnet.engines.torch_engine import TorchEngine, pick_device
@@ -66,24 +66,26 @@ def train(recipe: Recipe, out: Path, stages: Sequence[Stage] | None = None) -> I
     report = check_samples(data.train + data.validation, data.coder, recipe.model.bands)
     _start_folder(recipe, out)
     with RunLog(out) as log:
-        near = f", {report.near} near-colour pixels in {report.near_files} masks" * bool(
-            report.near
-        )
-        total = report.pixels.sum()
-        shares = ", ".join(
-            f"{name} {count / total:.1%}"
-            for name, count in zip(data.table.names, report.pixels, strict=True)
-        )
-        counts = f"{len(data.train)} training and {len(data.validation)} validation images"
-        yield NoteRecord(f"{counts}; labelled pixels: {shares}{near}")
+        yield NoteRecord(_described(data, report))
         for stage in chosen:
             for record in _train_stage(recipe, out, stage, data, loss):
                 log.write(record)
                 yield record
     if chosen[-1] == recipe.model.stages[-1]:
-        shutil.rmtree(out / "model", ignore_errors=True)
-        shutil.copytree(out / chosen[-1] / "best", out / "model")
+        write_bundle(out / "model", *read_bundle(out / chosen[-1] / "best"))
         yield NoteRecord(f"the trained model is {out / 'model'}")
+
+
+def _described(data: TrainingData, report: DataReport) -> str:
+    """How many images, what the masks hold, and what was odd about them."""
+    total = max(1, report.pixels.sum())
+    shares = ", ".join(
+        f"{name} {count / total:.1%}"
+        for name, count in zip(data.table.names, report.pixels, strict=True)
+    )
+    counts = f"{len(data.train)} training and {len(data.validation)} validation images"
+    near = f"; {report.near} near-colour pixels in {report.near_files} masks"
+    return f"{counts}; labelled pixels: {shares}{near if report.near else ''}"
 
 
 def _check_stages(recipe: Recipe, out: Path, stages: Sequence[Stage] | None) -> Sequence[Stage]:
@@ -164,7 +166,7 @@ def _train_stage(
     device = pick_device(train.device)
     fabric = Fabric(
         accelerator=device.type,
-        devices=1,
+        devices=1 if device.type == "cpu" else [device.index or 0],
         precision=_PRECISIONS[train.precision],
     )
     model = _start_model(recipe, out, stage, len(data.table.trained))

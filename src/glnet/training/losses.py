@@ -35,7 +35,12 @@ class PixelLoss:
         The labels are at the logits' size (`resolution: quarter`), or at that of the pixels, to
         which the logits are then enlarged.
         """
-        logits = _enlarged(logits.float() if logits.dtype.itemsize < 4 else logits, labels)  # noqa: PLR2004
+        with torch.autocast(logits.device.type, enabled=False):
+            return self._in_full_precision(logits, labels)
+
+    def _in_full_precision(self, logits: Tensor, labels: Tensor) -> Tensor:
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        logits = _enlarged(logits.to(wide), labels)
         known = labels != IGNORE
         target = torch.where(known, labels, 0).long()
         log_p = functional.log_softmax(logits, dim=1)

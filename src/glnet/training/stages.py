@@ -121,11 +121,11 @@ class Step:
             meter.add({"aggregated": loss}, len(batch))
         labels = self._tensor([draw.thumbnail_labels for draw in draws])
         auxiliary = self.loss(refined.logits, labels)
-        if gathered.grad is not None:
-            gradient = gathered.grad.float() / self.grad_scale()
-            # A scalar whose gradient with respect to the joined maps is the gathered one.
-            handed_on = (refined.joined * gradient.to(refined.joined.dtype)).sum()
-            self.backward(auxiliary + (handed_on - handed_on.detach()))
+        # A scalar whose gradient with respect to the joined maps is the gathered one.
+        wide = torch.promote_types(gathered.dtype, torch.float32)
+        gradient = torch.zeros_like(gathered) if gathered.grad is None else gathered.grad
+        handed_on = (refined.joined.to(wide) * (gradient.to(wide) / self.grad_scale())).sum()
+        self.backward(auxiliary + handed_on)
         return {"global": auxiliary.item(), **meter.means()}
 
     def _lay(
