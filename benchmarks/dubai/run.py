@@ -34,6 +34,8 @@ def main(data: Path, work: Path) -> None:
     glnet("train", work / "recipe.yaml", "--out", work / "run")
     model, manifest = work / "run/model", work / "manifest.csv"
     glnet("evaluate", "--model", model, "--manifest", manifest, "--json", work / "scores.json")
+    earlier = work / "run/global_to_local/best"
+    glnet("evaluate", "--model", earlier, "--manifest", manifest, "--json", work / "stage2.json")
     for number in SPLITS["test"]:
         image = data / f"dubai/images/tile{number}.jpg"
         glnet("predict", image, "--model", model, "--out", work / f"tile{number}.png")

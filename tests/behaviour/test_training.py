@@ -10,6 +10,7 @@ import torch
 import yaml
 
 import glnet
+from glnet.bundle import read_config
 from glnet.cli import main
 from glnet.datasets.classes import read_classes
 from glnet.datasets.draws import TrainingImages
@@ -283,6 +284,26 @@ def test_a_single_branch_trains_alone(data, tmp_path, branches):
     model, _ = load_model(tmp_path / "run/model")
     assert model.settings.views == (branches,)
     assert len({r.stage for r in records if isinstance(r, EpochRecord)}) == 1
+
+
+def test_a_third_stage_that_only_harms_keeps_its_start(data, tmp_path):
+    """The best of stage three is at least the network that stage two left."""
+    path = write_recipe(data, "harm", (20, 20, 2), validate_every=20)
+    recipe = load_recipe(path)
+    stages = recipe.train.stages
+    wild = stages.model_copy(
+        update={"local_to_global": stages.local_to_global.model_copy(update={"learning_rate": 9.0})}
+    )
+    train = recipe.train.model_copy(update={"stages": wild})
+    for _ in glnet.train(recipe.model_copy(update={"train": train}), tmp_path):
+        pass
+
+    second = read_config(tmp_path / "global_to_local/best")
+    final = read_config(tmp_path / "model")
+
+    score = "validation mIoU, aggregated"
+    assert final.scores[score] >= second.scores[score] - 1e-3
+    assert read_config(tmp_path / "local_to_global/last").scores[score] < final.scores[score]
 
 
 def test_mixed_precision_trains_and_predicts(data, tmp_path):

@@ -21,6 +21,9 @@ def load_recipe(path: str | Path) -> Recipe:
             or a value that cannot be.
     """
     path = Path(path)
+    if not path.is_file():
+        msg = f"{path}: no such recipe file"
+        raise RecipeError(msg)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

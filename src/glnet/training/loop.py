@@ -187,6 +187,12 @@ def _train_stage(
     )
     keeper = _Keeper(recipe, out / stage, stage, data)
     began, losses = time.monotonic(), list[float]()
+    if stage == "local_to_global" and train.refined_start == "plain":
+        # It starts as good as the stage before; what does not better that is not kept as best.
+        scores = keeper.validate(engine, 0)
+        keeper.keep(model, scores, 0)
+        shown = ", ".join(f"{view} mIoU {100 * score:.1f}" for view, score in scores.items())
+        yield NoteRecord(f"{stage} starts from the stage before" + (f": {shown}" if shown else ""))
     for number, draws in enumerate(loader, start=1):
         rate = settings.learning_rate * schedule(train, number - 1, len(batches))
         for group in adam.param_groups:
