@@ -45,7 +45,7 @@ def write_bundle(folder: str | Path, config: BundleConfig, tensors: dict[str, np
     Raises:
         BundleError: the folder cannot be written, or holds something that is no bundle.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     if (
         folder.exists()
         and not (folder / _CONFIG).is_file()

@@ -34,18 +34,20 @@ class ScoreMap:
         """Scores at full resolution, shape (classes, window height, window width)."""
         if self.cells.shape[1:] == tuple(self.extent):
             return self.cells[:, *window.slices]
+        # Column by column block: a matrix over a whole row of pixels would grow with its square.
         rows = self._axis(0, *window.rows)
-        columns = self._axis(1, *window.columns)
-        return resample(self.cells, rows, columns)
+        blocks = [
+            resample(self.cells, rows, self._axis(1, left, min(STRIP, window.right - left)))
+            for left in range(window.left, window.right, STRIP)
+        ]
+        return array_namespace(self.cells).concat(blocks, axis=-1)
 
     def _axis(self, axis: int, start: int, length: int) -> AxisMap:
         """The enlargement of one axis, for a part of the scene."""
         source = Axis(0, self.extent[axis], self.cells.shape[axis + 1])
         if self.alignment == "exact":
             return triangle(source, Axis(start, start + length, length))
-        whole = nearest(source, Axis(0, self.size[axis], self.size[axis]))
-        part = whole.weights[start : start + length]
-        return AxisMap(whole.source, 0, part)
+        return nearest(source, self.size[axis], start, length)
 
     def strips(self) -> Iterator[tuple[Window, Any]]:
         """The whole scene's scores, from top to bottom, as (window, scores) pairs."""

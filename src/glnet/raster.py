@@ -20,10 +20,14 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
+from glnet.recipe import ModelSettings
 from glnet.resample import Axis, resample, triangle
 
 #: Larger rasters are refused, from the header, before anything is decoded.
 MAX_MEGAPIXELS = 100
+
+#: The input scale of 8-bit images.
+_BYTES = 255
 
 _PHOTOS = {".jpg", ".jpeg"}
 _DECODED_WHOLE = {".png"}
@@ -50,6 +54,7 @@ class Raster:
         path: The file.
         size: Height and width, as seen (EXIF orientation applied).
         bands: How many, alpha left out.
+        dtype: Of the stored values.
         georeference: None for photos and for rasters without one.
     """
 
@@ -92,6 +97,7 @@ class Raster:
             turned = image.getexif().get(_ORIENTATION, 1) in _SIDES_EXCHANGED
             self.size = Size(*(image.size if turned else image.size[::-1]))
             self.bands = len(image.getbands())
+            self.dtype = np.dtype(np.uint8)
 
     def _open_dataset(self) -> None:
         with warnings.catch_warnings():
@@ -102,6 +108,7 @@ class Raster:
         kinds = self._dataset.colorinterp
         self._indexes = [i + 1 for i, kind in enumerate(kinds) if kind != ColorInterp.alpha]
         self.bands = len(self._indexes)
+        self.dtype = np.dtype(self._dataset.dtypes[0])
         self.size = Size(self._dataset.height, self._dataset.width)
         if self._dataset.crs is not None or not self._dataset.transform.is_identity:
             self.georeference = Georeference(self._dataset.crs, self._dataset.transform)
@@ -137,10 +144,21 @@ class Raster:
             rows, columns = window.slices
             area = ((rows.start, rows.stop), (columns.start, columns.stop))
             pixels = self._dataset.read(self._indexes, window=area)
+        self._refuse_infinite(pixels, window)
         return np.asarray(pixels)
 
-    def expect_bands(self, bands: int) -> None:
-        """Refuse a raster that has not this many bands.
+    def _refuse_infinite(self, pixels: np.ndarray, window: Window) -> None:
+        """One NaN would spread over the whole thumbnail, and from there over the mask."""
+        if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+            _, row, column = np.argwhere(~np.isfinite(pixels))[0]
+            msg = (
+                f"{self.path}: the value at row {window.top + row}, column {window.left + column} "
+                "is not finite; fill missing ground first, nodata is not handled yet"
+            )
+            raise RasterError(msg)
+
+    def expect(self, settings: ModelSettings) -> None:
+        """Refuse a raster that a model cannot take: other bands, or values of another range.
 
         A band that the file calls alpha counts where that makes the number fit: GDAL calls the
         fourth band of any 8-bit image so, near infrared too.
@@ -148,11 +166,18 @@ class Raster:
         Raises:
             RasterError: wanted and found, in one line.
         """
+        bands = settings.bands
         if self._dataset is not None and self._dataset.count == bands:
             self._indexes = list(range(1, bands + 1))
             self.bands = bands
         if self.bands != bands:
             msg = f"{self.path}: wanted {bands} bands, as the model takes, found {self.bands}"
+            raise RasterError(msg)
+        if self.dtype != np.uint8 and settings.input.scale == _BYTES:
+            msg = (
+                f"{self.path}: holds {self.dtype}, the model's input.scale {_BYTES} is for bytes; "
+                "set model.input.scale (and mean, deviation) and train with it"
+            )
             raise RasterError(msg)
 
     def thumbnail(self, size: Size) -> np.ndarray:

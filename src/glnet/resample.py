@@ -78,9 +78,9 @@ def triangle(source: Axis, target: Axis, *, partial: bool = False) -> AxisMap:
     return _trimmed(weights / weights.sum(axis=1, keepdims=True))
 
 
-def nearest(source: Axis, target: Axis) -> AxisMap:
-    """The source cell whose part of the interval holds the target cell's start."""
-    index = np.arange(target.cells) * source.cells // target.cells
+def nearest(source: Axis, pixels: int, start: int, length: int) -> AxisMap:
+    """The source cell that holds a pixel's start, for `length` of `pixels` from `start` on."""
+    index = np.arange(start, start + length) * source.cells // pixels
     return _trimmed((np.arange(source.cells)[None, :] == index[:, None]).astype(float))
 
 

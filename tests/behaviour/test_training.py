@@ -13,13 +13,14 @@ import glnet
 from glnet.bundle import read_config
 from glnet.cli import main
 from glnet.datasets.classes import read_classes
-from glnet.datasets.draws import TrainingImages
-from glnet.datasets.manifest import read_manifest
+from glnet.datasets.draws import EpochBatches, TrainingImages
+from glnet.datasets.manifest import Sample, read_manifest
 from glnet.datasets.masks import LabelCoder
 from glnet.engines.models import load_model
 from glnet.engines.torch_engine import TorchEngine
-from glnet.errors import RecipeError, RunError
+from glnet.errors import RasterError, RecipeError, RunError
 from glnet.recipe import load_recipe
+from glnet.training.fetching import fetch
 from glnet.training.loop import schedule
 from glnet.training.losses import PixelLoss
 from glnet.training.records import EpochRecord, StepRecord
@@ -230,7 +231,7 @@ def test_a_run_tells_what_it_does(run):
         rows = list(csv.DictReader(file))
     assert [float(row["loss"]) for row in rows] == [record.loss for record in epochs]
     assert rows[-1]["aggregated"] != ""
-    resolved = load_recipe(folder / "recipe.yaml")
+    resolved = load_recipe(folder / "resolved.yaml")
     assert resolved.train.stages.of("global").epochs == 2
     config = json.loads((folder / "model/config.json").read_text())
     assert config["recipe"]["train"]["patches"] == 2
@@ -272,6 +273,30 @@ def test_a_stage_alone_needs_the_one_before(data, tmp_path):
     )
     with pytest.raises(RecipeError, match="no stage"):
         list(glnet.train(single, tmp_path / "empty", ["local_to_global"]))
+
+
+def test_a_stage_does_not_build_on_another_recipes_network(data, run):
+    """Other model settings or classes in the same folder are refused, not half loaded."""
+    recipe = load_recipe(write_recipe(data, "other", model={"overlap": 8}))
+
+    with pytest.raises(RunError, match="other model settings or classes"):
+        list(glnet.train(recipe, run[0], ["global_to_local"]))
+
+
+def test_workers_change_nothing(data, run, tmp_path):
+    """Read ahead by another process: the same weights, and errors stay one line."""
+    recipe = load_recipe(write_recipe(data, "workers", workers=1))
+    images = TrainingImages(
+        [Sample(data / "none.tif", data / "none.tif", "train")], None, recipe, "global"
+    )
+
+    list(glnet.train(recipe, tmp_path / "run", ["global"]))
+
+    first = load_model(run[0] / "global/last")[0].state_dict()
+    again = load_model(tmp_path / "run/global/last")[0].state_dict()
+    assert all(torch.equal(value, again[key]) for key, value in first.items())
+    with pytest.raises(RasterError, match=r"none.tif: no such file$"):
+        list(fetch(images, EpochBatches(1, 1, 1, 0), workers=1))
 
 
 @pytest.mark.parametrize("branches", ["global", "local"])

@@ -258,7 +258,8 @@ def test_a_stage_gets_the_patches_it_needs(
     assert len(set(draw.drawn)) == drawn
     assert set(draw.drawn) <= set(range(windows))
     assert draw.thumbnail.shape == (1, 64, 64)
-    assert draw.thumbnail_labels.shape == (64 // side, 64 // side)
+    read = stage != "global_to_local"
+    assert draw.thumbnail_labels.shape == ((64 // side, 64 // side) if read else (0, 0))
     for index, labels in zip(draw.drawn, draw.labels, strict=True):
         size = draw.windows[index].size
         assert draw.patches[index].shape == (1, *size)
@@ -267,7 +268,7 @@ def test_a_stage_gets_the_patches_it_needs(
 
 def _turns_seen(draws):
     """The corners of a draw's thumbnail tell its turn."""
-    return {tuple(draw.thumbnail_labels[[0, 0, -1], [0, -1, 0]].tolist()) for draw in draws}
+    return {tuple(draw.thumbnail[0, [0, 0, -1], [0, -1, 0]].tolist()) for draw in draws}
 
 
 @pytest.mark.parametrize("stage", ["global", "global_to_local", "local_to_global"])
@@ -279,8 +280,9 @@ def test_image_and_labels_are_turned_together(samples, stage):
 
     assert len(_turns_seen(draws)) == 8
     for draw in draws:
-        across = draw.thumbnail[0].astype(int) - draw.thumbnail_labels
-        assert np.abs(across).max() <= 3  # an average against the pixel in its middle
+        if stage != "global_to_local":  # which reads no labels of the thumbnail
+            across = draw.thumbnail[0].astype(int) - draw.thumbnail_labels
+            assert np.abs(across).max() <= 3  # an average against the pixel in its middle
         for index, labels in zip(draw.drawn, draw.labels, strict=True):
             np.testing.assert_array_equal(draw.patches[index][0], labels)
 

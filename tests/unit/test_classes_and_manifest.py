@@ -210,13 +210,24 @@ def test_a_split_gives_its_rows_in_order(tmp_path, images, split, found):
 )
 @pytest.mark.usefixtures("images")
 def test_a_missing_file_is_named_with_its_line(tmp_path, lines, named):
-    """The line is the one an editor shows; rows of other splits are checked as well."""
+    """The line is the one an editor shows."""
     path = write_text(tmp_path / "manifest.csv", "image,mask,split", *lines)
 
     with pytest.raises(DataError, match=named) as caught:
-        read_manifest(path, "train")
+        read_manifest(path)
 
     assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.usefixtures("images")
+def test_only_what_is_asked_for_must_exist(tmp_path):
+    """Rows of another split, and files that the work does not read, may be missing."""
+    rows = ("images/a.png", "images/b.png", "train"), ("gone.png", "images/b.png", "test")
+    path = write_manifest(tmp_path / "manifest.csv", *rows)
+
+    assert len(read_manifest(path, "train")) == 1
+    assert len(read_manifest(path, "test", files=("mask",))) == 1
+    assert read_manifest(path, "validation", required=False) == []
 
 
 @pytest.mark.parametrize("header", ["image,label,split", "image;mask;split", "images/a.png,x,y"])

@@ -13,6 +13,7 @@ from glnet.errors import DataError, RasterError
 from glnet.geometry import Size, Window
 from glnet.metrics import IGNORE
 from glnet.raster import Raster
+from glnet.recipe import ModelSettings
 from makers import noise, write_png, write_tif
 
 TABLE = ClassTable(
@@ -212,7 +213,7 @@ def test_checking_counts_pixels_of_every_class(pairs):
     counts = np.bincount(rows.ravel(), minlength=4)
     painted = np.bincount(rows[:2, :5].ravel(), minlength=4)
 
-    report = check_samples(pairs, LabelCoder(TABLE, tolerance=5), bands=3)
+    report = check_samples(pairs, LabelCoder(TABLE, tolerance=5), ModelSettings(bands=3))
 
     expected = 3 * counts - painted + [10, 0, 0, 0]
     assert report.pixels.tolist() == expected[[0, 2, 3]].tolist()
@@ -226,7 +227,7 @@ def test_checking_finds_a_mask_of_another_size(pairs, shape):
     write_png(pairs[1].mask, as_colour(drawn_rows(*shape)))
 
     with pytest.raises(DataError) as caught:
-        check_samples(pairs, LabelCoder(TABLE, tolerance=5), bands=3)
+        check_samples(pairs, LabelCoder(TABLE, tolerance=5), ModelSettings(bands=3))
 
     assert str(caught.value).startswith(f"{pairs[1].mask}: ")
     assert f"{shape[0]} x {shape[1]}" in str(caught.value)
@@ -238,7 +239,7 @@ def test_checking_finds_an_image_of_other_bands(pairs):
     write_tif(pairs[2].image, noise(4, 20, 30), photometric="minisblack")
 
     with pytest.raises(RasterError, match=r"wanted 3 bands.*found 4") as caught:
-        check_samples(pairs, LabelCoder(TABLE, tolerance=5), bands=3)
+        check_samples(pairs, LabelCoder(TABLE, tolerance=5), ModelSettings(bands=3))
 
     assert str(caught.value).startswith(f"{pairs[2].image}: ")
 
@@ -246,7 +247,7 @@ def test_checking_finds_an_image_of_other_bands(pairs):
 def test_checking_finds_a_colour_that_is_no_class(pairs):
     """Without the tolerance that its colours need, the mask and the place are named."""
     with pytest.raises(DataError, match=r"row 0, column 0 \(10 such pixels\)") as caught:
-        check_samples(pairs, LabelCoder(TABLE), bands=3)
+        check_samples(pairs, LabelCoder(TABLE), ModelSettings(bands=3))
 
     assert str(caught.value).startswith(f"{pairs[2].mask}: unknown colour (250, 5, 5)")
 

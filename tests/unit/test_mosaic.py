@@ -281,3 +281,14 @@ def test_scores_at_full_resolution_are_read_as_they_are(alignment):
     found = ScoreMap(scores, size, size, alignment).read(Window(2, 3, 4, 5))
 
     np.testing.assert_array_equal(found, scores[:, 2:6, 3:8])
+
+
+def test_reading_a_wide_scene_in_blocks_changes_nothing():
+    """Wider than a block of columns: the same scores as one matrix over the whole row."""
+    cells = torch.randn(2, 5, 160, generator=torch.Generator().manual_seed(1))
+    scores = ScoreMap(cells, Size(20, 640), Size(19, 637), "exact")
+
+    found = scores.read(Window(0, 0, 19, 637))
+
+    whole = functional.interpolate(cells[None], scale_factor=4, mode="bilinear")[0, :, :19, :637]
+    assert torch.allclose(found, whole, atol=1e-5)

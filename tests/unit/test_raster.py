@@ -11,6 +11,7 @@ from rasterio.transform import Affine
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.raster import MAX_MEGAPIXELS, Raster, shrink
+from glnet.recipe import ModelSettings
 from makers import claim_size, cut, noise, opened, write_jpg, write_png, write_text, write_tif
 
 WINDOWS = [
@@ -334,3 +335,28 @@ def test_a_damaged_tiff_still_gives_its_sound_part(tmp_path):
             raster.read(Window(150, 0, 40, 200))
 
     np.testing.assert_array_equal(sound, pixels[:, :40])
+
+
+def test_a_value_that_is_not_finite_is_named(tmp_path):
+    """One NaN would spread over the whole thumbnail: it is refused with its place."""
+    pixels = np.ones((1, 40, 50), np.float32)
+    pixels[0, 7, 11] = np.nan
+    path = write_tif(tmp_path / "a.tif", pixels)
+
+    with (
+        Raster(path) as raster,
+        pytest.raises(RasterError, match=r"row 7, column 11 is not finite"),
+    ):
+        raster.read()
+    with Raster(path) as raster:
+        assert raster.read(Window(8, 0, 10, 50)).shape == (1, 10, 50)
+
+
+def test_values_of_another_range_than_the_models_are_refused(tmp_path):
+    """16-bit values need an input scale of their own; with one they are taken."""
+    path = write_tif(tmp_path / "a.tif", np.ones((3, 40, 50), np.uint16))
+
+    with Raster(path) as raster:
+        with pytest.raises(RasterError, match=r"holds uint16.*input\.scale"):
+            raster.expect(ModelSettings())
+        raster.expect(ModelSettings.model_validate({"input": {"scale": 10000}}))

@@ -154,7 +154,8 @@ def test_a_constant_stays_constant(rows, columns, target, value):
     sides = [Axis(a.start, a.stop, n) for a, n in zip((rows, columns), target, strict=True)]
 
     smooth = resample(flat, triangle(rows, sides[0]), triangle(columns, sides[1]))
-    blocky = resample(flat, nearest(rows, sides[0]), nearest(columns, sides[1]))
+    near = [nearest(a, n, 0, n) for a, n in zip((rows, columns), target, strict=True)]
+    blocky = resample(flat, *near)
 
     np.testing.assert_allclose(smooth, np.full(target, value), rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(blocky, np.full(target, value))
@@ -163,7 +164,7 @@ def test_a_constant_stays_constant(rows, columns, target, value):
 @given(source=st.integers(1, 200), target=st.integers(1, 600))
 def test_nearest_takes_the_cell_that_holds_the_targets_start(source, target):
     """A target cell is the one source cell whose interval holds the target cell's first point."""
-    placed = nearest(Axis(0, 7, source), Axis(0, 7, target))
+    placed = nearest(Axis(0, 7, source), target, 0, target)
 
     taken = placed.source + placed.weights.argmax(axis=1)
 
@@ -179,7 +180,7 @@ def test_nearest_is_torchs_nearest(source, target):
     """At the sizes of the paper's images the nearest cell is the one that torch takes."""
     row = np.arange(source, dtype=np.float64)[None, :]
 
-    found = resample(row, whole(1, 1), nearest(Axis(0, 1, source), Axis(0, 1, target)))
+    found = resample(row, whole(1, 1), nearest(Axis(0, 1, source), target, 0, target))
 
     wanted = functional.interpolate(torch.from_numpy(row)[None], size=target, mode="nearest")[0]
     np.testing.assert_array_equal(found, wanted.numpy())

@@ -10,7 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from glnet.cli.options import PRECISIONS, Device, Precision, Tolerance, Tta, one_of
-from glnet.errors import DataError
+from glnet.outputs.files import check_target, whole_or_nothing
 
 if TYPE_CHECKING:
     from glnet.evaluation.result import Evaluation
@@ -37,9 +37,8 @@ def evaluate_command(
     if (model is None) == (masks is None):
         msg = "give either --model or --masks"
         raise typer.BadParameter(msg)
-    if json_out is not None and not json_out.parent.is_dir():
-        msg = f"{json_out}: the folder {json_out.parent} does not exist; make it first"
-        raise DataError(msg)
+    if json_out is not None:
+        check_target(json_out, (".json",), [manifest])
     chosen = None if split == "all" else split
     if masks is not None:
         if classes is None:
@@ -58,9 +57,10 @@ def evaluate_command(
                 str(model), manifest, chosen, tolerance=tolerance, device=device,
                 precision=precision, tta=tta, done=lambda _: progress.advance(task),
             )  # fmt: skip
-    if json_out is not None:
-        json_out.write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")
     _print(result)
+    if json_out is not None:
+        with whole_or_nothing(json_out) as partial:
+            partial.write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 def _print(result: "Evaluation") -> None:

@@ -40,6 +40,14 @@ def main() -> None:
         app()
     except GlnetError as error:
         _fail(str(error), 1)
+    except ImportError as error:
+        _fail(f"{error}; training and prediction need: pip install 'glnet[torch]'", 1)
+    except MemoryError:
+        _fail("out of memory; close other programs, or cut the image into parts", 1)
+    except RuntimeError as error:
+        if "out of memory" not in str(error):
+            raise
+        _fail("out of device memory; use a smaller train.mini_batch, bf16, or --device cpu", 1)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except OSError as error:

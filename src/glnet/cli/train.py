@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -42,12 +43,21 @@ def train_command(
     elif log_format == "json":
         for record in records:
             kind = type(record).__name__.removesuffix("Record").lower()
-            print(json.dumps({"record": kind, **dataclasses.asdict(record)}), flush=True)
+            print(json.dumps({"record": kind, **_without_nan(record)}), flush=True)
     elif sys.stdout.isatty():
         _show(records)
     else:
         for record in records:
             _line(record, lambda text: print(text, flush=True))
+
+
+def _without_nan(record: Record) -> dict[str, object]:
+    """Plain values; a score that is not defined is null, for JSON knows no NaN."""
+    values = dataclasses.asdict(record)
+    if isinstance(record, EpochRecord):
+        scores = record.mean_iou.items()
+        values["mean_iou"] = {v: None if math.isnan(score) else score for v, score in scores}
+    return values
 
 
 def _line(record: Record, say: Callable[[str], object]) -> None:
@@ -63,7 +73,7 @@ def _epoch(record: EpochRecord) -> str:
     best = " (best)" if record.best and record.mean_iou else ""
     return (
         f"{record.stage} epoch {record.epoch}/{record.epochs}: loss {record.loss:.4f}"
-        f"{scores}{best}, rate {record.learning_rate:.1e}, {_clock(record.seconds)}"
+        f"{scores}{best}, rate {record.learning_rate:.1e}, {_clock(record.remaining)} left"
     )
 
 

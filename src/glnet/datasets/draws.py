@@ -20,6 +20,9 @@ from glnet.raster import Raster
 from glnet.recipe import Recipe, Stage
 from glnet.scenes import Scene, TurnedScene
 
+#: Stands for what a stage does not read, and so is not read from the file either.
+_UNREAD = np.empty((0, 0), np.uint8)
+
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -55,10 +58,10 @@ class TrainingImages(Dataset[Draw]):
         epoch, index = key
         sample, train = self.samples[index], self.recipe.train
         rng = np.random.default_rng([train.seed, epoch, zlib.crc32(sample.image.name.encode())])
-        bands = self.recipe.model.bands
-        augmentation = draw_augmentation(train.augment, bands, rng)
+        model = self.recipe.model
+        augmentation = draw_augmentation(train.augment, model.bands, rng)
         with Raster(sample.image) as image, Raster(sample.mask) as mask:
-            check_pair(image, mask, bands)
+            check_pair(image, mask, model)
             return self._draw(image, MaskScene(mask, self.coder), augmentation, rng)
 
     def _draw(
@@ -85,8 +88,10 @@ class TrainingImages(Dataset[Draw]):
         scale = model.input.scale
         return Draw(
             image.size,
-            augmentation.colour(image.thumbnail(thumbnail), scale),
-            mask.thumbnail(shown)[0],
+            augmentation.colour(image.thumbnail(thumbnail), scale)
+            if model.branches != "local"
+            else _UNREAD,
+            mask.thumbnail(shown)[0] if self.stage != "global_to_local" else _UNREAD,
             windows,
             [augmentation.colour(image.read(window), scale) for window in windows],
             drawn,

@@ -1,6 +1,7 @@
 """The manifest: a CSV that names images, their masks and the split each belongs to."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,20 @@ class Sample:
     split: str
 
 
-def read_manifest(path: str | Path, split: str | None = None) -> list[Sample]:
+def read_manifest(
+    path: str | Path,
+    split: str | None = None,
+    *,
+    required: bool = True,
+    files: Sequence[str] = ("image", "mask"),
+) -> list[Sample]:
     """Read the rows of one split, or all of them; paths are relative to the manifest's folder.
+
+    Args:
+        path: The manifest.
+        split: Which rows; None for all. Rows of other splits are not looked at.
+        required: Refuse a split without rows.
+        files: Which of the two files of a row must exist.
 
     Raises:
         DataError: not a CSV with the columns image, mask, split; a file that does not exist; a
@@ -36,22 +49,23 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[Sample]:
         found = ", ".join(map(str, records[0][1])) if records else "no rows"
         msg = f"{path}: wanted CSV with the columns image, mask, split; found {found}"
         raise DataError(msg)
-    samples = [_sample(record, path, line) for line, record in records]
-    chosen = [sample for sample in samples if split in (None, sample.split)]
-    if not chosen:
-        splits = ", ".join(sorted({sample.split for sample in samples}))
+    splits_of = [(record["split"] or "").strip() for _, record in records]
+    chosen = [
+        _sample(record, path, line, files)
+        for (line, record), own in zip(records, splits_of, strict=True)
+        if split in (None, own)
+    ]
+    if required and not chosen:
+        splits = ", ".join(sorted(set(splits_of)))
         msg = f"{path}: no row of the split '{split}'; there are: {splits}"
         raise DataError(msg)
     return chosen
 
 
-def _sample(record: dict[str, str], manifest: Path, line: int) -> Sample:
-    files = []
-    for kind in ("image", "mask"):
-        file = manifest.parent / (record[kind] or "").strip()
-        if not file.is_file():
+def _sample(record: dict[str, str], manifest: Path, line: int, needed: Sequence[str]) -> Sample:
+    image, mask = (manifest.parent / (record[kind] or "").strip() for kind in ("image", "mask"))
+    for kind, file in (("image", image), ("mask", mask)):
+        if kind in needed and not file.is_file():
             msg = f"{manifest}, line {line}: the {kind} {file} does not exist or is no file"
             raise DataError(msg)
-        files.append(file)
-    image, mask = files
     return Sample(image, mask, (record["split"] or "").strip())

@@ -12,6 +12,7 @@ from glnet.errors import DataError
 from glnet.geometry import Size, Window
 from glnet.metrics import IGNORE
 from glnet.raster import Raster
+from glnet.recipe import ModelSettings
 
 #: In a lookup: no class has this value or colour. 254 classes at most, so it is free.
 _UNKNOWN = 254
@@ -150,7 +151,7 @@ class DataReport:
     near_files: int
 
 
-def check_samples(samples: list[Sample], coder: LabelCoder, bands: int) -> DataReport:
+def check_samples(samples: list[Sample], coder: LabelCoder, model: ModelSettings) -> DataReport:
     """Read every mask once, and every image's header, before a long run depends on them.
 
     Raises:
@@ -161,7 +162,7 @@ def check_samples(samples: list[Sample], coder: LabelCoder, bands: int) -> DataR
     ignored = near = near_files = 0
     for sample in samples:
         with Raster(sample.image) as image, Raster(sample.mask) as mask:
-            check_pair(image, mask, bands)
+            check_pair(image, mask, model)
             scene = MaskScene(mask, coder)
             counts = np.bincount(scene.read().ravel(), minlength=256)
         pixels += counts[: len(pixels)]
@@ -171,12 +172,12 @@ def check_samples(samples: list[Sample], coder: LabelCoder, bands: int) -> DataR
     return DataReport(pixels, ignored, near, near_files)
 
 
-def check_pair(image: Raster, mask: Raster, bands: int) -> None:
-    """Refuse an image and a mask that do not belong together, or bands the model cannot take.
+def check_pair(image: Raster, mask: Raster, model: ModelSettings) -> None:
+    """Refuse an image and a mask that do not belong together, or that the model cannot take.
 
     Raises:
         DataError: the sizes differ.
-        RasterError: the number of bands is another.
+        RasterError: see `Raster.expect`.
     """
     if image.size != mask.size:
         msg = (
@@ -184,7 +185,7 @@ def check_pair(image: Raster, mask: Raster, bands: int) -> None:
             f"{image.path.name} is {image.size.height} x {image.size.width} (height x width)"
         )
         raise DataError(msg)
-    image.expect_bands(bands)
+    image.expect(model)
 
 
 def _packed(colour: Colour) -> int:

@@ -33,7 +33,7 @@ def score_samples(
     run = segment_turned if turns else TorchEngine.segment
     for sample in samples:
         with Raster(sample.image) as image, Raster(sample.mask) as mask:
-            check_pair(image, mask, engine.model.settings.bands)
+            check_pair(image, mask, engine.model.settings)
             labels = MaskScene(mask, coder).read()[0]
             for view, scores in run(engine, image, views).items():
                 matrices[view].add(labels, scores.labels())

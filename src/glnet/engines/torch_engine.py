@@ -53,9 +53,19 @@ class TorchEngine:
         Args:
             model: Any GLNet.
             device: See `pick_device`.
-            precision: fp32, bf16 or fp16 (by autocast).
+            precision: fp32, bf16 or fp16 (by autocast; fp16 on a GPU alone).
             mini_batch: Patches per forward pass.
+
+        Raises:
+            RunError: no such precision here.
         """
+        if precision not in _DTYPES or (precision == "fp16" and device.type == "cpu"):
+            msg = f"precision {precision} cannot be used on {device.type}; wanted fp32, bf16, or "
+            raise RunError(msg + "fp16 on a GPU")
+        if precision == "fp32":
+            # Left alone, CUDA rounds the inputs of fp32 convolutions to 10 bits.
+            torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cuda.matmul.allow_tf32 = False
         self.model = model.to(device)
         self.device = device
         self.mini_batch = mini_batch
@@ -108,8 +118,7 @@ class _Pass:
             pixels = self.scene.thumbnail(self.model.thumbnail_size)
             thumbnail = self.engine.to_device(pixels)[None]
             logits, joined, maps = self.model.global_pass(thumbnail)
-        refines = self.model.refined_global is not None
-        if refines or self.views - {"global"}:
+        if self._refines or self.views - {"global"}:
             laid = self._run_patches(maps)
             if laid is not None and thumbnail is not None:
                 logits, joined, _ = self.model.refined_global_pass(thumbnail, laid)
@@ -123,10 +132,15 @@ class _Pass:
             out["global"] = ScoreMap(logits[0].float(), size, size, self.alignment)
         return out
 
+    @property
+    def _refines(self) -> bool:
+        """Is the refined global branch there, and does any view read it?"""
+        return self.model.refined_global is not None and bool(self.views - {"local"})
+
     def _run_patches(self, maps: SharedMaps | None) -> SharedMaps | None:
         """The local branch on every patch; gives the laid maps where they are needed."""
         canvas = None
-        if self.model.refined_global is not None:
+        if self._refines:
             canvas = Canvas(self.scene.size, self.model.thumbnail_size, self.alignment)
         for places in self._mini_batches():
             pixels = np.stack([self.scene.read(place.window) for place in places])

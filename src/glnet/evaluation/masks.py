@@ -31,7 +31,7 @@ def evaluate_masks(
             where the truth is labelled.
     """
     coder = LabelCoder(read_classes(classes), tolerance)
-    samples = read_manifest(manifest, split)
+    samples = read_manifest(manifest, split, files=("mask",))
     found = [_prediction(Path(predictions), sample) for sample in samples]
     matrix = ConfusionMatrix(len(coder.table.trained))
     near = 0

@@ -37,7 +37,7 @@ def evaluate(
     samples = read_manifest(manifest, split)
     engine, table = load_engine(model, device, precision)
     coder = LabelCoder(table, tolerance)
-    report = check_samples(samples, coder, engine.model.settings.bands)
+    report = check_samples(samples, coder, engine.model.settings)
     views = engine.model.settings.views
     matrices = score_samples(engine, samples, coder, views, turns=tta, done=done)
     return Evaluation(

@@ -1,5 +1,6 @@
 """The trunk: four stages of a timm network, C2 to C5 at strides 4, 8, 16 and 32."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class Trunk(nn.Module):
         super().__init__()
         try:
             body = timm.create_model(name, features_only=True, in_chans=bands, **options)
-        except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        except Exception as error:  # timm's factories raise whatever their options lead to
             detail = str(error).splitlines()[0] if str(error) else type(error).__name__
             msg = f"model.trunk: timm cannot build '{name}' as a trunk ({detail})"
             raise RecipeError(msg) from error
@@ -57,6 +58,8 @@ class Trunk(nn.Module):
         self.deviation = list(config.std) if config else [0.5] * 3
         self._channels_last = str(getattr(body, "output_fmt", "NCHW")).endswith("NHWC")
         self._pads = not self._rounds_up(bands)
+        if self._pads:
+            self._refuse_fixed_size(bands)
 
     def _rounds_up(self, bands: int) -> bool:
         """Does the body take any size, and round the number of cells up?"""
@@ -71,6 +74,19 @@ class Trunk(nn.Module):
             self.body.train(training)
         sides = [map_.shape[-1] for map_ in maps]
         return sides == [-(-_PROBE // stride) for stride in STRIDES]
+
+    def _refuse_fixed_size(self, bands: int) -> None:
+        """Some transformers take images of one size alone."""
+        try:
+            with torch.no_grad():
+                self.eval()(torch.zeros(1, bands, _PROBE, _PROBE))
+        except Exception as error:
+            msg = (
+                f"model.trunk: '{self.name}' does not take images of any size ({error}); "
+                "if it is a Swin, say trunk_options: {strict_img_size: false}"
+            )
+            raise RecipeError(msg) from error
+        self.train()
 
     def _run(self, pixels: Tensor) -> list[Tensor]:
         maps = self.body(pixels)
@@ -101,9 +117,15 @@ class Trunk(nn.Module):
         """
         found = self._imagenet() if weights == "imagenet" else _read_tensors(Path(weights))
         own = self.body.state_dict()
+        # timm's feature lists flatten `stages.0` to `stages_0`.
+        for key in own:
+            head, _, rest = key.partition(".")
+            unflattened = re.sub(r"_(\d+)", r".\1", head) + "." + rest
+            if key not in found and unflattened in found:
+                found[key] = found[unflattened]
         stem = next(key for key, value in own.items() if value.ndim == 4)  # noqa: PLR2004  (O,I,h,w)
         if stem in found and found[stem].shape[1] != own[stem].shape[1]:
-            found[stem] = adapt_input_conv(own[stem].shape[1], found[stem])
+            found[stem] = self._adapted(weights, found[stem], own[stem].shape[1])
         # Old files lack the batch counters, which nothing here reads.
         missing = [k for k in own if k not in found and not k.endswith("num_batches_tracked")]
         wrong = [k for k in own if k in found and found[k].shape != own[k].shape]
@@ -112,6 +134,13 @@ class Trunk(nn.Module):
             msg = f"{weights}: these are not weights of '{self.name}': the file {problem}"
             raise BundleError(msg)
         self.body.load_state_dict({k: v for k, v in found.items() if k in own}, strict=False)
+
+    def _adapted(self, weights: str, stem: Tensor, bands: int) -> Tensor:
+        try:
+            return adapt_input_conv(bands, stem)
+        except NotImplementedError as error:
+            msg = f"{weights}: its stem takes {stem.shape[1]} bands, the model {bands}; "
+            raise BundleError(msg + "only weights of three bands can be adapted") from error
 
     def _imagenet(self) -> dict[str, Tensor]:
         """Pretrained weights in this trunk's key names, through timm's hub and cache."""

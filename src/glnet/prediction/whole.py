@@ -54,7 +54,7 @@ def predict(
     with Raster(image) as raster:
         engine, table = load_engine(model, device, precision)
         settings = engine.model.settings
-        raster.expect_bands(settings.bands)
+        raster.expect(settings)
         chosen = view or settings.views[0]
         found = (segment_turned if tta else TorchEngine.segment)(engine, raster, [chosen])[chosen]
         mask = np.array(table.values, np.uint8)[found.labels()]

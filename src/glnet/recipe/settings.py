@@ -193,7 +193,7 @@ class TrainSettings(Settings):
     #: Start of the refined global branch: the plain one, its other half at zero, or the authors'.
     refined_start: Literal["plain", "authors"] = "plain"
     augment: AugmentSettings = AugmentSettings()
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     device: str = "auto"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     #: Processes that read images ahead.

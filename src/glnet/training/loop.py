@@ -13,11 +13,10 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch.utils.data import DataLoader
 
 from glnet.bundle import read_bundle, write_bundle
 from glnet.datasets.classes import ClassTable, read_classes
-from glnet.datasets.draws import Draw, EpochBatches, TrainingImages
+from glnet.datasets.draws import EpochBatches, TrainingImages
 from glnet.datasets.manifest import Sample, read_manifest
 from glnet.datasets.masks import DataReport, LabelCoder, check_samples
 from glnet.engines.models import load_model, save_model
@@ -27,6 +26,7 @@ from glnet.errors import DataError, RecipeError, RunError
 from glnet.model import GLNet, build_glnet
 from glnet.model.initialise import start_aggregation, start_pyramid, start_refined
 from glnet.recipe import Recipe, Stage, TrainSettings, dump_recipe
+from glnet.training.fetching import fetch
 from glnet.training.log import RunLog
 from glnet.training.losses import PixelLoss
 from glnet.training.records import EpochRecord, NoteRecord, Record, StepRecord
@@ -49,8 +49,10 @@ class TrainingData:
         return self.coder.table
 
 
-def train(recipe: Recipe, out: Path, stages: Sequence[Stage] | None = None) -> Iterator[Record]:
-    """Train the stages of a recipe in order, or some of them.
+def train(
+    recipe: Recipe, out: str | Path, stages: Sequence[Stage] | None = None
+) -> Iterator[Record]:
+    """Train the stages of a recipe in order, or some of them, as the records are asked for.
 
     Args:
         recipe: The run.
@@ -60,10 +62,11 @@ def train(recipe: Recipe, out: Path, stages: Sequence[Stage] | None = None) -> I
     Raises:
         GlnetError: anything a user can mend, found before the first step where it can be.
     """
+    out = Path(out)
     chosen = _check_stages(recipe, out, stages)
     data = _read_data(recipe)
     loss = _pixel_loss(recipe, data.table)
-    report = check_samples(data.train + data.validation, data.coder, recipe.model.bands)
+    report = check_samples(data.train + data.validation, data.coder, recipe.model)
     _start_folder(recipe, out)
     with RunLog(out) as log:
         yield NoteRecord(_described(data, report))
@@ -104,16 +107,13 @@ def _check_stages(recipe: Recipe, out: Path, stages: Sequence[Stage] | None) -> 
 
 
 def _read_data(recipe: Recipe) -> TrainingData:
-    samples = read_manifest(recipe.data.manifest)
-    splits: dict[str, list[Sample]] = {}
-    for sample in samples:
-        splits.setdefault(sample.split, []).append(sample)
-    if "train" not in splits:
-        found = ", ".join(sorted(splits))
-        msg = f"{recipe.data.manifest}: no row of the split 'train'; there are: {found}"
-        raise DataError(msg)
+    train = read_manifest(recipe.data.manifest, "train")
+    validation = read_manifest(recipe.data.manifest, "validation", required=False)
     coder = LabelCoder(read_classes(recipe.data.classes), recipe.data.tolerance)
-    return TrainingData(splits["train"], splits.get("validation", []), coder)
+    if len(coder.table.trained) == 1:
+        msg = f"{recipe.data.classes}: one class alone teaches nothing; add one for the background"
+        raise DataError(msg)
+    return TrainingData(train, validation, coder)
 
 
 def _pixel_loss(recipe: Recipe, table: ClassTable) -> PixelLoss:
@@ -126,27 +126,24 @@ def _pixel_loss(recipe: Recipe, table: ClassTable) -> PixelLoss:
 def _start_folder(recipe: Recipe, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+        (out / "resolved.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
     except OSError as error:
         msg = f"{out}: a run cannot be written there ({error})"
         raise RunError(msg) from error
 
 
-def _start_model(recipe: Recipe, out: Path, stage: Stage, classes: int) -> GLNet:
+def _start_model(recipe: Recipe, out: Path, stage: Stage, table: ClassTable) -> GLNet:
     """The network of a stage: parts of earlier stages from their best, the rest started anew."""
     train = recipe.train
     torch.manual_seed(train.seed + 1 + recipe.model.stages.index(stage))
-    model = build_glnet(recipe.model.after(stage), classes)
+    model = build_glnet(recipe.model.after(stage), len(table.trained))
     earlier = recipe.model.stages[: recipe.model.stages.index(stage)]
     if earlier:
-        trained, _ = load_model(out / earlier[-1] / "best")
-        state = trained.state_dict()
-        fitting = {k: v for k, v in state.items() if k in model.state_dict()}
-        try:
-            model.load_state_dict(fitting, strict=False)
-        except RuntimeError as error:
-            msg = f"{out / earlier[-1]}: was trained by another recipe; choose another folder"
-            raise RunError(msg) from error
+        trained, known = load_model(out / earlier[-1] / "best")
+        if known != table or trained.settings != model.settings.after(earlier[-1]):
+            msg = f"{out / earlier[-1]}: was trained with other model settings or classes; "
+            raise RunError(msg + "name another run folder, or train that stage again")
+        model.load_state_dict(trained.state_dict(), strict=False)
     if stage == "local_to_global":
         start_refined(model, train.refined_start)
         return model
@@ -169,7 +166,7 @@ def _train_stage(
         devices=1 if device.type == "cpu" else [device.index or 0],
         precision=_PRECISIONS[train.precision],
     )
-    model = _start_model(recipe, out, stage, len(data.table.trained))
+    model = _start_model(recipe, out, stage, data.table)
     parameters = prepare(model, stage, freeze_batch_norm=train.freeze_batch_norm)
     engine = TorchEngine(model, device, train.precision, train.mini_batch)
     adam = torch.optim.Adam(parameters, lr=settings.learning_rate, weight_decay=train.weight_decay)
@@ -178,13 +175,6 @@ def _train_stage(
 
     batches = EpochBatches(len(data.train), settings.batch, settings.epochs, train.seed)
     images = TrainingImages(data.train, data.coder, recipe, stage)
-    loader: DataLoader[Draw] = DataLoader(
-        images,
-        batch_sampler=batches,
-        num_workers=train.workers,
-        collate_fn=list,
-        multiprocessing_context="spawn" if train.workers else None,
-    )
     keeper = _Keeper(recipe, out / stage, stage, data)
     began, losses = time.monotonic(), list[float]()
     if stage == "local_to_global" and train.refined_start == "plain":
@@ -193,7 +183,7 @@ def _train_stage(
         keeper.keep(model, scores, 0)
         shown = ", ".join(f"{view} mIoU {100 * score:.1f}" for view, score in scores.items())
         yield NoteRecord(f"{stage} starts from the stage before" + (f": {shown}" if shown else ""))
-    for number, draws in enumerate(loader, start=1):
+    for number, draws in enumerate(fetch(images, batches, train.workers), start=1):
         rate = settings.learning_rate * schedule(train, number - 1, len(batches))
         for group in adam.param_groups:
             group["lr"] = rate
@@ -206,15 +196,21 @@ def _train_stage(
         optimiser.zero_grad()
         losses.append(parts["loss"])
         epoch = -(-number // batches.steps_per_epoch)
-        seconds = time.monotonic() - began
-        yield StepRecord(stage, epoch, number, len(batches), parts, rate, seconds)
+        clock = _clock(began, number, len(batches))
+        yield StepRecord(stage, epoch, number, len(batches), parts, rate, *clock)
         if number % batches.steps_per_epoch == 0:
             scores = keeper.validate(engine, epoch)
             best = keeper.keep(model, scores, epoch)
             mean = sum(losses) / len(losses)
-            seconds = time.monotonic() - began
-            yield EpochRecord(stage, epoch, settings.epochs, mean, rate, seconds, scores, best)
+            clock = _clock(began, number, len(batches))
+            yield EpochRecord(stage, epoch, settings.epochs, mean, rate, *clock, scores, best)
             losses.clear()
+
+
+def _clock(began: float, step: int, steps: int) -> tuple[float, float]:
+    """Seconds done, and left at the pace so far."""
+    seconds = time.monotonic() - began
+    return seconds, seconds / step * (steps - step)
 
 
 def schedule(train: TrainSettings, step: int, steps: int) -> float:

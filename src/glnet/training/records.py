@@ -7,7 +7,7 @@ from glnet.recipe import Stage
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One optimiser step: mean losses, learning rate, seconds since the stage began."""
+    """One optimiser step: mean losses, learning rate, seconds of the stage done and left."""
 
     stage: Stage
     epoch: int
@@ -16,11 +16,7 @@ class StepRecord:
     losses: dict[str, float]
     learning_rate: float
     seconds: float
-
-    @property
-    def remaining(self) -> float:
-        """Seconds left in the stage at the pace so far."""
-        return self.seconds / self.step * (self.steps - self.step)
+    remaining: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +29,7 @@ class EpochRecord:
     loss: float
     learning_rate: float
     seconds: float
+    remaining: float
     mean_iou: dict[str, float] = field(default_factory=dict)
     best: bool = False
 

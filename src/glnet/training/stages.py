@@ -146,7 +146,8 @@ class Step:
                 for index, window in enumerate(some):
                     canvas.add(local.maps, index, draw.windows[window], COARSE_FIRST)
                     if window in draw.drawn:
-                        features[item, window] = local.joined[index]
+                        # A copy: a view would keep the whole mini-batch alive.
+                        features[item, window] = local.joined[index].clone()
             finished.append(canvas.finished())
         laid = SharedMaps(
             *(
