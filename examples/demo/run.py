@@ -115,7 +115,7 @@ and on your own classes: write a manifest and a class table (README, "Your own d
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--out", type=Path, default=Path("demo"))
     arguments = parser.parse_args()
     main(arguments.out, arguments.seed)
