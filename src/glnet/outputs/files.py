@@ -58,7 +58,7 @@ def whole_or_nothing(path: Path) -> Iterator[Path]:
     partial = partial_of(path)
     try:
         yield partial
-        with partial.open("rb") as file:
+        with partial.open("r+b") as file:  # Windows flushes writable files alone
             os.fsync(file.fileno())
         partial.replace(path)
     except (OSError, RasterioError) as error:
