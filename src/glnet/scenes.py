@@ -33,6 +33,11 @@ class Turn:
     flipped: bool
     quarters: int
 
+    @property
+    def inverse(self) -> "Turn":
+        """The turn that leads back; a mirrored turn is its own."""
+        return self if self.flipped else Turn(flipped=False, quarters=-self.quarters % 4)
+
     def size(self, size: Size) -> Size:
         """The turned size; its own inverse."""
         return Size(size.width, size.height) if self.quarters % 2 else size

@@ -24,9 +24,9 @@ from glnet.model.glnet import COARSE_FIRST
 from glnet.model.sharing import Canvas, Place
 from glnet.recipe import load_recipe
 from glnet.training.fetching import fetch
-from glnet.training.loop import schedule
 from glnet.training.losses import PixelLoss
 from glnet.training.records import EpochRecord, StepRecord
+from glnet.training.stage_run import schedule
 from glnet.training.stages import Step, prepare, trained_parts
 from networks import TINY, tiny_network
 from scenes import CLASSES, make_scene
@@ -144,7 +144,7 @@ def test_the_gathered_gradient_is_that_of_the_whole_graph(data):
 
 
 def retained_loss(model, loss, draws):
-    """Stage three's loss as one expression over all patches at once, the way the paper writes it."""
+    """Stage three's loss as one expression over all patches, the way the paper writes it."""
     thumbnails = torch.from_numpy(np.stack([draw.thumbnail for draw in draws]))
     with torch.no_grad():
         maps = model.global_pass(thumbnails).maps
@@ -241,7 +241,7 @@ def test_a_run_tells_what_it_does(run):
 
     assert [r.stage for r in epochs] == [stage for stage in STAGES for _ in range(2)]
     assert len(steps) == 6
-    assert all(set(r.losses) >= {"loss"} and r.remaining >= 0 for r in steps)
+    assert all(set(r.losses) >= {"loss"} and r.pace.remaining >= 0 for r in steps)
     with (folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["loss"]) for row in rows] == [record.loss for record in epochs]
