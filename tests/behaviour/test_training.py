@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-import yaml
 
 import glnet
 from glnet.bundle import read_config
@@ -28,11 +27,10 @@ from glnet.training.losses import PixelLoss
 from glnet.training.records import EpochRecord, StepRecord
 from glnet.training.stage_run import schedule
 from glnet.training.stages import Step, prepare, trained_parts
-from networks import TINY, tiny_network
-from scenes import CLASSES, make_scene
+from networks import tiny_network
+from runs import STAGES, write_data, write_recipe
+from scenes import CLASSES
 
-SIZES = [(96, 96), (90, 131), (50, 150), (96, 96)]
-STAGES = ("global", "global_to_local", "local_to_global")
 OWN = {
     "global": ("global_branch.",),
     "global_to_local": ("local_branch.", "aggregation."),
@@ -42,45 +40,7 @@ OWN = {
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Four small scenes of differing sizes with a manifest: two to train, one to validate."""
-    folder = tmp_path_factory.mktemp("data")
-    rows = [("image", "mask", "split")]
-    for i, ((height, width), split) in enumerate(
-        zip(SIZES, ["train", "train", "validation", "test"], strict=True)
-    ):
-        pixels, labels = make_scene(np.random.default_rng(i), 160)
-        for name, bands in ((f"{i}.tif", pixels), (f"{i}_mask.tif", labels[None])):
-            with rasterio.open(
-                folder / name, "w", driver="GTiff", height=height, width=width,
-                count=len(bands), dtype="uint8", crs="EPSG:32640",
-                transform=rasterio.transform.Affine(0.5, 0, 500, 0, -0.5, 900),
-            ) as file:  # fmt: skip
-                file.write(bands[:, :height, :width])
-        rows.append((f"{i}.tif", f"{i}_mask.tif", split))
-    with (folder / "manifest.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    with (folder / "classes.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("name", "colour"), *CLASSES])
-    return folder
-
-
-def write_recipe(folder, name="recipe", epochs=(2, 2, 2), model=None, **train):
-    stages = {
-        stage: {"epochs": count, "learning_rate": 2e-3, "batch": 2}
-        for stage, count in zip(STAGES, epochs, strict=True)
-    }
-    recipe = {
-        "data": {"manifest": "manifest.csv", "classes": "classes.csv"},
-        "model": {**TINY, **(model or {})},
-        "loss": {"kind": "cross_entropy"},
-        "train": {
-            "trunk_weights": "none", "patches": 2, "mini_batch": 4, "weight_decay": 0,
-            "schedule": "cosine", "stages": stages, **train,
-        },
-    }  # fmt: skip
-    path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(recipe))
-    return path
+    return write_data(tmp_path_factory.mktemp("data"))
 
 
 def step_of(recipe, stage, data, *, seed=0, freeze=False, ignored=False):

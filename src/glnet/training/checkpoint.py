@@ -7,7 +7,7 @@ that goes on from here ends with the weights of one that was never stopped.
 
 import json
 import zipfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def write_standing(out: Path, standing: Standing) -> None:
     """
     with whole_or_nothing(out / _NAME) as partial:
         try:
-            torch.save(asdict(standing), partial)
+            torch.save(vars(standing), partial)
         except RuntimeError as error:  # how torch tells that a write failed
             raise OSError(str(error).splitlines()[0]) from error
         with zipfile.ZipFile(partial) as file:
