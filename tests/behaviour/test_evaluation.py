@@ -295,6 +295,43 @@ def test_a_network_that_trained_unknown_is_compared_with_one_that_ignored_it(dat
     np.testing.assert_allclose(found.class_ious[0], found.class_ious[1])
 
 
+def test_an_image_without_known_ground_counts_against_what_is_seen_there(data):
+    """By the GLNet protocol, in the interval of a difference too: one says unknown, one does not.
+
+    Elsewhere both are right, so that the whole difference is that image's.
+    """
+    for i in range(4):
+        label = np.roll(np.arange(64 * 80).reshape(64, 80) % 3 + 1, i, 1).astype(np.uint8)
+        write_png(data / f"{i}_mask.png", label if i else np.zeros_like(label))
+        write_png(data / f"poor/{i}.png", label)
+        write_png(data / f"good/{i}.png", label if i else np.zeros_like(label))
+    good, poor = (
+        by_masks(data, name, "trained.csv", protocol="glnet") for name in ("good", "poor")
+    )
+
+    found = glnet.Comparison(good, poor)
+
+    assert np.isnan(good.image_mean_ious()[0])
+    assert poor.image_mean_ious().tolist() == [0, 1, 1, 1]
+    assert found.mean_iou == pytest.approx(1 - 3 / 4)
+    low, high = found.mean_iou_interval
+    assert low == 0
+    # Of four draws two or more are that image in 26 % of the sets.
+    assert high >= 1 / 2
+
+
+def test_an_image_of_one_class_that_is_right_has_a_mean_of_one(data):
+    """In rows and in means over images, by the GLNet protocol too; the set's mean differs."""
+    write_png(data / "0_mask.png", np.full((64, 80), 1, np.uint8))
+    write_png(data / "good/0.png", np.full((64, 80), 1, np.uint8))
+
+    found = by_masks(data, manifest="one.csv", protocol="glnet")
+
+    assert found.rows()[0]["mean_iou"] == 1
+    assert found.mean_image_iou() == (1, None)
+    assert found.scores().mean_iou == pytest.approx(1 / 3)
+
+
 @pytest.mark.parametrize(
     ("row", "told"),
     [

@@ -92,7 +92,7 @@ def test_counts_are_those_of_the_definition(seed, shapes, classes):
 
 @pytest.mark.parametrize(
     ("height", "width", "pixels"),
-    [(3000, 4000, 100), (30, 40, 1), (1, 1, 1), (60, 80, 2), (5000, 5000, 141)],
+    [(3000, 4000, 100), (30, 40, 1), (55, 70, 2), (1, 1, 1), (60, 80, 2), (5000, 5000, 141)],
 )
 def test_a_boundary_reaches_2_percent_of_the_diagonal(height, width, pixels):
     """Rounded, and at least one pixel."""

@@ -33,7 +33,7 @@ def show_evaluation(result: Evaluation) -> None:
     console = _console()
     console.print(table)
     for line in _remarks(result):
-        console.print(line, style="dim")
+        console.print(line, style="dim", soft_wrap=True)
 
 
 def show_details(result: Evaluation, title: str = "") -> None:
@@ -66,25 +66,24 @@ def show_comparison(found: Comparison, names: tuple[str, str]) -> None:
         pair = [getattr(each.scores(), kind) for each in (model, against)]
         table.add_row(title, *map(percent, pair), points(pair[0] - pair[1]))
     console = _console()
-    console.print(f"A: {names[0]}, {model.view}\nB: {names[1]}, {against.view}")
+    console.print(f"A: {names[0]}, {model.view}\nB: {names[1]}, {against.view}", soft_wrap=True)
     console.print(table)
-    console.print(_verdict(found.mean_iou_interval), style="bold")
+    console.print(_verdict(found.mean_iou_interval), style="bold", soft_wrap=True)
     ours, theirs = found.image_mean_ious
     better, worse = (ours > theirs).sum(), (ours < theirs).sum()
     console.print(f"A is better on {better} of {_images(model)}, worse on {worse}.")
     for line in _remarks(model):
-        console.print(line, style="dim")
+        console.print(line, style="dim", soft_wrap=True)
 
 
 def _verdict(interval: Interval | None) -> str:
     """Whether the interval of the difference in mean IoU excludes 0, in a line."""
     if interval is None:
         return "No interval of the difference: it takes two labelled images."
-    between = f"95 % interval {points(interval.low)} to {points(interval.high)}"
+    between = f"the 95 % interval {points(interval.low)} to {points(interval.high)}"
     if not interval.excludes_zero:
-        return f"No clear difference in mean IoU: its {between} includes 0."
-    better = "better" if interval.low > 0 else "worse"
-    return f"A is {better} than B in mean IoU: the difference's {between} excludes 0."
+        return f"No clear difference in mean IoU: {between} includes 0."
+    return f"A is {'better' if interval.low > 0 else 'worse'} in mean IoU: {between} excludes 0."
 
 
 def _remarks(result: Evaluation) -> Iterator[str]:

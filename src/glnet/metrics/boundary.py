@@ -30,7 +30,7 @@ class BoundaryCounts:
         self.intersections, self.unions = np.zeros((2, classes), np.int64)
 
     def add(self, labels: np.ndarray, prediction: np.ndarray) -> None:
-        """Count one whole image; memory: some 6 bytes per pixel, whatever the classes.
+        """Count one whole image; memory: some 8 bytes per pixel, whatever the classes.
 
         Args:
             labels: uint8, shape (height, width), with `IGNORE` where nothing is counted.
