@@ -221,6 +221,7 @@ def test_the_table_fits_a_terminal_and_says_the_protocol(data, command):
     assert "unknown ground ignored" in plain
     assert "GLNet protocol" in detailed
     assert "boundary IoU" not in plain
+    assert "masks, scores in %" in detailed
     for column in ("precision", "recall", "F1", "boundary IoU"):
         assert column in detailed
     percent = f"{100 * by_masks(data).scores().mean_iou:.1f}"

@@ -12,7 +12,7 @@ from glnet.metrics import Interval
 
 def show_evaluation(result: Evaluation) -> None:
     """IoU of every class in every view, and the means with their intervals."""
-    table = _table(_title(result), "class", "ground")
+    table = _table("class", "ground")
     scores = {view: result.scores(view) for view in result.pairs}
     for view in scores:
         table.add_column(view, justify="right")
@@ -27,10 +27,12 @@ def show_evaluation(result: Evaluation) -> None:
         table.add_row("mean IoU of an image", "", *(percent(mean) for mean, _ in images))
         table.add_row(*_spread(*(interval for _, interval in images)))
     if result.boundaries:
-        table.add_row("mean boundary IoU", "", *(_mean_boundary(result, v) for v in scores))
+        shares = (_mean_boundary(result, view) for view in scores)
+        table.add_row("mean boundary IoU", "", *map(percent, shares))
     table.add_row("mean F1", "", *(percent(found.mean_f1) for found in scores.values()))
     table.add_row("accuracy", "", *(percent(found.accuracy) for found in scores.values()))
     console = _console()
+    console.print(_title(result), style="bold", soft_wrap=True)
     console.print(table)
     for line in _remarks(result):
         console.print(line, style="dim", soft_wrap=True)
@@ -38,8 +40,8 @@ def show_evaluation(result: Evaluation) -> None:
 
 def show_details(result: Evaluation, title: str = "") -> None:
     """Every score of every class in the default view."""
-    name = f"{title}, {result.view}" if title else result.view
-    table = _table(f"{name}, scores in %; F1 is Dice", "class", "ground")
+    heading = f"{title}, {result.view}" if title else result.view
+    table = _table("class", "ground")
     scores, boundary = result.scores(), result.boundary_iou()
     columns = {"IoU": scores.iou, "precision": scores.precision, "recall": scores.recall}
     columns["F1"] = scores.f1
@@ -52,21 +54,27 @@ def show_details(result: Evaluation, title: str = "") -> None:
     table.add_section()
     means = (percent(float(result.protocol.mean(values))) for values in columns.values())
     table.add_row("mean", "", *means, style="bold")
-    _console().print(table)
+    console = _console()
+    console.print(f"\n{heading}, scores in %; F1 is Dice", style="bold", soft_wrap=True)
+    console.print(table)
 
 
 def show_comparison(found: Comparison, names: tuple[str, str]) -> None:
     """IoU of every class of both and the difference; whether it is more than chance, in a line."""
     model, against = found.model, found.against
-    table = _table(_title(model), "class", "A", "B", "A - B")
+    table = _table("class", "A", "B", "A - B")
     for name, ours, theirs in zip(found.names, *found.class_ious, strict=True):
         table.add_row(name, percent(ours), percent(theirs), points(ours - theirs))
     table.add_section()
     for title, kind in (("mean IoU", "mean_iou"), ("mean F1", "mean_f1"), ("accuracy", "accuracy")):
         pair = [getattr(each.scores(), kind) for each in (model, against)]
         table.add_row(title, *map(percent, pair), points(pair[0] - pair[1]))
+    if model.boundaries:
+        pair = [_mean_boundary(each, each.view) for each in (model, against)]
+        table.add_row("mean boundary IoU", *map(percent, pair), points(pair[0] - pair[1]))
     console = _console()
     console.print(f"A: {names[0]}, {model.view}\nB: {names[1]}, {against.view}", soft_wrap=True)
+    console.print(_title(model), style="bold", soft_wrap=True)
     console.print(table)
     console.print(_verdict(found.mean_iou_interval), style="bold", soft_wrap=True)
     ours, theirs = found.image_mean_ious
@@ -96,10 +104,10 @@ def _remarks(result: Evaluation) -> Iterator[str]:
         yield f"{result.near} pixels of the true masks were near-colours."
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column(columns[0], overflow="fold")
-    for column in columns[1:]:
+def _table(first: str, *columns: str) -> Table:
+    table = Table()
+    table.add_column(first, overflow="fold")
+    for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
 
@@ -139,9 +147,9 @@ def _between(interval: Interval) -> str:
     return f"{percent(interval.low)}-{percent(interval.high)}"
 
 
-def _mean_boundary(result: Evaluation, view: str) -> str:
+def _mean_boundary(result: Evaluation, view: str) -> float:
     found = result.boundary_iou(view)
-    return "-" if found is None else percent(float(result.protocol.mean(found)))
+    return float("nan") if found is None else float(result.protocol.mean(found))
 
 
 def percent(share: float) -> str:
