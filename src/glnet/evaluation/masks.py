@@ -7,7 +7,8 @@ from glnet.datasets.manifest import Sample, read_manifest
 from glnet.datasets.masks import LabelCoder, MaskScene
 from glnet.errors import DataError
 from glnet.evaluation.result import Evaluation
-from glnet.metrics import IGNORE, ConfusionMatrix
+from glnet.evaluation.tally import Tally
+from glnet.metrics import IGNORE, ProtocolName
 from glnet.raster import Raster
 
 
@@ -17,13 +18,15 @@ def evaluate_masks(
     classes: str | Path,
     split: str | None = "test",
     *,
+    protocol: ProtocolName = "ignore",
+    boundary: bool = False,
     tolerance: int = 0,
 ) -> Evaluation:
     """Compare masks on disk with the true ones; no model, no PyTorch.
 
     Args:
         predictions: Folder of masks named as the images, with any suffix.
-        manifest, split, tolerance: See `evaluate`.
+        manifest, split, protocol, boundary, tolerance: See `evaluate`.
         classes: The class table of both kinds of mask.
 
     Raises:
@@ -33,7 +36,7 @@ def evaluate_masks(
     coder = LabelCoder(read_classes(classes), tolerance)
     samples = read_manifest(manifest, split, files=("mask",))
     found = [_prediction(Path(predictions), sample) for sample in samples]
-    matrix = ConfusionMatrix(len(coder.table.trained))
+    tally = Tally(coder.table, ["masks"], protocol, boundary=boundary)
     near = 0
     for sample, path in zip(samples, found, strict=True):
         with Raster(sample.mask) as true, Raster(path) as predicted:
@@ -47,10 +50,10 @@ def evaluate_masks(
             labels, guess = scene.read()[0], MaskScene(predicted, coder).read()[0]
         near += scene.near
         if ((guess == IGNORE) & (labels != IGNORE)).any():
-            msg = f"{path}: predicts an ignored class on labelled ground"
-            raise DataError(msg)
-        matrix.add(labels, guess)
-    return Evaluation(coder.table.names, {"masks": matrix}, len(samples), near)
+            msg = f"{path}: predicts an ignored class on labelled ground; to count that as a miss, "
+            raise DataError(msg + "call the class unknown and not ignored in the class table")
+        tally.add(sample, labels, {"masks": guess})
+    return tally.evaluation(near)
 
 
 def _prediction(folder: Path, sample: Sample) -> Path:
