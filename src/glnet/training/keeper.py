@@ -42,7 +42,7 @@ class Keeper:
         scores = {}
         for view, matrix in score_samples(engine, own, self._coder, views).items():
             whole = ConfusionMatrix(matrix.classes)
-            whole.counts += team.sum(torch.from_numpy(matrix.counts)).numpy()
+            whole.pairs += team.sum(torch.from_numpy(matrix.pairs)).numpy()
             scores[str(view)] = whole.scores().mean_iou
         return scores
 
