@@ -5,6 +5,7 @@ PNG cannot be, so they are decoded once, when first read, and kept until the ras
 """
 
 import contextlib
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ _DECODED_WHOLE = {".png"}
 
 #: GDAL's fast path gives garbage for a truncated PNG, and no error.
 _GDAL = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"}
+
+#: Filters of warnings belong to the process: two threads that change them at once mix them up.
+_OPENING = threading.Lock()
 
 #: The EXIF tag, and its values that exchange height and width.
 _ORIENTATION, _SIDES_EXCHANGED = 0x0112, range(5, 9)
@@ -100,7 +104,7 @@ class Raster:
             self.dtype = np.dtype(np.uint8)
 
     def _open_dataset(self) -> None:
-        with warnings.catch_warnings():
+        with _OPENING, warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             # Absolute, or a file named like a URL would be taken for one.
             with rasterio.Env(**_GDAL):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -46,7 +47,8 @@ def train_command(
     from glnet.training.loop import train  # noqa: PLC0415  see predict
 
     records = train(settings, folder, cast("list[Stage] | None", stage or None), restart=restart)
-    if quiet:
+    # Of several processes under torchrun the first one speaks.
+    if quiet or os.environ.get("RANK", "0") != "0":
         for _ in records:
             pass
     elif log_format == "json":

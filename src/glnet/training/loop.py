@@ -23,6 +23,7 @@ from glnet.training.checkpoint import (
     write_standing,
 )
 from glnet.training.losses import PixelLoss
+from glnet.training.memory import fit_memory
 from glnet.training.records import NoteRecord, Record
 from glnet.training.stage_run import Run, StageRun
 from glnet.training.team import assemble
@@ -68,15 +69,21 @@ def train(
     chosen = _check_stages(recipe, out, stages)
     data = _read_data(recipe)
     loss = _pixel_loss(recipe, data.table)
+    team, fits = assemble(recipe.train), None
+    if recipe.train.memory is not None:
+        kind = team.fabric.device.type
+        samples = data.train + data.validation
+        recipe, fits = fit_memory(recipe, len(data.table.trained), chosen, samples, kind)
     run = identity(recipe, data.train + data.validation, data.table)
     standing = Standing(run) if restart else _standing(out, run, stages)
     left = [stage for stage in chosen if stages is not None or stage not in standing.finished]
-    team = assemble(recipe.train)
     report = check_samples(data.train + data.validation, data.coder, recipe.model)
     _start_folder(recipe, out)
     if team.leads and standing.stage not in left:
         write_standing(out, Standing(run, standing.finished))
     yield NoteRecord(_described(data, report))
+    if fits:
+        yield NoteRecord(fits)
     if not left:
         yield NoteRecord(f"{out} is trained already; --restart trains it again")
     context = Run(recipe, out, team, loss, data.coder, data.train, data.validation)

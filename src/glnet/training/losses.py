@@ -45,9 +45,10 @@ class PixelLoss:
         which the logits are then enlarged.
         """
         with torch.autocast(logits.device.type, enabled=False):
-            return self._in_full_precision(logits, labels)
+            return self.in_full_precision(logits, labels)
 
-    def _in_full_precision(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def in_full_precision(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The same, outside of any autocast."""
         wide = torch.promote_types(logits.dtype, torch.float32)
         logits = _enlarged(logits.to(wide), labels)
         known = labels != IGNORE
