@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from glnet.datasets.checks import check_samples
 from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.datasets.manifest import Sample
-from glnet.datasets.masks import LabelCoder, MaskScene, check_samples, nearest_labels
+from glnet.datasets.masks import LabelCoder, MaskScene, nearest_labels
 from glnet.errors import DataError, RasterError
 from glnet.geometry import Size, Window
 from glnet.metrics import IGNORE

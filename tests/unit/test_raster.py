@@ -10,8 +10,9 @@ from rasterio.transform import Affine
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
-from glnet.raster import MAX_MEGAPIXELS, Raster, shrink
+from glnet.raster import MAX_MEGAPIXELS, Raster
 from glnet.recipe import ModelSettings
+from glnet.resample import shrink
 from makers import claim_size, cut, noise, opened, write_jpg, write_png, write_text, write_tif
 
 WINDOWS = [

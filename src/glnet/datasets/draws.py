@@ -1,6 +1,5 @@
 """What a training step reads of an image: its thumbnail, patches and their labels."""
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,9 +13,9 @@ from glnet.datasets.augment import (
     label_cells,
 )
 from glnet.datasets.manifest import Sample
-from glnet.datasets.masks import LabelCoder, MaskScene, check_pair
+from glnet.datasets.masks import LabelCoder
+from glnet.datasets.samples import open_sample
 from glnet.geometry import OUTPUT_STRIDE, Size, Window, patch_grid
-from glnet.raster import Raster
 from glnet.recipe import Recipe, Stage
 from glnet.scenes import Scene, TurnedScene
 
@@ -57,12 +56,11 @@ class TrainingImages(Dataset[Draw]):
         """Read one image."""
         epoch, index = key
         sample, train = self.samples[index], self.recipe.train
-        rng = np.random.default_rng([train.seed, epoch, zlib.crc32(sample.image.name.encode())])
+        rng = np.random.default_rng([train.seed, epoch, sample.seed])
         model = self.recipe.model
         augmentation = draw_augmentation(train.augment, model.bands, rng)
-        with Raster(sample.image) as image, Raster(sample.mask) as mask:
-            check_pair(image, mask, model)
-            return self._draw(image, MaskScene(mask, self.coder), augmentation, rng)
+        with open_sample(sample, self.coder, model) as (image, labels):
+            return self._draw(image, labels, augmentation, rng)
 
     def _draw(
         self, image: Scene, mask: Scene, augmentation: Augmentation, rng: np.random.Generator

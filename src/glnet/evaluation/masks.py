@@ -5,10 +5,15 @@ from pathlib import Path
 from glnet.datasets.classes import read_classes
 from glnet.datasets.manifest import Sample, read_manifest
 from glnet.datasets.masks import LabelCoder, MaskScene
+from glnet.datasets.samples import open_labels
 from glnet.errors import DataError
 from glnet.evaluation.result import Evaluation
+from glnet.geometry import scene_grid
 from glnet.metrics import IGNORE, ConfusionMatrix
 from glnet.raster import Raster
+
+#: Side of what is compared at a time, in pixels: masks may be of any size.
+_PART = 4096
 
 
 def evaluate_masks(
@@ -36,21 +41,17 @@ def evaluate_masks(
     matrix = ConfusionMatrix(len(coder.table.trained))
     near = 0
     for sample, path in zip(samples, found, strict=True):
-        with Raster(sample.mask) as true, Raster(path) as predicted:
-            if true.size != predicted.size:
-                msg = (
-                    f"{path}: the prediction is {predicted.size.height} x {predicted.size.width}, "
-                    f"{sample.mask} is {true.size.height} x {true.size.width}"
-                )
-                raise DataError(msg)
-            scene = MaskScene(true, coder)
-            labels, guess = scene.read()[0], MaskScene(predicted, coder).read()[0]
-        near += scene.near
-        if ((guess == IGNORE) & (labels != IGNORE)).any():
-            msg = f"{path}: predicts an ignored class on labelled ground"
-            raise DataError(msg)
-        matrix.add(labels, guess)
-    return Evaluation(coder.table.names, {"masks": matrix}, len(samples), near)
+        with Raster(path) as predicted, open_labels(sample, predicted, coder) as true:
+            guessed = MaskScene(predicted, coder, sample.window)
+            for part in scene_grid(true.size, _PART):
+                labels, guess = true.read(part)[0], guessed.read(part)[0]
+                if ((guess == IGNORE) & (labels != IGNORE)).any():
+                    msg = f"{path}: predicts an ignored class on labelled ground"
+                    raise DataError(msg)
+                matrix.add(labels, guess)
+            near += true.near
+    images = len({sample.image for sample in samples})
+    return Evaluation(coder.table.names, {"masks": matrix}, images, near)
 
 
 def _prediction(folder: Path, sample: Sample) -> Path:

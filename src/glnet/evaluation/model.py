@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from glnet.datasets.checks import check_samples
 from glnet.datasets.manifest import Sample, read_manifest
-from glnet.datasets.masks import LabelCoder, check_samples
+from glnet.datasets.masks import LabelCoder
+from glnet.datasets.problems import Problems
+from glnet.datasets.samples import scenes_of
 from glnet.engines.models import load_engine
 from glnet.engines.scoring import score_samples
 from glnet.evaluation.result import Evaluation
@@ -34,15 +37,18 @@ def evaluate(
     Raises:
         GlnetError: a file, a mask's content or the model cannot be used.
     """
-    samples = read_manifest(manifest, split)
+    problems = Problems()
+    rows = read_manifest(manifest, split, problems=problems)
     engine, table = load_engine(model, device, precision)
     coder = LabelCoder(table, tolerance)
-    report = check_samples(samples, coder, engine.model.settings)
+    samples = scenes_of(rows, engine.model.settings.scene, problems)
+    report = check_samples(samples, coder, engine.model.settings, problems)
+    problems.refuse()
     views = engine.model.settings.views
     matrices = score_samples(engine, samples, coder, views, turns=tta, done=done)
     return Evaluation(
         table.names,
         {str(view): matrix for view, matrix in matrices.items()},
-        len(samples),
+        len({sample.image for sample in rows}),
         report.near,
     )

@@ -8,24 +8,22 @@ best of the last stage.
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
 
 from glnet.bundle import read_bundle, write_bundle
-from glnet.datasets.classes import ClassTable, read_classes
+from glnet.datasets.classes import ClassTable
 from glnet.datasets.draws import EpochBatches, TrainingImages
-from glnet.datasets.manifest import Sample, read_manifest
-from glnet.datasets.masks import DataReport, LabelCoder, check_samples
 from glnet.engines.models import load_model, save_model
 from glnet.engines.scoring import score_samples
 from glnet.engines.torch_engine import TorchEngine, pick_device
-from glnet.errors import DataError, RecipeError, RunError
+from glnet.errors import RecipeError, RunError
 from glnet.model import GLNet, build_glnet
 from glnet.model.initialise import start_aggregation, start_pyramid, start_refined
 from glnet.recipe import Recipe, Stage, TrainSettings, dump_recipe
+from glnet.training.data import TrainingData, read_data
 from glnet.training.fetching import fetch
 from glnet.training.log import RunLog
 from glnet.training.losses import PixelLoss
@@ -33,20 +31,6 @@ from glnet.training.records import EpochRecord, NoteRecord, Record, StepRecord
 from glnet.training.stages import Step, prepare
 
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """The two splits that training reads, and the classes."""
-
-    train: list[Sample]
-    validation: list[Sample]
-    coder: LabelCoder
-
-    @property
-    def table(self) -> ClassTable:
-        """The classes."""
-        return self.coder.table
 
 
 def train(
@@ -64,12 +48,12 @@ def train(
     """
     out = Path(out)
     chosen = _check_stages(recipe, out, stages)
-    data = _read_data(recipe)
+    data = read_data(recipe)
     loss = _pixel_loss(recipe, data.table)
-    report = check_samples(data.train + data.validation, data.coder, recipe.model)
     _start_folder(recipe, out)
     with RunLog(out) as log:
-        yield NoteRecord(_described(data, report))
+        for note in data.notes:
+            yield NoteRecord(note)
         for stage in chosen:
             for record in _train_stage(recipe, out, stage, data, loss):
                 log.write(record)
@@ -77,18 +61,6 @@ def train(
     if chosen[-1] == recipe.model.stages[-1]:
         write_bundle(out / "model", *read_bundle(out / chosen[-1] / "best"))
         yield NoteRecord(f"the trained model is {out / 'model'}")
-
-
-def _described(data: TrainingData, report: DataReport) -> str:
-    """How many images, what the masks hold, and what was odd about them."""
-    total = max(1, report.pixels.sum())
-    shares = ", ".join(
-        f"{name} {count / total:.1%}"
-        for name, count in zip(data.table.names, report.pixels, strict=True)
-    )
-    counts = f"{len(data.train)} training and {len(data.validation)} validation images"
-    near = f"; {report.near} near-colour pixels in {report.near_files} masks"
-    return f"{counts}; labelled pixels: {shares}{near if report.near else ''}"
 
 
 def _check_stages(recipe: Recipe, out: Path, stages: Sequence[Stage] | None) -> Sequence[Stage]:
@@ -104,16 +76,6 @@ def _check_stages(recipe: Recipe, out: Path, stages: Sequence[Stage] | None) -> 
         msg = f"stage {chosen[0]} starts from {missing}, which is missing; run stage {before} first"
         raise RunError(msg)
     return chosen
-
-
-def _read_data(recipe: Recipe) -> TrainingData:
-    train = read_manifest(recipe.data.manifest, "train")
-    validation = read_manifest(recipe.data.manifest, "validation", required=False)
-    coder = LabelCoder(read_classes(recipe.data.classes), recipe.data.tolerance)
-    if len(coder.table.trained) == 1:
-        msg = f"{recipe.data.classes}: one class alone teaches nothing; add one for the background"
-        raise DataError(msg)
-    return TrainingData(train, validation, coder)
 
 
 def _pixel_loss(recipe: Recipe, table: ClassTable) -> PixelLoss:
