@@ -153,8 +153,24 @@ def test_what_is_no_polygon_is_refused_by_its_number(tmp_path, write, name, geom
 def test_a_file_without_features_is_all_rest(tmp_path):
     """Nothing was found to draw: that is an answer."""
     path = write_geojson(tmp_path / "a.geojson", [])
+    image = write_tif(tmp_path / "image.tif", noise(3, 6, 6), crs="EPSG:32633")
 
-    assert read_polygons(path, TABLE).polygons == []
+    with open_sample(Sample(image, path, ""), LabelCoder(TABLE), ModelSettings()) as (_, labels):
+        assert not labels.read().any()
+
+
+def test_an_outline_that_crosses_itself_is_kept(tmp_path):
+    """A bow tie holds its two halves, and is not counted among what was left out."""
+    bow = {"type": "Polygon", "coordinates": [[(0, 0), (6, 6), (6, 0), (0, 6), (0, 0)]]}
+    path = write_geojson(tmp_path / "a.geojson", [feature(bow, c="lake")])
+    image = write_tif(tmp_path / "image.tif", noise(3, 6, 6))
+
+    with open_sample(Sample(image, path, ""), LabelCoder(TABLE), ModelSettings()) as (_, labels):
+        shown = labels.read()[0]
+
+    assert labels.skipped == 0
+    assert shown[2:4, [0, 5]].all()
+    assert not shown[[0, 5], 2:4].any()
 
 
 def _two_layers(path):

@@ -1,7 +1,8 @@
 """Files of polygons: GeoJSON, QuPath's GeoJSON and GeoPackage, read whole and checked.
 
 Nothing here knows of an image: what comes out are rings, in the file's own coordinates, each with
-the row of the class table that it belongs to.
+the row of the class table that it belongs to. An outline that crosses itself is kept, and holds
+what an odd number of its turns goes round: drawn by hand, many do.
 """
 
 import json
@@ -110,8 +111,8 @@ def _below(holder: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _geopackage(path: Path) -> _Features:
     try:
-        import pyogrio  # noqa: PLC0415  an extra
-        import shapely  # noqa: PLC0415
+        import pyogrio.raw  # noqa: PLC0415  an extra
+        import shapely.geometry  # noqa: PLC0415
     except ImportError as error:
         msg = f"{path}: reading a GeoPackage needs: pip install 'glnet[vector]' ({error})"
         raise DataError(msg) from error
