@@ -172,6 +172,22 @@ def test_a_tiny_network_fits_two_scenes(data, tmp_path):
     assert found.matrices["aggregated"].scores().accuracy > 0.8
 
 
+def test_larger_images_are_learnt_and_scored_scene_by_scene(data, tmp_path):
+    """Every pixel counts once; the count of images stays that of the manifest."""
+    path = write_recipe(
+        data, "scenes", (1, 1, 1), model={"scene": 64, "branches": "global", "sharing": "none"}
+    )
+
+    first, *records = glnet.train(load_recipe(path), tmp_path / "run")
+    found = glnet.evaluate(tmp_path / "run/model", data / "manifest.csv", "train", device="cpu")
+
+    # 96 x 96 are four scenes, 90 x 131 are six, 50 x 150 are three.
+    assert first.text.startswith("2 (10 scenes) training and 1 (3 scenes) validation images")
+    assert max(record.steps for record in records if isinstance(record, StepRecord)) == 5
+    assert found.images == 2
+    assert found.matrices["global"].counts.sum() == 96 * 96 + 90 * 131
+
+
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
     """A whole short run and its records."""

@@ -1,6 +1,5 @@
 """What a training step reads of an image: its thumbnail, patches and their labels."""
 
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -15,9 +14,9 @@ from glnet.datasets.augment import (
 )
 from glnet.datasets.choosing import ClassPlaces, choose_centred, choose_of_grid, seek
 from glnet.datasets.manifest import Sample
-from glnet.datasets.masks import LabelCoder, MaskScene, check_pair
+from glnet.datasets.masks import LabelCoder
+from glnet.datasets.samples import open_sample
 from glnet.geometry import OUTPUT_STRIDE, Size, Window, patch_grid
-from glnet.raster import Raster
 from glnet.recipe import Recipe, Stage
 from glnet.scenes import Scene, TurnedScene
 
@@ -64,13 +63,12 @@ class TrainingImages(Dataset[Draw]):
         """Read one image."""
         epoch, index = key
         sample, train = self.samples[index], self.recipe.train
-        rng = np.random.default_rng([train.seed, epoch, zlib.crc32(sample.image.name.encode())])
+        rng = np.random.default_rng([train.seed, epoch, sample.seed])
         model = self.recipe.model
         augmentation = draw_augmentation(train.augment, model.bands, rng)
-        with Raster(sample.image) as image, Raster(sample.mask) as mask:
-            check_pair(image, mask, model)
+        with open_sample(sample, self.coder, model) as (image, labels):
             places = self.places.get(sample, {})
-            return self._draw(image, MaskScene(mask, self.coder), places, augmentation, rng)
+            return self._draw(image, labels, places, augmentation, rng)
 
     def _draw(
         self,

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from glnet.datasets.manifest import Sample
-from glnet.datasets.masks import LabelCoder, MaskScene, check_pair
+from glnet.datasets.masks import LabelCoder
+from glnet.datasets.samples import open_sample
 from glnet.engines.torch_engine import TorchEngine, segment_turned
 from glnet.metrics import ConfusionMatrix
-from glnet.raster import Raster
 from glnet.recipe import View
 
 
@@ -34,9 +34,8 @@ def predict_samples(
     """
     run = segment_turned if turns else TorchEngine.segment
     for sample in samples:
-        with Raster(sample.image) as image, Raster(sample.mask) as mask:
-            check_pair(image, mask, engine.model.settings)
-            labels = MaskScene(mask, coder).read()[0]
+        with open_sample(sample, coder, engine.model.settings) as (image, scene):
+            labels = scene.read()[0]
             found = {view: s.labels() for view, s in run(engine, image, views).items()}
         yield sample, labels, {view: found[view] for view in views}
 

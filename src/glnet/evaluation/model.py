@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from glnet.bundle import read_config
+from glnet.datasets.checks import check_samples
 from glnet.datasets.classes import ClassTable
 from glnet.datasets.manifest import Sample, read_manifest
-from glnet.datasets.masks import LabelCoder, check_samples
+from glnet.datasets.masks import LabelCoder
+from glnet.datasets.problems import Problems
+from glnet.datasets.samples import scenes_of
 from glnet.engines.models import load_engine
 from glnet.engines.scoring import predict_samples
 from glnet.errors import BundleError
@@ -46,10 +49,13 @@ def evaluate(  # noqa: PLR0913  each by its name
     Raises:
         GlnetError: a file, a mask's content or the model cannot be used.
     """
-    samples = read_manifest(manifest, split)
+    problems = Problems()
+    rows = read_manifest(manifest, split, problems=problems)
     engine, table = load_engine(model, device, precision)
     coder = LabelCoder(table, tolerance)
-    report = check_samples(samples, coder, engine.model.settings)
+    samples = scenes_of(rows, engine.model.settings.scene, problems)
+    report = check_samples(samples, coder, engine.model.settings, problems)
+    problems.refuse()
     views = engine.model.settings.views
     tally = Tally(table, views, protocol, boundary=boundary)
     for sample, labels, predictions in predict_samples(engine, samples, coder, views, turns=tta):

@@ -31,27 +31,31 @@ class Tally:
         """
         self._table = table
         self._protocol = Protocol.of(protocol, table.names)
-        self._images: list[str] = []
-        self._pairs: dict[str, list[np.ndarray]] = {view: [] for view in views}
+        self._pairs: dict[str, dict[str, np.ndarray]] = {view: {} for view in views}
         classes = len(table.trained)
         self._boundaries = {view: BoundaryCounts(classes) for view in views if boundary}
 
     def add(
         self, sample: Sample, labels: np.ndarray, predictions: Mapping[str, np.ndarray]
     ) -> None:
-        """Count one image: labels and every view's prediction, uint8, shape (height, width)."""
-        self._images.append(sample.image.as_posix())
-        ground = self._protocol.ground(labels)
+        """Count an image, or a part of one: parts of one image add up.
+
+        Args:
+            sample: Of which image.
+            labels: uint8, shape (height, width).
+            predictions: Every view's, the same.
+        """
+        image, ground = sample.image.as_posix(), self._protocol.ground(labels)
         for view, prediction in predictions.items():
             matrix = ConfusionMatrix(len(self._table.trained))
             matrix.add(labels, prediction)
-            self._pairs[view].append(matrix.pairs)
+            of_images = self._pairs[view]
+            of_images[image] = of_images.get(image, 0) + matrix.pairs
             if view in self._boundaries:
                 self._boundaries[view].add(ground, prediction)
 
     def evaluation(self, near: int) -> Evaluation:
         """What was counted; `near` pixels of the true masks were near-colours."""
-        pairs = {view: np.stack(matrices) for view, matrices in self._pairs.items()}
-        return Evaluation(
-            self._table, self._protocol, tuple(self._images), pairs, self._boundaries, near
-        )
+        images = tuple(next(iter(self._pairs.values())))
+        pairs = {view: np.stack([*found.values()]) for view, found in self._pairs.items()}
+        return Evaluation(self._table, self._protocol, images, pairs, self._boundaries, near)

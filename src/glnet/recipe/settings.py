@@ -58,6 +58,9 @@ class ModelSettings(Settings):
     thumbnail: Annotated[int, Field(ge=32, multiple_of=OUTPUT_STRIDE)] = 500
     patch: Annotated[int, Field(ge=32, multiple_of=OUTPUT_STRIDE)] = 500
     overlap: Annotated[int, Field(ge=0)] = 50
+    #: Longest side of a scene in pixels; a larger image or window is cut into equal scenes. None:
+    #: one image is one scene, as in the paper.
+    scene: Positive | None = None
     #: `exact` samples maps where they lie; `authors` rounds windows to cells as the released code.
     alignment: Alignment = "exact"
 

@@ -52,9 +52,9 @@ def identity(recipe: Recipe, samples: list[Sample], table: ClassTable) -> dict[s
     settings = recipe.model_dump(mode="json", exclude={"data": {"manifest", "classes"}})
     for name in _FREE:
         del settings["train"][name]
-    images = [[sample.image.name, sample.mask.name, sample.split] for sample in samples]
+    images = [[s.image.name, s.mask.name, s.split, s.window] for s in samples]
     known = {**settings, "images": images, "classes": table.as_dicts()}
-    return dict(json.loads(json.dumps(known)))
+    return dict(json.loads(json.dumps(known, default=str)))
 
 
 def read_standing(out: Path) -> Standing | None:

@@ -5,15 +5,13 @@ from pathlib import Path
 
 import torch
 
-from glnet.datasets.classes import ClassTable
-from glnet.datasets.manifest import Sample
-from glnet.datasets.masks import LabelCoder
 from glnet.engines.models import save_model
 from glnet.engines.scoring import score_samples
 from glnet.engines.torch_engine import TorchEngine
 from glnet.metrics import ConfusionMatrix
 from glnet.model import GLNet
 from glnet.recipe import Recipe, Stage
+from glnet.training.data import TrainingData
 from glnet.training.team import Team
 
 
@@ -24,23 +22,21 @@ class Keeper:
         best: The best validation score so far.
     """
 
-    def __init__(
-        self, recipe: Recipe, out: Path, stage: Stage, validation: list[Sample], coder: LabelCoder
-    ) -> None:
+    def __init__(self, recipe: Recipe, out: Path, stage: Stage, data: TrainingData) -> None:
         """For one stage of a run in `out`."""
         self.best = -math.inf
         self._recipe, self._folder, self._stage = recipe, out / stage, stage
-        self._validation, self._coder = validation, coder
+        self._data = data
 
     def validate(self, engine: TorchEngine, epoch: int, team: Team) -> dict[str, float]:
         """Mean IoU per view, every process taking its share of the images; empty if not due."""
         due = self._is_last(epoch) or epoch % self._recipe.train.validate_every == 0
-        if not (due and self._validation):
+        if not (due and self._data.validation):
             return {}
         views = engine.model.settings.views
-        own = self._validation[team.rank :: team.size]
+        own = self._data.validation[team.rank :: team.size]
         scores = {}
-        for view, matrix in score_samples(engine, own, self._coder, views).items():
+        for view, matrix in score_samples(engine, own, self._data.coder, views).items():
             whole = ConfusionMatrix(matrix.classes)
             whole.pairs += team.sum(torch.from_numpy(matrix.pairs)).numpy()
             scores[str(view)] = whole.scores().mean_iou
@@ -64,11 +60,10 @@ class Keeper:
         return epoch == self._recipe.train.stages.of(self._stage).epochs
 
     def _write(self, name: str, model: GLNet, scores: dict[str, float], epoch: int) -> None:
-        table: ClassTable = self._coder.table
         save_model(
             self._folder / name,
             model,
-            table,
+            self._data.table,
             origin=f"Trained by glnet: stage {self._stage}, epoch {epoch}.",
             scores={
                 f"validation mIoU, {view}": score

@@ -6,14 +6,11 @@ best of the last stage; while it runs, `checkpoint.pt`, from which the same call
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from glnet.bundle import read_bundle, write_bundle
-from glnet.datasets.classes import ClassTable, read_classes
-from glnet.datasets.manifest import Sample, read_manifest
-from glnet.datasets.masks import DataReport, LabelCoder, check_samples
-from glnet.errors import DataError, RecipeError, RunError
+from glnet.datasets.classes import ClassTable
+from glnet.errors import RecipeError, RunError
 from glnet.recipe import Recipe, Stage, dump_recipe
 from glnet.training.checkpoint import (
     Standing,
@@ -22,25 +19,12 @@ from glnet.training.checkpoint import (
     read_standing,
     write_standing,
 )
+from glnet.training.data import read_data
 from glnet.training.losses import PixelLoss
 from glnet.training.memory import fit_memory
 from glnet.training.records import NoteRecord, Record
 from glnet.training.stage_run import Run, StageRun
 from glnet.training.team import assemble
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """The two splits that training reads, and the classes."""
-
-    train: list[Sample]
-    validation: list[Sample]
-    coder: LabelCoder
-
-    @property
-    def table(self) -> ClassTable:
-        """The classes."""
-        return self.coder.table
 
 
 def train(
@@ -67,7 +51,7 @@ def train(
     """
     out = Path(out)
     chosen = _check_stages(recipe, out, stages)
-    data = _read_data(recipe)
+    data = read_data(recipe)
     loss = _pixel_loss(recipe, data.table)
     team, fits = assemble(recipe.train), None
     if recipe.train.memory is not None:
@@ -77,16 +61,13 @@ def train(
     run = identity(recipe, data.train + data.validation, data.table)
     standing = Standing(run) if restart else _standing(out, run, stages)
     left = [stage for stage in chosen if stages is not None or stage not in standing.finished]
-    report = check_samples(data.train + data.validation, data.coder, recipe.model)
     _start_folder(recipe, out)
     if team.leads and standing.stage not in left:
         write_standing(out, Standing(run, standing.finished))
-    yield NoteRecord(_described(data, report))
-    if fits:
-        yield NoteRecord(fits)
+    yield from map(NoteRecord, [*data.notes, *filter(None, [fits])])
     if not left:
         yield NoteRecord(f"{out} is trained already; --restart trains it again")
-    context = Run(recipe, out, team, loss, data.coder, data.train, data.validation)
+    context = Run(recipe, out, team, loss, data)
     for stage in left:
         yield from StageRun(context, stage, standing).records()
         standing = standing.after(stage)
@@ -120,18 +101,6 @@ def _standing(out: Path, run: dict[str, object], stages: Sequence[Stage] | None)
     return Standing(run, found.finished)
 
 
-def _described(data: TrainingData, report: DataReport) -> str:
-    """How many images, what the masks hold, and what was odd about them."""
-    total = max(1, report.pixels.sum())
-    shares = ", ".join(
-        f"{name} {count / total:.1%}"
-        for name, count in zip(data.table.names, report.pixels, strict=True)
-    )
-    counts = f"{len(data.train)} training and {len(data.validation)} validation images"
-    near = f"; {report.near} near-colour pixels in {report.near_files} masks"
-    return f"{counts}; labelled pixels: {shares}{near if report.near else ''}"
-
-
 def _check_stages(recipe: Recipe, out: Path, stages: Sequence[Stage] | None) -> Sequence[Stage]:
     own = recipe.model.stages
     chosen = own if stages is None else [stage for stage in own if stage in stages]
@@ -145,16 +114,6 @@ def _check_stages(recipe: Recipe, out: Path, stages: Sequence[Stage] | None) -> 
         msg = f"stage {chosen[0]} starts from {missing}, which is missing; run stage {before} first"
         raise RunError(msg)
     return chosen
-
-
-def _read_data(recipe: Recipe) -> TrainingData:
-    train = read_manifest(recipe.data.manifest, "train")
-    validation = read_manifest(recipe.data.manifest, "validation", required=False)
-    coder = LabelCoder(read_classes(recipe.data.classes), recipe.data.tolerance)
-    if len(coder.table.trained) == 1:
-        msg = f"{recipe.data.classes}: one class alone teaches nothing; add one for the background"
-        raise DataError(msg)
-    return TrainingData(train, validation, coder)
 
 
 def _pixel_loss(recipe: Recipe, table: ClassTable) -> PixelLoss:

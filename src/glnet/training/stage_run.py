@@ -10,14 +10,12 @@ from typing import Any
 
 import torch
 
-from glnet.datasets.classes import ClassTable
 from glnet.datasets.draws import Draw, EpochBatches, TrainingImages
-from glnet.datasets.manifest import Sample
-from glnet.datasets.masks import LabelCoder
 from glnet.engines.torch_engine import TorchEngine
 from glnet.errors import RunError
 from glnet.recipe import Recipe, Stage, TrainSettings
 from glnet.training.checkpoint import Standing, write_standing
+from glnet.training.data import TrainingData
 from glnet.training.fetching import fetch
 from glnet.training.keeper import Keeper
 from glnet.training.log import StageLog
@@ -38,14 +36,7 @@ class Run:
     out: Path
     team: Team
     loss: PixelLoss
-    coder: LabelCoder
-    train: list[Sample]
-    validation: list[Sample]
-
-    @property
-    def table(self) -> ClassTable:
-        """The classes."""
-        return self.coder.table
+    data: TrainingData
 
 
 @dataclass
@@ -82,7 +73,7 @@ class StageRun:
         self._run, self._stage, self._standing = run, stage, standing
         recipe, team = run.recipe, run.team
         self._settings, self._train = recipe.train.stages.of(stage), recipe.train
-        self._model = build_stage(recipe, run.out, stage, run.table)
+        self._model = build_stage(recipe, run.out, stage, run.data.table)
         self._parameters = prepare(
             self._model, stage, freeze_batch_norm=self._train.freeze_batch_norm
         )
@@ -95,7 +86,7 @@ class StageRun:
         self._resumed = standing.state if standing.stage == stage else None
         start = None
         if self._resumed is None:
-            start = start_stage(self._model, recipe, stage, run.table)
+            start = start_stage(self._model, recipe, stage, run.data.table)
         self._engine = TorchEngine(
             self._model, team.fabric.device, self._train.precision, self._train.mini_batch
         )
@@ -107,7 +98,7 @@ class StageRun:
             self._engine, run.loss, recipe, team.fabric.backward,
             lambda: team.grad_scale, team.total,
         )  # fmt: skip
-        self._keeper = Keeper(recipe, run.out, stage, run.validation, run.coder)
+        self._keeper = Keeper(recipe, run.out, stage, run.data)
         self._counts, length = Counts(), None
         if self._resumed is not None:
             length = self._restore(self._resumed)
@@ -115,7 +106,7 @@ class StageRun:
         self._start = start
         self._log = StageLog(run.out, stage, length, self._counts.step) if team.leads else None
         self._batches = EpochBatches(
-            len(run.train), self._settings.batch, self._settings.epochs, self._train.seed,
+            len(run.data.train), self._settings.batch, self._settings.epochs, self._train.seed,
             done=self._counts.step, rank=team.rank, ranks=team.size,
         )  # fmt: skip
 
@@ -143,7 +134,13 @@ class StageRun:
         counts, per_epoch = self._counts, self._batches.steps_per_epoch
         began = saved = time.monotonic()
         before, asked = counts.seconds, began
-        images = TrainingImages(self._run.train, self._run.coder, self._run.recipe, self._stage)
+        images = TrainingImages(
+            self._run.data.train,
+            self._run.data.coder,
+            self._run.recipe,
+            self._stage,
+            self._run.data.report.places,
+        )
         for draws in fetch(images, self._batches, self._train.workers):
             counts.waited += time.monotonic() - asked
             counts.step += 1
