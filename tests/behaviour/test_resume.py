@@ -17,7 +17,8 @@ from glnet.training.checkpoint import read_standing
 from glnet.training.records import EpochRecord, NoteRecord, StepRecord
 from runs import STAGES, write_data, write_recipe
 
-KILLS = 20
+#: In each stage.
+KILLS = 7
 
 #: Children start with everything imported, so that a kill falls into the training.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -41,17 +42,28 @@ def go(recipe, out, restart=False):
         pass
 
 
-def in_process(recipe, out, seconds=None):
-    """Train in a process of its own; killed after so many seconds, if it lasts so long."""
+def in_process(recipe, out, stage=None, seconds=0.0):
+    """Train in a process of its own; killed so long after a stage's first checkpoint, if asked.
+
+    Says whether it was; a run that is past that stage already goes to its end.
+    """
     child = PROCESSES.Process(target=go, args=(recipe, out))
     child.start()
-    child.join(seconds)
+    if stage is not None:
+        while child.is_alive() and not in_stage(out, stage):
+            time.sleep(0.01)
+    child.join(None if stage is None else seconds)
     killed = child.is_alive()
     if killed:
         child.kill()
     child.join()
     assert killed or child.exitcode == 0
     return killed
+
+
+def in_stage(out, stage):
+    found = read_standing(out)
+    return found is not None and found.stage == stage
 
 
 def weights(run):
@@ -68,31 +80,27 @@ def scores(run):
 
 
 def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(data, tmp_path):
-    """Twenty kills over all stages, checkpoints, validations and the writing of models."""
+    """Twenty-one kills over all stages: in steps, checkpoints, validations, writing of models."""
     recipe = often(data)
-    in_process(recipe, tmp_path / "first")  # also waits for the imports
-    began = time.monotonic()
-    in_process(recipe, tmp_path / "whole")
-    longest = time.monotonic() - began
-    wanted, rows = weights(tmp_path / "whole"), scores(tmp_path / "whole")
+    whole, run = tmp_path / "whole", tmp_path / "killed"
+    in_process(recipe, whole)
     moments = np.random.default_rng(5)
-    run, kills, runs, begun = tmp_path / "killed", 0, 0, set()
 
-    while kills < KILLS or run.exists():
-        soon = moments.uniform(0.1, 0.6) * longest if kills < KILLS else None
-        if in_process(recipe, run, soon):
-            kills += 1
-            found = read_standing(run)
-            begun.add(found.stage if found else None)
-            continue
-        runs += 1
-        assert weights(run) == wanted
-        assert scores(run) == rows
+    def compare():
+        assert weights(run) == weights(whole)
+        assert scores(run) == scores(whole)
         assert not list(run.rglob("*.partial*"))
         shutil.rmtree(run)
 
-    assert begun >= set(STAGES)
-    assert runs >= 2
+    for stage in STAGES:
+        kills = 0
+        while kills < KILLS:
+            if in_process(recipe, run, stage, moments.uniform(0.0, 0.4)):
+                kills += 1
+            else:
+                compare()
+    in_process(recipe, run)
+    compare()
 
 
 def test_a_run_goes_on_in_the_middle_of_an_epoch(data, tmp_path):

@@ -184,7 +184,7 @@ def test_larger_images_are_learnt_and_scored_scene_by_scene(data, tmp_path):
     # 96 x 96 are four scenes, 90 x 131 are six, 50 x 150 are three.
     assert first.text.startswith("2 (10 scenes) training and 1 (3 scenes) validation images")
     assert max(record.steps for record in records if isinstance(record, StepRecord)) == 5
-    assert found.images == 2
+    assert len(found.images) == 2
     assert found.matrices["global"].counts.sum() == 96 * 96 + 90 * 131
 
 

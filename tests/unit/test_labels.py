@@ -318,4 +318,4 @@ def test_masks_on_disk_are_compared_with_labels_of_any_format(tmp_path):
 
         counts = [int((label == TRUE).sum()) for label in range(3)]
         assert found.matrices["masks"].counts.tolist() == np.diag(counts).tolist()
-        assert found.images == 1
+        assert len(found.images) == 1
