@@ -188,7 +188,7 @@ def choose_course(
     reasons = {
         "train.mini_batch": "Patches per forward pass: "
         + ("the most that fit." if batches.memory else "a cautious number; memory not estimated."),
-        "train.warmup_steps": "5 % of the longest stage's steps, at most a fifth of the shortest's.",
+        "train.warmup_steps": "5 % of the longest stage's steps, at most a fifth of any's.",
         "train.validate_every": (
             f"Epochs; validation takes {100 * course.validating:.0f} % of the time "
             f"({100 * VALIDATING:.0f} % at most, where that can be)."

@@ -1,7 +1,7 @@
 """How long training takes here: timed steps of every stage on random pixels.
 
 The steps are those of a run: the same drawing, the same `Step`, the same optimiser. A small scene
-is timed and what grows with the number of patches is added, for large scenes would take minutes.
+is timed, and what more patches take is worked out from it: whole scenes would take minutes.
 """
 
 import tempfile
@@ -25,8 +25,8 @@ from glnet.recipe import ModelSettings, Recipe, Stage
 from glnet.training.losses import PixelLoss
 from glnet.training.stages import Step, prepare
 
-#: Patches on the scene that is timed: two by two.
-_WINDOWS = 4
+#: Patches of the two scenes that are timed: one, and two by two.
+_SMALL, _LARGE = 1, 4
 
 _TIMED = 2
 
@@ -45,8 +45,8 @@ def measure_pace(
 ) -> dict[Stage, tuple[float, float]]:
     """Seconds per image of a training step, and of validation, by stage; in fp32.
 
-    One step warms up, two are timed. On a CPU a step has one image, for time is in proportion
-    there; elsewhere it has the recipe's batch. Reading real files comes on top.
+    One step warms up, two are timed. On a CPU, where time is in proportion, a step has one image
+    and one patch; elsewhere the recipe's batch, and four. Reading real files comes on top.
 
     Args:
         recipe: The run; its files are not read, its trunk starts at random.
@@ -59,17 +59,32 @@ def measure_pace(
     """
     device = pick_device(recipe.train.device)
     table = ClassTable(tuple(ClassInfo(str(i), i, default_colour(i)) for i in range(classes)))
-    coder = LabelCoder(table)
+    held = _SMALL if device.type == "cpu" or windows < _LARGE else _LARGE
+    wanted = recipe.train.patches
+    drawn = windows if wanted == "all" else min(windows, int(wanted))
     with tempfile.TemporaryDirectory() as folder:
-        one, four = (
+        small, large = (
             _random_sample(Path(folder) / f"{side}", side, recipe.model, classes, dtype)
             for side in (recipe.model.patch, 2 * recipe.model.patch - recipe.model.overlap)
         )
-        typical = four if windows >= _WINDOWS else one
-        return {
-            stage: _Timing(recipe, stage, device, coder).seconds(one, typical, windows)
-            for stage in recipe.model.stages
-        }
+        scene = small if held == _SMALL else large
+        pace: dict[Stage, tuple[float, float]] = {}
+        # Of the global view: the whole scene, and what its enlarging takes per patch's area.
+        view, area, window = 0.0, 0.0, 0.0
+        for stage in recipe.model.stages:
+            timing = _Timing(recipe, stage, device, LabelCoder(table))
+            step, scored = timing.step(scene), timing.validation(scene)
+            if stage == "global":
+                view = scored
+                grown = timing.validation(large) - timing.validation(small)
+                window = area = max(0.0, grown) / (_LARGE - _SMALL)
+            elif stage == "global_to_local":
+                window = max(0.0, scored - view) / held + area
+                step = min(step, view) + max(0.0, step - view) * drawn / min(drawn, held)
+            else:
+                step += (windows - held) * window
+            pace[stage] = (step, scored + (windows - held) * window)
+        return pace
 
 
 class _Timing:
@@ -79,50 +94,40 @@ class _Timing:
         self, recipe: Recipe, stage: Stage, device: torch.device, coder: LabelCoder
     ) -> None:
         self._recipe, self._stage, self._device, self._coder = recipe, stage, device, coder
-        model = build_glnet(recipe.model.after(stage), len(coder.table.trained))
+        classes = len(coder.table.trained)
+        model = build_glnet(recipe.model.after(stage), classes)
         frozen = recipe.train.freeze_batch_norm
         parameters = prepare(model, stage, freeze_batch_norm=frozen)
         self._engine = TorchEngine(model, device, "fp32", recipe.train.mini_batch)
         self._adam = torch.optim.Adam(parameters, lr=1e-6, weight_decay=recipe.train.weight_decay)
-        loss = PixelLoss(recipe.loss, len(coder.table.trained))
-        self._step = Step(self._engine, loss, recipe, torch.Tensor.backward)
+        self._step = Step(
+            self._engine, PixelLoss(recipe.loss, classes), recipe, torch.Tensor.backward
+        )
 
-    def seconds(self, one: Sample, typical: Sample, windows: int) -> tuple[float, float]:
-        """Of a training step and of validation, per image of so many windows."""
-        held = _WINDOWS if typical is not one else 1
-        batch = self._recipe.train.stages.of(self._stage).batch
-        images = 1 if self._device.type == "cpu" else batch
-        draws = [
-            TrainingImages([typical], self._coder, self._recipe, self._stage)[epoch, 0]
-            for epoch in range(images)
-        ]
+    def step(self, scene: Sample) -> float:
+        """Seconds per image of a training step."""
+        settings = self._recipe.train.stages.of(self._stage)
+        images = 1 if self._device.type == "cpu" else settings.batch
+        read = TrainingImages([scene], self._coder, self._recipe, self._stage)
+        draws = [read[epoch, 0] for epoch in range(images)]
 
-        def step() -> None:
+        def run() -> None:
             self._step.run(self._stage, draws)
             self._adam.step()
             self._adam.zero_grad()
 
-        training = self._timed(step, _TIMED, warm=True) / images
-        small = self._timed(lambda: self._validate(one), 1, warm=True)
-        scene = small if typical is one else self._timed(lambda: self._validate(typical), 1)
-        more = windows - held
-        per_window = max(0.0, scene - small) / max(1, held - 1) if held > 1 else scene
-        if self._stage == "global_to_local":
-            wanted = self._recipe.train.patches
-            drawn = windows if wanted == "all" else min(windows, int(wanted))
-            # A little too slow, rather than too quick: the thumbnail is not seen more often.
-            training *= drawn / min(drawn, held)
-        elif self._stage == "local_to_global":
-            training += more * per_window
-        return training, scene + more * per_window
+        run()
+        return self._timed(run, _TIMED) / images
+
+    def validation(self, scene: Sample) -> float:
+        """Seconds to segment and score a scene; the network is warm."""
+        return self._timed(lambda: self._validate(scene), 1)
 
     def _validate(self, sample: Sample) -> None:
         views = self._engine.model.settings.views
         score_samples(self._engine, [sample], self._coder, views)
 
-    def _timed(self, run: Callable[[], None], times: int, *, warm: bool = False) -> float:
-        if warm:
-            run()
+    def _timed(self, run: Callable[[], None], times: int) -> float:
         self._wait()
         began = time.perf_counter()
         for _ in range(times):
