@@ -11,11 +11,13 @@ _HOMES = {
     "Evaluation": "evaluation.result",
     "GlnetError": "errors",
     "Recipe": "recipe",
+    "Wishes": "planning.wishes",
     "compare": "evaluation.model",
     "evaluate": "evaluation.model",
     "evaluate_masks": "evaluation.masks",
     "import_weights": "engines.imported",
     "load_recipe": "recipe",
+    "plan": "planning.plan",
     "predict": "prediction.whole",
     "train": "training.loop",
 }

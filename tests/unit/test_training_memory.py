@@ -5,20 +5,11 @@ import pytest
 from glnet.datasets.manifest import Sample
 from glnet.errors import RunError
 from glnet.recipe import Recipe
-from glnet.training.memory import bytes_of, estimate_memory, fit_memory
+from glnet.training.memory import estimate_memory, fit_memory
 from makers import noise, write_tif
 from networks import TINY, tiny_settings
 
 STAGES = ("global", "global_to_local", "local_to_global")
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("2GiB", 2 << 30), ("1.5 GB", 1_500_000_000), ("800MiB", 800 << 20), ("512 kB", 512_000)],
-)
-def test_sizes_are_read_as_they_are_written(text, size):
-    """Powers of 1000 and of 1024 are told apart."""
-    assert bytes_of(text) == size
 
 
 @pytest.mark.parametrize("stage", STAGES)

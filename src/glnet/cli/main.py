@@ -8,6 +8,7 @@ import typer
 from glnet import __version__
 from glnet.cli.evaluate import evaluate_command
 from glnet.cli.import_weights import import_weights_command
+from glnet.cli.init import init_command
 from glnet.cli.predict import predict_command
 from glnet.cli.train import train_command
 from glnet.errors import GatheredError, GlnetError
@@ -19,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("init")(init_command)
 app.command("train")(train_command)
 app.command("predict")(predict_command)
 app.command("evaluate")(evaluate_command)

@@ -8,9 +8,10 @@ holds only what differs from its preset; the resolved one is written beside ever
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from glnet.geometry import OUTPUT_STRIDE, Alignment
+from glnet.recipe.amounts import read_bytes
 
 Stage = Literal["global", "global_to_local", "local_to_global"]
 Sharing = Literal["none", "shallow", "global_to_local", "bidirectional"]
@@ -18,11 +19,13 @@ View = Literal["aggregated", "global", "local"]
 
 STAGES: tuple[Stage, ...] = ("global", "global_to_local", "local_to_global")
 
-#: A number of bytes: 2GiB, 1.5 GB, 800MiB.
-MEMORY = r"^\s*\d+(\.\d+)?\s*[kKMGT]?i?B\s*$"
-
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0)]
+
+
+def _an_amount(text: str) -> str:
+    read_bytes(text)
+    return text
 
 
 class Settings(BaseModel):
@@ -214,7 +217,7 @@ class TrainSettings(Settings):
     workers: Annotated[int, Field(ge=0)] = 0
     #: What training may take, e.g. 2GiB: device memory, or what it adds to the process on the CPU.
     #: `mini_batch` is lowered until it fits.
-    memory: Annotated[str, Field(pattern=MEMORY)] | None = None
+    memory: Annotated[str, AfterValidator(_an_amount)] | None = None
     #: Minutes between two checkpoints, from which a stopped run goes on.
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 10.0
     #: Epochs between validations; the last epoch of a stage is always validated.

@@ -5,7 +5,6 @@ backward pass would keep is counted. What depends on the arithmetic library, its
 measured surcharge.
 """
 
-import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 
@@ -19,7 +18,7 @@ from glnet.model import GLNet, build_glnet
 from glnet.model.branch import BranchOutput
 from glnet.model.sharing import Place
 from glnet.raster import Raster
-from glnet.recipe import LossSettings, ModelSettings, Recipe, Stage
+from glnet.recipe import LossSettings, ModelSettings, Recipe, Stage, read_bytes, show_bytes
 from glnet.training.losses import PixelLoss
 from glnet.training.stages import prepare, statistics_move
 
@@ -31,16 +30,6 @@ _SURCHARGE = 0.5
 
 #: Buffers of the arithmetic library and of the allocator, whatever the network.
 _FLOOR = 150 << 20
-
-_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_BINARY_UNITS = {unit: 1 << (10 * power) for power, unit in enumerate(("", "K", "M", "G", "T"))}
-
-
-def bytes_of(text: str) -> int:
-    """The number of bytes that `2GiB`, `1.5 GB` or `800MiB` says; see `recipe.MEMORY`."""
-    number, unit, binary = re.fullmatch(r"\s*([\d.]+)\s*([kKMGT]?)(i?)B\s*", text).groups()  # type: ignore[union-attr]
-    factor = _BINARY_UNITS[unit.upper()] if binary else _UNITS[unit.replace("K", "k")]
-    return int(float(number) * factor)
 
 
 def estimate_memory(
@@ -105,7 +94,7 @@ def fit_memory(
         RunError: not even one patch at a time fits; the line names the smallest memory that works.
     """
     train = recipe.train
-    budget = bytes_of(str(train.memory))
+    budget = read_bytes(str(train.memory))
     largest = max(map(_pixel_bytes, samples)) if device == "cpu" else 0
 
     def needs(mini_batch: int) -> tuple[int, Stage]:
@@ -126,12 +115,12 @@ def fit_memory(
         sizes = range(1, train.mini_batch + 1)
         mini_batch = bisect_right(sizes, budget, key=lambda size: needs(size)[0])
         changed = train.model_copy(update={"mini_batch": mini_batch})
-        said = f"a step needs about {_said(needs(mini_batch)[0])} of {train.memory}"
+        said = f"a step needs about {show_bytes(needs(mini_batch)[0])} of {train.memory}"
         patches = f"{mini_batch} patch{'es' * (mini_batch > 1)} at a time"
         return recipe.model_copy(update={"train": changed}), f"{said}, with {patches}"
     msg = (
         f"train.memory: {train.memory} is too little: with one patch at a time stage {stage} needs "
-        f"about {_said(need)}; allow that, or lower its batch, model.width, thumbnail or patch"
+        f"about {show_bytes(need)}; allow that, or lower its batch, model.width, thumbnail or patch"
     )
     raise RunError(msg)
 
@@ -144,10 +133,6 @@ def _images_held(stage: Stage, batch: int) -> int:
 def _pixel_bytes(sample: Sample) -> int:
     with Raster(sample.image) as image:
         return image.size.height * image.size.width * image.bands * image.dtype.itemsize
-
-
-def _said(size: int) -> str:
-    return f"{size / (1 << 30):.2f} GiB"
 
 
 class _Probe:

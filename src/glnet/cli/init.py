@@ -1,0 +1,101 @@
+"""`glnet init`: a folder of labelled images in, a recipe with reasons out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from glnet.cli.options import Device, Tolerance
+from glnet.planning.choices import percent
+from glnet.planning.plan import Plan, plan
+from glnet.planning.summary import ignored, in_order, span
+from glnet.planning.wishes import Wishes
+
+
+def init_command(
+    folder: Annotated[Path, typer.Argument(help="Images and masks.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The recipe to write.")] = Path(
+        "recipe.yaml"
+    ),
+    manifest: Annotated[
+        Path | None, typer.Option(help="CSV: image, mask, split; used as it is.")
+    ] = None,
+    classes: Annotated[Path | None, typer.Option(help="Class table; used as it is.")] = None,
+    tolerance: Tolerance = 0,
+    hours: Annotated[float, typer.Option(help="What training may take on this machine.")] = 8.0,
+    memory: Annotated[
+        str | None,
+        typer.Option(help="E.g. 4GiB; default: 2GiB on a GPU, half of what is free on a CPU."),
+    ] = None,
+    trunk: Annotated[str, typer.Option(help="Any timm model with four stages.")] = "resnet50",
+    trunk_weights: Annotated[str, typer.Option(help="imagenet, none, or a file.")] = "imagenet",
+    device: Device = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Of splits and training.")] = 0,
+    folds: Annotated[int, typer.Option(min=0, help="Recipes for cross-validation by image.")] = 0,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Time some steps here, or assume.")
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
+) -> None:
+    """Choose every setting of a run from the images: a commented recipe, manifest and classes."""
+    wishes = Wishes(
+        manifest, classes, tolerance, hours, memory, trunk, trunk_weights, device, seed, folds,
+        measure, force,
+    )  # fmt: skip
+    console, progress = Console(), Console(stderr=True)
+    with progress.status("looking for images and masks") as status:
+        made = plan(folder, out, wishes, lambda text: status.update(escape(text)))
+    made.write()
+    _print(made, console)
+
+
+def _print(made: Plan, console: Console) -> None:
+    console.print(_bands(made))
+    console.print(_classes(made))
+    for note in made.notes:
+        console.print(f"- {note}", markup=False, highlight=False)
+    for path in [*made.tables, *made.recipes]:
+        console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
+    for path in made.recipes:
+        console.print(f"next: glnet train {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _bands(made: Plan) -> Table:
+    """Images by split, and the mean and deviation of their bands."""
+    kind = made.images[0]
+    table = Table(title=f"Images, {kind.bands} bands of {kind.dtype}", title_justify="left")
+    for name in ("split", "images", "height x width", "mean", "deviation"):
+        table.add_column(name)
+    for split in in_order(made.splits):
+        own = [im for im, its in zip(made.images, made.splits, strict=True) if its == split]
+        moments = own[0].moments
+        for image in own[1:]:
+            moments = moments.plus(image.moments)
+        numbers = [
+            " ".join(f"{value:.4g}" for value in values)
+            for values in (moments.mean, moments.deviation)
+        ]
+        table.add_row(split, str(len(own)), span(own), *numbers)
+    return table
+
+
+def _classes(made: Plan) -> Table:
+    """Every class's share of the labelled pixels, by split."""
+    splits = in_order(made.splits)
+    shown = f"ignored: {percent(ignored(made.images))} of all pixels"
+    table = Table(title=f"Labelled pixels ({shown})", title_justify="left")
+    table.add_column("class")
+    for split in splits:
+        table.add_column(split, justify="right")
+    columns = []
+    for split in splits:
+        own = [im for im, its in zip(made.images, made.splits, strict=True) if its == split]
+        pixels = np.sum([image.pixels for image in own], axis=0)
+        columns.append(pixels / max(1, pixels.sum()))
+    for i, name in enumerate(made.table.names):
+        table.add_row(escape(name), *(percent(float(column[i])) for column in columns))
+    return table

@@ -1,0 +1,233 @@
+"""One function per group of settings: from measured facts to numbers, each with its reason.
+
+Pure: no files, no clock, no device. Keys are the recipe's dotted names.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from glnet.geometry import OUTPUT_STRIDE, Size, patch_grid
+
+#: The paper's thumbnail and patch, and the smallest that are proposed.
+PAPER_SIDE, SMALLEST_SIDE = 500, 128
+
+#: Below this share of the labelled pixels a class is rare, or very rare.
+RARE, VERY_RARE = 0.05, 0.01
+
+#: The largest ratio between two classes' weights.
+WEIGHT_CAP = 10.0
+
+#: The longest side that is shrunk to one thumbnail, and what longer images are cut to: the largest
+#: images of the paper.
+_LONGEST_SCENE, _SCENE = 7000, 5000
+
+#: Patches drawn per image and step, where images have more.
+PATCHES = 8
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Settings by their dotted names, and reasons by the name of what they stand above."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def plus(self, other: "Choice") -> "Choice":
+        """Both; the other's settings stand."""
+        return Choice(self.settings | other.settings, self.reasons | other.reasons)
+
+
+def choose_sides(sizes: Sequence[Size]) -> Choice:
+    """Thumbnail, patch, overlap, branches and sharing, from the sizes of the training images."""
+    median = statistics.median(min(size) for size in sizes)
+    longest = max(max(size) for size in sizes)
+    side = int(median / 3) // OUTPUT_STRIDE * OUTPUT_STRIDE
+    side = min(PAPER_SIDE, max(SMALLEST_SIDE, side))
+    settings: dict[str, Any] = {"model.branches": "both", "model.sharing": "bidirectional"}
+    reasons = {}
+    if longest <= side:
+        settings |= {"model.branches": "local", "model.sharing": "none"}
+        reasons["model.branches"] = (
+            f"No image is longer than one patch ({longest} px at most), so a shrunk view of the "
+            "whole has nothing to add."
+        )
+    elif median >= 2 * side:
+        reasons["model.branches"] = (
+            f"The images (median shorter side {median:g} px) are well over two patches wide: both "
+            "branches share their maps both ways, as in the paper."
+        )
+    else:
+        settings["model.sharing"] = "global_to_local"
+        reasons["model.branches"] = (
+            f"The images (median shorter side {median:g} px) are less than two patches wide: the "
+            "local branch sees nearly as much as the global one, whose refinement is left out."
+        )
+    small = "" if side == PAPER_SIDE else (
+        f" The paper's {PAPER_SIDE} would be more than a third of the median shorter side."
+    )  # fmt: skip
+    reasons["model.thumbnail"] = (
+        f"Sides in pixels, multiples of {OUTPUT_STRIDE}; patches share a tenth at least."
+        + (small or " As in the paper.")
+    )
+    cut = longest > _LONGEST_SCENE
+    reasons["model.scene"] = (
+        f"Longer images are cut into equal scenes: of more than {_LONGEST_SCENE} px the thumbnail "
+        "would show too little."
+        if cut
+        else f"null: every image is one scene; none is longer than {_LONGEST_SCENE} px."
+    )
+    settings |= {
+        "model.scene": _SCENE if cut else None,
+        "model.thumbnail": side,
+        "model.patch": side,
+        "model.overlap": round(side / 10),
+    }
+    return Choice(settings, reasons)
+
+
+def choose_input(
+    bands: int, dtype: str, mean: Sequence[float], deviation: Sequence[float], high: float
+) -> Choice:
+    """From stored values to the network's input; see `InputSettings`.
+
+    Args:
+        bands, dtype: Of the images.
+        mean, deviation: Measured, per band, of stored values.
+        high: A value that hardly any pixel exceeds.
+    """
+    if (bands, dtype) == (3, "uint8"):
+        reason = "8-bit RGB: mean and deviation are those of the trunk's pretraining (null)."
+        settings: dict[str, Any] = {"scale": 255.0, "mean": None, "deviation": None}
+        return _input(bands, settings, reason)
+    if dtype == "uint8":
+        scale, why = 255.0, "8 bit"
+    else:
+        scale = _two_digits(high)
+        why = f"{dtype}: 99.9 % of the values lie below the scale"
+    settings = {
+        "scale": scale,
+        "mean": [_four_digits(value / scale) for value in mean],
+        # A band that never changes would be divided by zero.
+        "deviation": [_four_digits(value / scale) or 1.0 for value in deviation],
+    }
+    reason = f"{why}. (value / scale - mean) / deviation, measured on the training images."
+    return _input(bands, settings, reason)
+
+
+def _input(bands: int, settings: dict[str, Any], reason: str) -> Choice:
+    return Choice({"model.bands": bands, "model.input": settings}, {"model.input": reason})
+
+
+def _two_digits(value: float) -> float:
+    """Rounded up to two digits; never 0, and never 255, which stands for bytes."""
+    if value <= 0:
+        return 1.0
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    rounded = float(f"{math.ceil(value / unit - 1e-9) * unit:.6g}")
+    return rounded if rounded != 255 else 256.0  # noqa: PLR2004
+
+
+def _four_digits(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def choose_loss(names: Sequence[str], shares: Sequence[float]) -> Choice:
+    """Loss and class weights, from the classes' shares of the labelled pixels."""
+    rarest = min(shares)
+    rare = f"{names[list(shares).index(rarest)]} has {percent(rarest)}"
+    binary = len(shares) == 2  # noqa: PLR2004
+    dice = binary or rarest < VERY_RARE
+    why = "there are two classes" if binary else f"{rare} of the pixels"
+    settings: dict[str, Any] = {
+        "loss.kind": "cross_entropy",
+        "loss.dice_weight": 1.0 if dice else 0.0,
+        "loss.class_weights": None,
+        "loss.regulariser": 0.15,
+    }
+    reasons = {
+        "loss.kind": (
+            "The paper takes focal (gamma: 6), which learns slowly at first: a pixel that is half "
+            "right counts a 64th. Cross-entropy suits a bounded time."
+        ),
+        "loss.dice_weight": (
+            f"Soft Dice looks at each class's overlap, not at its pixels: {why}."
+            if dice
+            else "Soft Dice would help classes below 1 %; there are none."
+        ),
+        "loss.regulariser": "Weak coupling of the branches (paper).",
+    }
+    if rarest < RARE:
+        settings["loss.class_weights"] = balanced(shares)
+        reasons["loss.class_weights"] = (
+            f"{', '.join(names)}: one over the root of the share, at most {WEIGHT_CAP:g} to 1, "
+            f"mean weight of a labelled pixel 1; {rare}."
+        )
+    else:
+        reasons["loss.class_weights"] = f"None: no class is below {RARE:.0%}."
+    return Choice(settings, reasons)
+
+
+def balanced(shares: Sequence[float]) -> list[float]:
+    """Capped inverse square roots of the shares; a labelled pixel's expected weight is 1."""
+    most = max(shares)
+    ratios = [
+        min(WEIGHT_CAP, math.sqrt(most / share)) if share > 0 else WEIGHT_CAP for share in shares
+    ]
+    expected = sum(share * ratio for share, ratio in zip(shares, ratios, strict=True))
+    return [round(ratio / expected, 3) for ratio in ratios]
+
+
+def choose_sampling(
+    names: Sequence[str], shares: Sequence[float], sizes: Sequence[Size], sides: Choice
+) -> Choice:
+    """How many patches of an image a step sees, and how many of them seek rare classes."""
+    windows = typical_windows(sizes, sides)
+    few = windows <= PATCHES
+    reasons = {
+        "train.patches": f"Patches drawn per image and step, of about {windows:g}"
+        + ("; the paper takes all." if few else "; the paper takes all: slower, less noise."),
+    }
+    rare = [name for name, share in zip(names, shares, strict=True) if share < RARE]
+    if rare:
+        reasons["train.rare_patches"] = (
+            f"Share of them centred on a pixel of a class, each equally likely: {', '.join(rare)} "
+            f"{'is' if len(rare) == 1 else 'are'} below {RARE:.0%}."
+        )
+    settings = {
+        "train.patches": "all" if few else PATCHES,
+        "train.rare_patches": 0.33 if rare else 0.0,
+    }
+    return Choice(settings, reasons)
+
+
+def typical_windows(sizes: Sequence[Size], sides: Choice) -> int:
+    """The mean number of patches of an image, at least 1."""
+    patch, overlap = sides.settings["model.patch"], sides.settings["model.overlap"]
+    counts = [len(patch_grid(size, patch, overlap)) for size in sizes]
+    return max(1, round(statistics.mean(counts)))
+
+
+def choose_norm(images: int, batch: int, mini_batch: int, *, pretrained: bool) -> Choice:
+    """Whether the trunks keep their pretrained batch statistics."""
+    few = images < 200 or min(batch, mini_batch) < 8  # noqa: PLR2004  enough for sound statistics
+    if not pretrained:
+        reason = "A trunk that starts at random has no statistics worth keeping."
+    elif few:
+        reason = (
+            f"Kept as pretrained: statistics of {images} images, {min(batch, mini_batch)} at a "
+            "time, would say little."
+        )
+    else:
+        reason = "Learnt: there are enough images, and enough at a time."
+    frozen = pretrained and few
+    return Choice({"train.freeze_batch_norm": frozen}, {"train.freeze_batch_norm": reason})
+
+
+def percent(share: float) -> str:
+    """A share in %, with two more digits where it is small."""
+    if 0 < share < 0.0001:  # noqa: PLR2004
+        return "< 0.01 %"
+    return f"{100 * share:.{1 if share >= 0.1 else 2}f} %"  # noqa: PLR2004

@@ -1,0 +1,123 @@
+"""What masks hold: a class table made from them, or counted by one that is given."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from glnet.datasets.classes import ClassInfo, ClassTable, default_colour
+from glnet.datasets.manifest import Sample
+from glnet.datasets.masks import LabelScene
+from glnet.errors import DataError
+from glnet.geometry import Size, Window
+from glnet.metrics import IGNORE
+from glnet.raster import Raster
+
+#: RGB masks of more colours than this are taken for near-colours.
+MOST_COLOURS = 32
+
+#: A byte each, packed as one number.
+_CHANNELS = 3
+
+#: Rows read at a time: a multiple of usual TIFF blocks.
+_STRIP = 512
+
+
+def strips(size: Size) -> Iterator[Window]:
+    """Windows of full width, from top to bottom."""
+    for top in range(0, size.height, _STRIP):
+        yield Window(top, 0, min(_STRIP, size.height - top), size.width)
+
+
+def discover_classes(samples: Sequence[Sample]) -> ClassTable:
+    """One class per value of index masks, or per colour of RGB masks; 255 is ignored.
+
+    Masks of 0 and 255 alone are binary: there 255 is a class.
+
+    Raises:
+        DataError: more colours than `MOST_COLOURS`, masks of both kinds, or one class only.
+    """
+    found: dict[int, set[int]] = {}
+    for sample in samples:
+        with Raster(sample.mask) as mask:
+            if mask.bands not in (1, _CHANNELS) or mask.dtype != np.uint8:
+                msg = (
+                    f"{mask.path}: wanted a mask of 1 or 3 bands of 8 bit, found {mask.bands} of "
+                    f"{mask.dtype}"
+                )
+                raise DataError(msg)
+            own = found.setdefault(mask.bands, set())
+            for window in strips(mask.size):
+                own |= set(np.unique(_packed(mask.read(window))).tolist())
+            if mask.bands == _CHANNELS and len(own) > MOST_COLOURS:
+                _refuse_near_colours(sample)
+    if len(found) > 1:
+        msg = f"{samples[0].mask.parent}: index masks and RGB masks together; give a class table "
+        raise DataError(msg + "with values and colours by --classes")
+    bands, values = next(iter(found.items()))
+    rows = _by_value(sorted(values)) if bands == 1 else _by_colour(sorted(values))
+    if sum(not row.ignored for row in rows) == 1:
+        msg = f"{samples[0].mask}: all masks hold one value alone; there is nothing to tell apart"
+        raise DataError(msg)
+    try:
+        return ClassTable(rows)
+    except ValueError as error:
+        msg = f"{samples[0].mask}: {error}; give a class table by --classes"
+        raise DataError(msg) from error
+
+
+def _refuse_near_colours(sample: Sample) -> None:
+    msg = (
+        f"{sample.mask}: more than {MOST_COLOURS} colours; they look like the near-colours of a "
+        "JPEG, or this is no mask; give the true colours by --classes, with --tolerance"
+    )
+    raise DataError(msg)
+
+
+def _packed(pixels: np.ndarray) -> np.ndarray:
+    """(1 or 3, h, w) to one number per pixel."""
+    if len(pixels) == 1:
+        return pixels[0]
+    red, green, blue = pixels.astype(np.int32)
+    return np.asarray(red << 16 | green << 8 | blue)
+
+
+def _by_value(values: Sequence[int]) -> tuple[ClassInfo, ...]:
+    binary = set(values) <= {0, IGNORE}
+    return tuple(
+        ClassInfo(
+            f"class {value}" if value != IGNORE or binary else "ignored",
+            value,
+            # White, which no small number has, so that 0 and 255 are seen apart.
+            default_colour(value) if value != IGNORE else (255, 255, 255),
+            value == IGNORE and not binary,
+        )
+        for value in values
+    )
+
+
+def _by_colour(packed: Sequence[int]) -> tuple[ClassInfo, ...]:
+    return tuple(
+        ClassInfo(f"class {number}", number, (colour >> 16, colour >> 8 & 255, colour & 255))
+        for number, colour in enumerate(packed)
+    )
+
+
+def count_labels(scene: LabelScene, classes: int) -> tuple[np.ndarray, int]:
+    """Pixels of every class in one mask, and ignored ones.
+
+    Raises:
+        DataError: a value or colour that is no class; the line names file and place.
+    """
+    counts = np.zeros(IGNORE + 1, np.int64)
+    for window in strips(scene.size):
+        counts += np.bincount(scene.read(window).ravel(), minlength=IGNORE + 1)
+    return counts[:classes], int(counts[IGNORE])
+
+
+def classes_csv(table: ClassTable) -> str:
+    """A class table as the text of its file."""
+    rows = [
+        f"{row.name},{row.value},#{bytes(row.colour).hex()},{'yes' if row.ignored else 'no'}"
+        for row in table.rows
+    ]
+    return "\n".join(["name,value,colour,ignored", *rows, ""])

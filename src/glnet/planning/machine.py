@@ -1,0 +1,84 @@
+"""What this machine offers: memory, and the pace of training; PyTorch only where it is measured."""
+
+import importlib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from glnet.planning.budget import Estimate, StagePace
+from glnet.recipe import ModelSettings, Recipe, Stage
+
+#: The paper's memory, for devices whose free memory is not asked for.
+PAPER_MEMORY = 2 << 30
+
+#: Seconds per megapixel of network input, forward and in a whole training step, for a ResNet-50
+#: with pyramids 256 wide: on two CPU cores, and roughly on a GPU.
+_ROUGH = {"cpu": (6.0, 20.0), "gpu": (0.03, 0.1)}
+
+
+def default_memory(kind: str) -> tuple[int, str]:
+    """What training may take on `cpu` or another kind of device, in bytes, and why."""
+    free = _free_memory() if kind == "cpu" else None
+    if free is not None:
+        return free // 2, "half of what is free now"
+    return PAPER_MEMORY, "the paper's"
+
+
+def _free_memory() -> int | None:
+    """Bytes that programs could still get; None where the system does not say."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.is_file():
+        found = re.search(r"MemAvailable:\s*(\d+) kB", meminfo.read_text(encoding="ascii"))
+        if found:
+            return int(found[1]) * 1024
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # neither Windows nor macOS has it
+        return None
+
+
+def device_kind(device: str, *, measured: bool) -> str:
+    """`cpu`, `cuda`, `mps`; `unknown` for auto where PyTorch is not to be asked.
+
+    Raises:
+        RunError: no such device here.
+    """
+    if not measured:
+        return "unknown" if device == "auto" else device.partition(":")[0]
+    return str(_pace_module().device_kind(device))
+
+
+def estimator(model: ModelSettings, classes: int, *, frozen: bool) -> Estimate:
+    """The estimate of a step's memory; batch statistics stay where `frozen`."""
+    module = importlib.import_module("glnet.training.memory")
+    return lambda stage, batch, mini: int(
+        module.estimate_memory(model, classes, stage, batch, mini, frozen=frozen)
+    )
+
+
+def measured_pace(recipe: Recipe, classes: int, windows: int, dtype: str) -> dict[Stage, StagePace]:
+    """See `glnet.training.pace.measure_pace`."""
+    seconds = _pace_module().measure_pace(recipe, classes, windows, dtype)
+    return {stage: StagePace(*both) for stage, both in seconds.items()}
+
+
+def rough_pace(recipe: Recipe, windows: int, kind: str) -> dict[Stage, StagePace]:
+    """A stated guess instead: time by the megapixels that a stage takes forward and backward."""
+    forward, step = _ROUGH["gpu" if kind in ("cuda", "mps") else "cpu"]
+    model, patches = recipe.model, recipe.train.patches
+    thumbnail, patch = model.thumbnail**2 / 1e6, model.patch**2 / 1e6
+    drawn = windows if patches == "all" else min(windows, int(patches))
+    scene = forward * (thumbnail + windows * patch)
+    seen = forward * thumbnail
+    every: dict[Stage, StagePace] = {
+        "global": StagePace(step * thumbnail, seen),
+        "global_to_local": StagePace(seen + step * drawn * patch, scene),
+        "local_to_global": StagePace(scene + step * thumbnail, scene + seen),
+    }
+    return {stage: every[stage] for stage in model.stages}
+
+
+def _pace_module() -> Any:  # noqa: ANN401  a module
+    """Imported when first needed: a plan with a rough pace needs no PyTorch."""
+    return importlib.import_module("glnet.training.pace")

@@ -1,0 +1,244 @@
+"""`plan`: a folder of labelled images in, a recipe with reasons, a manifest and classes out."""
+
+import contextlib
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from glnet.datasets.classes import ClassTable, read_classes
+from glnet.datasets.manifest import Sample, read_manifest
+from glnet.datasets.masks import LabelCoder
+from glnet.errors import DataError, RecipeError
+from glnet.outputs.files import whole_or_nothing
+from glnet.planning.budget import StagePace
+from glnet.planning.choices import Choice
+from glnet.planning.labels import classes_csv, discover_classes
+from glnet.planning.measure import ImageFacts, gather, measure
+from glnet.planning.pairs import find_pairs, listed
+from glnet.planning.paths import refuse_existing, told
+from glnet.planning.proposal import propose
+from glnet.planning.splits import TRIES, choose_folds, choose_splits, take_validation
+from glnet.planning.summary import head
+from glnet.planning.text import recipe_text
+from glnet.planning.wishes import Wishes
+from glnet.recipe import Stage, load_recipe
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that was found out, and the files to write.
+
+    Attributes:
+        table: The classes.
+        images, splits: What was measured, and the split of each; the first fold's with folds.
+        notes: What a user should know, a line each.
+        recipes, tables: Text by path: the recipes; manifests and class table.
+        force: Whether files that exist may be overwritten.
+    """
+
+    table: ClassTable
+    images: list[ImageFacts]
+    splits: list[str]
+    notes: list[str]
+    recipes: dict[Path, str]
+    tables: dict[Path, str]
+    force: bool
+
+    def write(self) -> None:
+        """Write all files, or none: under other names first, re-read, then renamed.
+
+        Raises:
+            RecipeError: a file exists, and may not be overwritten.
+            RasterError: the system refused a write.
+        """
+        if not self.force:
+            refuse_existing([*self.recipes, *self.tables])
+        with contextlib.ExitStack() as stack:
+            # Renamed in reverse: where a recipe is, its tables are.
+            for path, text in (self.recipes | self.tables).items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                partial = stack.enter_context(whole_or_nothing(path))
+                partial.write_text(text, encoding="utf-8")
+                _read_back(path, partial)
+
+
+def _read_back(path: Path, partial: Path) -> None:
+    if path.suffix != ".csv":
+        load_recipe(partial)
+    elif path.stem.startswith("manifest"):
+        read_manifest(partial)
+    else:
+        read_classes(partial)
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The samples, and what the user has laid down already: a manifest, a class table."""
+
+    samples: list[Sample]
+    manifest: Path | None
+    classes: Path | None
+
+
+def plan(
+    folder: str | Path,
+    recipe: str | Path = "recipe.yaml",
+    wishes: Wishes | None = None,
+    say: Say = lambda _: None,
+) -> Plan:
+    """Look at a folder of images and masks, and choose every setting of a run; writes nothing.
+
+    Args:
+        folder: Images and masks in one of the known layouts, or with a `manifest.csv`.
+        recipe: Where the recipe will be; `manifest.csv` and `classes.csv` come beside it.
+        wishes: What the user has decided.
+        say: Told what is being done, line by line.
+
+    Raises:
+        GlnetError: no pairs, or not to be told apart; files that cannot be used; a wish that
+            cannot be met.
+    """
+    folder, recipe, wishes, notes = Path(folder), Path(recipe), wishes or Wishes(), list[str]()
+    wishes.check()
+    if recipe.suffix.lower() not in (".yaml", ".yml"):
+        msg = f"{recipe}: the recipe's name must end with .yaml"
+        raise RecipeError(msg)
+    data = _find(folder, wishes, notes)
+    suffixes = [f".fold{k}" for k in range(1, wishes.folds + 1)] or [""]
+    named = {suffix: _named(recipe, suffix, data) for suffix in suffixes}
+    classes = data.classes or recipe.parent / "classes.csv"
+    fresh = {path for pair in named.values() for path in pair} | {classes}
+    if not wishes.force:
+        refuse_existing(sorted(fresh - {data.manifest, data.classes}))
+    table = _table(data, classes, notes, say)
+    say(f"reading {len(data.samples)} images and masks")
+    images = measure(data.samples, LabelCoder(table, wishes.tolerance))
+    runs = _runs(data, images, wishes, notes)
+    tables = {} if data.classes else {classes: classes_csv(table)}
+    recipes: dict[Path, str] = {}
+    pace: Mapping[Stage, StagePace] | None = None
+    for (path, manifest), splits in zip(named.values(), runs, strict=True):
+        if manifest != data.manifest:
+            tables[manifest] = manifest_csv(data.samples, splits, manifest.parent)
+        facts = gather(images, splits, table.names)
+        proposal = propose(facts, wishes, path.parent, pace, say)
+        pace = proposal.pace
+        settings = {
+            "data.manifest": told(manifest, path.parent),
+            "data.classes": told(classes, path.parent),
+            "data.tolerance": wishes.tolerance,
+        }
+        said = [*head(folder, path, images, splits, facts), proposal.expectation]
+        recipes[path] = recipe_text(said, proposal.choice.plus(Choice(settings)))
+        own = [*proposal.notes, proposal.expectation]
+        notes += [f"{path.name}: {note}" for note in own] if wishes.folds else own
+    return Plan(table, images, runs[0], notes, recipes, tables, wishes.force)
+
+
+def _named(recipe: Path, suffix: str, data: _Data) -> tuple[Path, Path]:
+    """A run's recipe and manifest; a manifest that is given serves one run as it is."""
+    path = recipe.with_name(f"{recipe.stem}{suffix}{recipe.suffix}")
+    fresh = recipe.parent / f"manifest{suffix}.csv"
+    return path, fresh if suffix or data.manifest is None else data.manifest
+
+
+def _find(folder: Path, wishes: Wishes, notes: list[str]) -> _Data:
+    manifest, classes = wishes.manifest, wishes.classes
+    if manifest is None and (folder / "manifest.csv").is_file():
+        manifest = folder / "manifest.csv"
+    if classes is None and (folder / "classes.csv").is_file():
+        classes = folder / "classes.csv"
+    notes += [f"{path} is used as it is" for path in (manifest, classes) if path is not None]
+    if manifest is not None:
+        return _Data(read_manifest(manifest), manifest, classes)
+    found = find_pairs(folder)
+    if found.unlabelled:
+        names = listed(path.relative_to(folder) for path in found.unlabelled)
+        count = len(found.unlabelled)
+        notes.append(f"left out, having no mask: {count} image{'s' * (count > 1)}: {names}")
+    return _Data(found.samples, None, classes)
+
+
+def _table(data: _Data, path: Path, notes: list[str], say: Say) -> ClassTable:
+    if data.classes is not None:
+        return read_classes(data.classes)
+    say("looking for classes in the masks")
+    table = discover_classes(data.samples)
+    notes.append(
+        f"classes are named by what the masks hold: edit the names in {path}; to ignore one, say "
+        f"so there and run init again with --classes {path}"
+    )
+    return table
+
+
+def _runs(
+    data: _Data, images: Sequence[ImageFacts], wishes: Wishes, notes: list[str]
+) -> list[list[str]]:
+    """The splits of one run, or of every fold."""
+    pixels = np.array([image.pixels for image in images])
+    given = [sample.split for sample in data.samples]
+    if wishes.folds:
+        try:
+            folds = choose_folds(pixels, wishes.folds, wishes.seed)
+        except ValueError as error:
+            msg = f"--folds: {error}"
+            raise RecipeError(msg) from error
+        notes.append(
+            f"{wishes.folds} folds by image, given splits set aside; each recipe takes "
+            f"{wishes.hours:g} h, and the score to report is the mean over the folds' test splits"
+        )
+        return folds
+    splits = given if data.manifest else _splits(given, pixels, wishes.seed, notes)
+    notes += _lacking(splits)
+    return [splits]
+
+
+def _splits(given: list[str], pixels: np.ndarray, seed: int, notes: list[str]) -> list[str]:
+    """Those of the folders, as far as they say."""
+    kinds = set(given)
+    if kinds <= {"", "train"}:
+        notes.append(
+            f"split by whole images, never by crops: of {TRIES} random orders (--seed {seed}) the "
+            "one whose class shares are most alike"
+        )
+        return choose_splits(pixels, seed)
+    if "" in kinds or "train" not in kinds:
+        found = ", ".join(sorted(kind or "no split" for kind in kinds))
+        msg = f"the folders' names say {found}; wanted train and others, or no splits at all; "
+        raise DataError(msg + "move the images, or name a manifest with --manifest")
+    if "validation" not in kinds:
+        notes.append("no validation folder: some training images, alike in classes, validate")
+        return take_validation(pixels, given, seed)
+    return given
+
+
+def _lacking(splits: Sequence[str]) -> list[str]:
+    """What follows from a split without images, and what to do."""
+    notes = []
+    if "validation" not in splits:
+        notes.append(
+            "no validation image: the last epoch is kept, not the best; label more images, or say "
+            "so in the manifest"
+        )
+    if "test" not in splits:
+        notes.append(
+            "no test image: the score of the validation images, which chose the epoch, flatters; "
+            "label more images, or try --folds"
+        )
+    return notes
+
+
+def manifest_csv(samples: Sequence[Sample], splits: Sequence[str], folder: Path) -> str:
+    """A manifest in `folder` as text."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("image", "mask", "split"))
+    for sample, split in zip(samples, splits, strict=True):
+        rows.writerow((told(sample.image, folder), told(sample.mask, folder), split))
+    return text.getvalue()

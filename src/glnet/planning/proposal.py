@@ -1,0 +1,206 @@
+"""All settings of one run, from the facts of its training images and what the machine offers."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from glnet.planning import choices
+from glnet.planning.budget import (
+    HOUR,
+    Batches,
+    Course,
+    StagePace,
+    choose_batches,
+    choose_course,
+    plan_course,
+)
+from glnet.planning.choices import Choice
+from glnet.planning.machine import (
+    default_memory,
+    device_kind,
+    estimator,
+    measured_pace,
+    rough_pace,
+)
+from glnet.planning.measure import Facts
+from glnet.planning.paths import told
+from glnet.planning.text import nested
+from glnet.planning.wishes import Wishes
+from glnet.recipe import (
+    ModelSettings,
+    Recipe,
+    Stage,
+    check_settings,
+    read_bytes,
+    show_bytes,
+)
+
+#: Processes that read images ahead where a GPU would wait for them.
+_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What is proposed for one run.
+
+    Attributes:
+        choice: Every setting but where the data are.
+        pace: As measured or assumed, without reading files.
+        expectation: Time and memory, in a sentence.
+        notes: What should be known beside it.
+    """
+
+    choice: Choice
+    pace: Mapping[Stage, StagePace]
+    expectation: str
+    notes: list[str]
+
+
+def propose(
+    facts: Facts,
+    wishes: Wishes,
+    folder: Path,
+    pace: Mapping[Stage, StagePace] | None,
+    say: Callable[[str], object],
+) -> Proposal:
+    """Choose every setting.
+
+    Args:
+        facts: Of the training images.
+        wishes: The user's.
+        folder: Of the recipe.
+        pace: Of an earlier fold; None: to be measured.
+        say: Told what takes a while.
+
+    Raises:
+        GlnetError: the device or the trunk cannot be used.
+    """
+    kind = device_kind(wishes.device, measured=wishes.measure)
+    choice = _by_data(facts).plus(_by_wish(wishes, folder, kind))
+    limit, memory = _memory(wishes, kind)
+    model = check_settings(ModelSettings, nested(choice.settings)["model"], "the plan")
+    classes = len(facts.names)
+    pretrained = wishes.trunk_weights != "none"
+    estimate = estimator(model, classes, frozen=pretrained) if wishes.measure else None
+    batches = choose_batches(facts.images, model.stages, limit, estimate)
+    fewest = min(batches.images.values())
+    choice = choice.plus(memory).plus(
+        choices.choose_norm(facts.images, fewest, batches.mini_batch, pretrained=pretrained)
+    )
+    if pace is None:
+        pace = _pace(choice, batches, facts, wishes, kind, say)
+    read = {stage: _with_reading(own, facts.seconds, kind) for stage, own in pace.items()}
+    course = plan_course(facts.images, facts.validation, read, wishes.hours)
+    frozen = bool(choice.settings["train.freeze_batch_norm"])
+    choice = choice.plus(choose_course(course, facts.images, batches, wishes.hours, frozen=frozen))
+    expectation = _expectation(course, batches, limit, kind, measured=wishes.measure)
+    return Proposal(choice, pace, expectation, _notes(facts, course, batches, limit, wishes))
+
+
+def _by_data(facts: Facts) -> Choice:
+    sides = choices.choose_sides(facts.sizes)
+    spread = choices.choose_input(facts.bands, facts.dtype, facts.mean, facts.deviation, facts.high)
+    loss = choices.choose_loss(facts.names, facts.shares)
+    sampling = choices.choose_sampling(facts.names, facts.shares, facts.sizes, sides)
+    return sides.plus(spread).plus(loss).plus(sampling)
+
+
+def _by_wish(wishes: Wishes, folder: Path, kind: str) -> Choice:
+    weights = wishes.trunk_weights
+    if weights not in ("imagenet", "none"):
+        weights = told(Path(weights), folder)
+    workers = min(_WORKERS, os.cpu_count() or 1) if kind == "cuda" else 0
+    settings = {
+        "model.trunk": wishes.trunk,
+        "model.width": 256,
+        "train.trunk_weights": weights,
+        "train.augment": {
+            "flips": True, "quarter_turns": True, "scale": [1.0, 1.0], "colour": 0.1,
+        },
+        "train.seed": wishes.seed,
+        "train.device": wishes.device,
+        "train.precision": "fp32",
+        "train.workers": workers,
+    }  # fmt: skip
+    paper = "The paper's trunk" if wishes.trunk == "resnet50" else "The trunk asked for"
+    reasons = {
+        "model.trunk": f"{paper}; any timm model with stages at strides 4, 8, 16 and 32.",
+        "model.width": "Channels of the pyramids (paper); fewer are faster.",
+        "train.trunk_weights": "imagenet is fetched by timm; or a file; or none: a random start.",
+        "train.augment": (
+            "quarter_turns: false where up is up; colour: largest change of gain and offset."
+        ),
+        "train.precision": "bf16 is faster on recent GPUs.",
+        "train.workers": "Processes that read images ahead.",
+    }
+    return Choice(settings, reasons)
+
+
+def _memory(wishes: Wishes, kind: str) -> tuple[int, Choice]:
+    if wishes.memory is not None:
+        limit, why = read_bytes(wishes.memory), "as asked for"
+    else:
+        limit, why = default_memory(kind)
+    settings = {"train.memory": show_bytes(limit)}
+    return limit, Choice(settings, {"train.memory": f"What a step may take: {why}."})
+
+
+def _pace(
+    choice: Choice, batches: Batches, facts: Facts, wishes: Wishes, kind: str,
+    say: Callable[[str], object],
+) -> dict[Stage, StagePace]:  # fmt: skip
+    stages = {f"train.stages.{stage}": {"batch": n} for stage, n in batches.images.items()}
+    settings = choice.settings | {"train.mini_batch": batches.mini_batch} | stages
+    settings |= {"data.manifest": "manifest.csv", "data.classes": "classes.csv"}
+    # Where a patch lies takes no time, and random pixels have no rare places.
+    settings.pop("train.rare_patches", None)
+    draft = check_settings(Recipe, nested(settings), "the plan")
+    windows = choices.typical_windows(facts.sizes, choice)
+    if not wishes.measure:
+        return rough_pace(draft, windows, kind)
+    say(f"timing steps of every stage on {kind}: a minute or a few on a CPU")
+    return measured_pace(draft, len(facts.names), windows, facts.dtype)
+
+
+def _with_reading(pace: StagePace, seconds: float, kind: str) -> StagePace:
+    """With the time to read an image; beside a GPU other processes read meanwhile."""
+    training, validation = pace
+    read = max(training, seconds / _WORKERS) if kind == "cuda" else training + seconds
+    return StagePace(read, validation + seconds)
+
+
+def _expectation(course: Course, batches: Batches, limit: int, kind: str, *, measured: bool) -> str:
+    hours = sum(course.seconds.values()) / HOUR
+    where = "" if kind == "unknown" else f" on {kind}"
+    pace = "at the pace measured here" if measured else "at a rough pace, not measured"
+    memory = (
+        "memory was not estimated"
+        if batches.memory is None
+        else f"{show_bytes(batches.memory)} of memory, of {show_bytes(limit)}"
+    )
+    return f"Expected: {hours:.2g} h{where} {pace}; {memory}."
+
+
+def _notes(facts: Facts, course: Course, batches: Batches, limit: int, wishes: Wishes) -> list[str]:
+    notes = []
+    hours = sum(course.seconds.values()) / HOUR
+    if "least" in course.binding.values() and hours > wishes.hours:
+        notes.append(
+            f"{wishes.hours:g} h are too few: two epochs of each stage take {hours:.2g} h; give "
+            "more --hours, a smaller --trunk, or edit patch and thumbnail"
+        )
+    elif "most" in course.binding.values() and hours < wishes.hours:
+        notes.append(f"{hours:.2g} h are enough: ten times the released code's epochs")
+    if batches.memory is not None and batches.memory > limit:
+        notes.append(
+            f"the smallest step takes {show_bytes(batches.memory)}, more than "
+            f"{show_bytes(limit)}; take a smaller --trunk, or edit patch and thumbnail"
+        )
+    lacking = [name for name, n in zip(facts.names, facts.pixels, strict=True) if n == 0]
+    if lacking:
+        notes.append(
+            f"no training image has {', '.join(lacking)}: it cannot be learned; ignore it in the "
+            "class table, or label more"
+        )
+    return notes

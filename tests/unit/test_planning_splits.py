@@ -1,0 +1,87 @@
+"""What splits promise: whole images, all of them, alike in classes, and the same for one seed."""
+
+from collections import Counter
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glnet.planning.splits import choose_folds, choose_splits, take_validation, unlikeness
+
+SEEDS = st.integers(0, 5)
+
+
+def random_pixels(images, seed):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 1000, (images, 3)) * rng.integers(0, 2, (images, 3))
+
+
+@given(st.integers(1, 60), SEEDS)
+def test_splits_are_about_70_15_15(images, seed):
+    """At least one of each where there are three images; fewer give up the test, then the rest."""
+    counts = Counter(choose_splits(random_pixels(images, seed), seed))
+
+    assert counts.total() == images
+    assert counts["train"] >= 1
+    assert counts["validation"] == (max(1, round(0.15 * images)) if images > 1 else 0)
+    assert counts["test"] == (max(1, round(0.15 * images)) if images > 2 else 0)
+
+
+@given(st.integers(3, 30), SEEDS)
+def test_splits_depend_on_the_seed_alone(images, seed):
+    pixels = random_pixels(images, seed)
+
+    assert choose_splits(pixels, seed) == choose_splits(pixels, seed)
+
+
+def test_splits_are_the_most_alike_there_are():
+    """With few images 200 tries find the best of all; a slow twin goes through every order."""
+    pixels = np.array([[90, 10], [10, 90], [50, 50], [50, 50], [52, 48]])
+    names = ["train"] * 3 + ["validation", "test"]
+
+    best = min(unlikeness(pixels, order) for order in permutations(names))
+
+    assert unlikeness(pixels, choose_splits(pixels, 0)) == best
+
+
+def test_a_class_of_one_image_is_trained():
+    """It would otherwise be asked for without ever having been seen."""
+    pixels = np.array([[100, 0]] * 5 + [[100, 30]])
+
+    for seed in range(5):
+        assert choose_splits(pixels, seed)[5] == "train"
+
+
+@given(st.integers(1, 40), SEEDS)
+def test_validation_is_taken_from_training_alone(images, seed):
+    """Test images stay where they are."""
+    given_splits = ["train"] * images + ["test"] * 3
+
+    splits = take_validation(random_pixels(images + 3, seed), given_splits, seed)
+
+    assert splits[images:] == ["test"] * 3
+    held = max(1, round(0.15 * images)) if images > 1 else 0
+    assert Counter(splits[:images])["validation"] == held
+    assert set(splits[:images]) <= {"train", "validation"}
+
+
+@given(st.integers(3, 24), st.integers(2, 8), SEEDS)
+def test_every_image_is_tested_in_exactly_one_fold(images, folds, seed):
+    """Folds differ by one image at most, and each can train."""
+    if folds > images:
+        return
+    chosen = choose_folds(random_pixels(images, seed), folds, seed)
+
+    tests = np.array([[split == "test" for split in fold] for fold in chosen])
+    assert (tests.sum(0) == 1).all()
+    assert np.ptp(tests.sum(1)) <= 1
+    assert all("train" in fold for fold in chosen)
+    assert all("validation" in fold for fold in chosen if fold.count("test") < images - 1)
+
+
+@pytest.mark.parametrize(("images", "folds"), [(2, 2), (5, 6), (5, 1)])
+def test_folds_that_cannot_be_are_refused(images, folds):
+    with pytest.raises(ValueError, match="folds"):
+        choose_folds(random_pixels(images, 0), folds, 0)
