@@ -86,6 +86,11 @@ def assemble(train: TrainSettings) -> Team:
         RunError: no such device here.
     """
     device = pick_device(train.device)
+    if train.deterministic and device.type == "cuda":
+        # Read by cuBLAS when it is first used.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(mode=True)
+        torch.backends.cudnn.benchmark = False
     precision = _PRECISIONS[train.precision]
     if not distributed.is_torchelastic_launched():
         devices = 1 if device.type == "cpu" else [device.index or 0]
