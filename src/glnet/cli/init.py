@@ -56,12 +56,12 @@ def init_command(
 def _print(made: Plan, console: Console) -> None:
     console.print(_bands(made))
     console.print(_classes(made))
-    for note in made.notes:
-        console.print(f"- {note}", markup=False, highlight=False)
-    for path in [*made.tables, *made.recipes]:
-        console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
-    for path in made.recipes:
-        console.print(f"next: glnet train {path}", markup=False, highlight=False, soft_wrap=True)
+    lines = [f"- {note}" for note in made.notes]
+    lines += [f"written: {path}" for path in [*made.tables, *made.recipes]]
+    lines += [f"next: glnet train {path}" for path in made.recipes]
+    for line in lines:
+        # Broken between words on a terminal, left whole for whatever reads a pipe.
+        console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
 def _bands(made: Plan) -> Table:

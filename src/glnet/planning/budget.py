@@ -18,7 +18,7 @@ TIME_SHARES: dict[Stage, float] = {
 
 #: The released code's epochs, how often they are exceeded at most, and the fewest.
 _RELEASED: dict[Stage, int] = {"global": 120, "global_to_local": 50, "local_to_global": 120}
-_TIMES, FEWEST = 10, 2
+_TIMES, FEWEST = 10, 1
 
 #: The largest share of the time that validation may take.
 VALIDATING = 0.15
@@ -211,7 +211,7 @@ def choose_course(
 
 def _bound(binding: str | None, stage: Stage) -> str:
     if binding == "least":
-        return f"; {FEWEST} epochs are the fewest, whatever the time"
+        return "; one epoch is the least, whatever the time"
     if binding == "most":
         return f"; {_TIMES} times the released code's {_RELEASED[stage]} epochs are enough"
     return ""

@@ -88,6 +88,15 @@ def choose_sides(sizes: Sequence[Size]) -> Choice:
     return Choice(settings, reasons)
 
 
+def leave_out_refinement(hours: float, given: float) -> Choice:
+    """Sharing one way, where the last stage would take too long."""
+    reason = (
+        f"Both branches, sharing from global to local: to refine the global branch too "
+        f"(bidirectional, the paper's best) would take {hours:.2g} h of the {given:g} h given."
+    )
+    return Choice({"model.sharing": "global_to_local"}, {"model.branches": reason})
+
+
 def choose_input(
     bands: int, dtype: str, mean: Sequence[float], deviation: Sequence[float], high: float
 ) -> Choice:

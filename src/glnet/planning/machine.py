@@ -14,7 +14,7 @@ PAPER_MEMORY = 2 << 30
 
 #: Seconds per megapixel of network input, forward and in a whole training step, for a ResNet-50
 #: with pyramids 256 wide: on two CPU cores, and roughly on a GPU.
-_ROUGH = {"cpu": (6.0, 20.0), "gpu": (0.03, 0.1)}
+_ROUGH = {"cpu": (4.0, 13.0), "gpu": (0.03, 0.1)}
 
 
 def default_memory(kind: str) -> tuple[int, str]:

@@ -39,6 +39,10 @@ from glnet.recipe import (
 #: Channels of the pyramids where the paper's would leave time for a few hundred patches only.
 _CPU_WIDTH = 64
 
+#: The stage that is left out where the time does not reach, and how much longer may be taken.
+_LAST: Stage = "local_to_global"
+_LATE = 1.2
+
 #: Processes that read images ahead where a GPU would wait for them.
 _WORKERS = 4
 
@@ -95,6 +99,12 @@ def propose(
         pace = _pace(choice, batches, facts, wishes, kind, say)
     read = {stage: _with_reading(own, facts.seconds, kind) for stage, own in pace.items()}
     course = plan_course(facts.images, facts.validation, read, wishes.hours)
+    if _LAST in read and sum(course.seconds.values()) > _LATE * wishes.hours * HOUR:
+        # It adds the least, and lays every patch of every image.
+        hours = course.seconds[_LAST] / HOUR
+        del read[_LAST]
+        course = plan_course(facts.images, facts.validation, read, wishes.hours)
+        choice = choice.plus(choices.leave_out_refinement(hours, wishes.hours))
     frozen = bool(choice.settings["train.freeze_batch_norm"])
     choice = choice.plus(choose_course(course, facts.images, batches, wishes.hours, frozen=frozen))
     expectation = _expectation(course, batches, limit, kind, measured=wishes.measure)
@@ -196,7 +206,7 @@ def _notes(facts: Facts, course: Course, batches: Batches, limit: int, wishes: W
     hours = sum(course.seconds.values()) / HOUR
     if "least" in course.binding.values() and hours > wishes.hours:
         notes.append(
-            f"{wishes.hours:g} h are too few: two epochs of each stage take {hours:.2g} h; give "
+            f"{wishes.hours:g} h are too few: one epoch of each stage takes {hours:.2g} h; give "
             "more --hours, a smaller --trunk, or edit patch and thumbnail"
         )
     elif "most" in course.binding.values() and hours < wishes.hours:

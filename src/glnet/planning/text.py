@@ -77,7 +77,9 @@ def _value(value: object) -> str:
 
 def _comment(paragraph: str, indent: str) -> list[str]:
     mark = f"{indent}# "
-    return textwrap.wrap(
-        paragraph, _WIDTH, initial_indent=mark, subsequent_indent=mark, break_long_words=False,
-        break_on_hyphens=False,
+    lines = textwrap.wrap(
+        # A number and its unit stay together.
+        paragraph.replace(" %", "\0%"), _WIDTH, initial_indent=mark, subsequent_indent=mark,
+        break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
+    return [line.replace("\0", " ") for line in lines]

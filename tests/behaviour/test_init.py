@@ -1,0 +1,319 @@
+"""What `glnet init` promises: a recipe that loads and trains as it is, and nothing overwritten."""
+
+import csv
+import sys
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from rich.cells import cell_len
+
+import glnet
+from glnet.cli.main import main
+from glnet.datasets.classes import read_classes
+from glnet.datasets.manifest import read_manifest
+from glnet.planning.budget import StagePace
+from glnet.planning.machine import rough_pace
+from glnet.recipe import STAGES, Recipe
+from glnet.training.pace import measure_pace
+from makers import noise, write_classes, write_jpg, write_manifest, write_png, write_tif
+from networks import TINY
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def init(monkeypatch, capfd):
+    """Run `glnet init` without measuring: its status, what it prints and what it complains of."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["glnet", "init", "--no-measure", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capfd.readouterr()
+        return left.value.code or 0, out, err
+
+    return run
+
+
+def lay(folder, images=5, side=150, bands=3, dtype=np.uint8, split=""):
+    """Index masks of three classes, one of them rare, beside images."""
+    for kind in ("images", "labels"):
+        (folder / split / kind).mkdir(parents=True)
+    for number in range(images):
+        pixels = noise(bands, side, side, seed=number, dtype=dtype)
+        labels = (noise(side, side, seed=number) > 120).astype(np.uint8)
+        labels[:2, :9] = 4
+        write_tif(folder / split / "images" / f"{number}.tif", pixels)
+        write_png(folder / split / "labels" / f"{number}.png", labels)
+    return folder
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_folder_of_images_trains_unedited(tmp_path, init):
+    """The three files lie beside each other, and `glnet.train` takes them as they are."""
+    recipe = tmp_path / "run" / "recipe.yaml"
+    lay(tmp_path / "data", 3)
+
+    status, out, _ = init(
+        tmp_path / "data", "-o", recipe, "--hours", "0.001", "--trunk", "resnet18",
+        "--trunk-weights", "none", "--device", "cpu",
+    )  # fmt: skip
+
+    assert status == 0
+    assert f"glnet train {recipe}" in out
+    splits = [row["split"] for row in rows_of(recipe.parent / "manifest.csv")]
+    assert sorted(splits) == ["test", "train", "validation"]
+    assert read_classes(recipe.parent / "classes.csv").names == ["class 0", "class 1", "class 4"]
+    settings = glnet.load_recipe(recipe)
+    assert settings.model.sharing == "global_to_local"
+    for record in glnet.train(settings, tmp_path / "run" / "out"):
+        assert record is not None
+    assert (tmp_path / "run" / "out" / "model" / "config.json").is_file()
+
+
+def test_every_number_stands_in_the_recipe_with_its_reason(tmp_path, init):
+    """Under 90 lines of at most 100 characters; the rare class has its weight."""
+    lay(tmp_path, side=400)
+    init(tmp_path, "-o", tmp_path / "recipe.yaml", "--seed", "3", "--hours", "2")
+
+    lines = (tmp_path / "recipe.yaml").read_text().splitlines()
+
+    assert len(lines) < 90
+    assert max(map(cell_len, lines)) <= 100
+    written = yaml.safe_load("\n".join(lines))
+    recipe = glnet.load_recipe(tmp_path / "recipe.yaml")
+    assert recipe.model.sharing == "bidirectional"
+    assert set(written["train"]["stages"]) == set(STAGES)
+    assert {"epochs", "batch", "learning_rate"} == set(written["train"]["stages"]["global"])
+    weights = recipe.loss.class_weights
+    assert weights[2] > 5 * weights[0]
+    assert recipe.train.seed == 3
+    for key in ("patch", "thumbnail", "mini_batch", "class_weights", "freeze_batch_norm", "input"):
+        place = next(i for i, line in enumerate(lines) if line.strip().startswith(f"{key}:"))
+        above = [line for line in lines[:place] if line.strip()][-3:]
+        assert any(line.strip().startswith("#") for line in above), key
+
+
+def test_bands_of_16_bit_are_normalised_as_measured(tmp_path, init):
+    lay(tmp_path, bands=4, dtype=np.uint16)
+    init(tmp_path, "-o", tmp_path / "recipe.yaml")
+
+    found = glnet.load_recipe(tmp_path / "recipe.yaml").model
+
+    assert found.bands == 4
+    assert found.input.scale == 66000
+    assert found.input.mean == pytest.approx([0.4965] * 4, abs=0.01)
+    assert found.input.deviation == pytest.approx([0.2866] * 4, abs=0.01)
+
+
+def test_single_patches_need_no_global_branch(tmp_path, init):
+    lay(tmp_path, side=100)
+    init(tmp_path, "-o", tmp_path / "recipe.yaml")
+
+    assert glnet.load_recipe(tmp_path / "recipe.yaml").model.stages == ("global_to_local",)
+
+
+def test_given_splits_are_kept_and_validation_is_taken_from_training(tmp_path, init):
+    for split, images in (("train", 6), ("test", 2)):
+        lay(tmp_path, images, split=split)
+    init(tmp_path, "-o", tmp_path / "recipe.yaml")
+
+    found = [
+        (row["image"].split("/")[0], row["split"]) for row in rows_of(tmp_path / "manifest.csv")
+    ]
+
+    assert found.count(("train", "train")) == 5
+    assert found.count(("train", "validation")) == 1
+    assert found.count(("test", "test")) == 2
+
+
+@pytest.mark.parametrize(("images", "splits"), [(1, {"train"}), (2, {"train", "validation"})])
+def test_too_few_images_are_said(tmp_path, init, images, splits):
+    """What is lacking, and what follows from it."""
+    lay(tmp_path, images)
+
+    _, out, _ = init(tmp_path, "-o", tmp_path / "recipe.yaml")
+
+    assert {row["split"] for row in rows_of(tmp_path / "manifest.csv")} == splits
+    assert "no test image" in out
+    assert ("no validation image" in out) is (images == 1)
+
+
+def test_folds_test_every_image_once(tmp_path, init):
+    """K manifests, K recipes that name them, one class table."""
+    lay(tmp_path, 5)
+    status, _, _ = init(tmp_path, "-o", tmp_path / "out/recipe.yaml", "--folds", "3")
+
+    assert status == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        ["classes.csv"]
+        + [f"{name}.fold{k}.{kind}" for k in (1, 2, 3) for name, kind in
+           (("manifest", "csv"), ("recipe", "yaml"))]
+    )  # fmt: skip
+    tested = []
+    for k in (1, 2, 3):
+        recipe = glnet.load_recipe(tmp_path / f"out/recipe.fold{k}.yaml")
+        assert recipe.data.manifest == tmp_path / f"out/manifest.fold{k}.csv"
+        tested += [s.image.name for s in read_manifest(recipe.data.manifest, "test")]
+        assert read_manifest(recipe.data.manifest, "validation")
+    assert sorted(tested) == [f"{n}.tif" for n in range(5)]
+
+
+def test_files_that_exist_are_kept_unless_forced(tmp_path, init):
+    """All of them: nothing is written where one is there; and they are left as they were."""
+    lay(tmp_path / "data")
+    (tmp_path / "classes.csv").write_text("mine")
+    target = tmp_path / "recipe.yaml"
+
+    status, _, err = init(tmp_path / "data", "-o", target)
+
+    assert status == 1
+    assert "--force" in err
+    assert (tmp_path / "classes.csv").read_text() == "mine"
+    assert not target.exists()
+    assert init(tmp_path / "data", "-o", target, "--force")[0] == 0
+    assert read_classes(tmp_path / "classes.csv").values == [0, 1, 4]
+    assert not list(tmp_path.glob("*.partial.*"))
+
+
+def test_tables_that_are_there_are_used_as_they_are(tmp_path, init):
+    """A manifest and a class table in the folder: neither is written again."""
+    lay(tmp_path, 3)
+    rows = [
+        (f"images/{n}.tif", f"labels/{n}.png", s) for n, s in enumerate(("train", "train", "x"))
+    ]
+    manifest = write_manifest(tmp_path / "manifest.csv", *rows).read_bytes()
+    names = tmp_path / "classes.csv"
+    names.write_text("name,value,ignored\nland,0,\nwater,1,\nedge,4,yes\n")
+
+    status, out, _ = init(tmp_path, "-o", tmp_path / "recipe.yaml")
+
+    assert status == 0
+    assert out.count("is used as it is") == 2
+    assert (tmp_path / "manifest.csv").read_bytes() == manifest
+    assert "water" in (tmp_path / "recipe.yaml").read_text()
+    assert "edge" not in (tmp_path / "recipe.yaml").read_text()
+
+
+def test_images_without_mask_are_named_and_left_out(tmp_path, init):
+    lay(tmp_path)
+    write_jpg(tmp_path / "images" / "lonely.jpg", noise(3, 20, 20))
+
+    _, out, _ = init(tmp_path, "-o", tmp_path / "recipe.yaml")
+
+    assert "left out, having no mask: 1 image: images/lonely.jpg" in out
+    assert len(rows_of(tmp_path / "manifest.csv")) == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--folds", "1"], "--folds"),
+        (["--folds", "9"], "from 2 to 5 folds"),
+        (["--hours", "0"], "--hours"),
+        (["--memory", "much"], "--memory"),
+        (["--trunk-weights", "nowhere.pth"], "nowhere.pth does not exist"),
+        (["-o", "recipe.json"], "must end with .yaml"),
+    ],
+)
+def test_wishes_that_cannot_be_met_are_refused(tmp_path, init, monkeypatch, options, said):
+    """In one line, before anything is written."""
+    lay(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+
+    status, _, err = init(tmp_path / "data", *options)
+
+    assert status == 1
+    assert said in err
+    assert err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_folders_that_say_test_but_not_train_are_refused(tmp_path, init):
+    lay(tmp_path, 2, split="test")
+
+    status, _, err = init(tmp_path, "-o", tmp_path / "recipe.yaml")
+
+    assert status == 1
+    assert "the folders' names say test" in err
+
+
+def test_names_and_paths_survive_as_they_are(tmp_path, init):
+    """Commas, blanks and letters of any language, in folders, images and classes."""
+    folder = lay(tmp_path / "see, größe", 3)
+    write_classes(tmp_path / "table.csv")
+    (tmp_path / "table.csv").write_text('name,value\n"wald, dicht",0\nfluß: 1,1\n# weg,4\n')
+
+    status, _, err = init(
+        folder, "-o", folder / "re zept.yaml", "--classes", tmp_path / "table.csv"
+    )
+
+    assert (status, err) == (0, "")
+    recipe = glnet.load_recipe(folder / "re zept.yaml")
+    assert read_classes(recipe.data.classes).names == ["wald, dicht", "fluß: 1", "# weg"]
+    assert len(read_manifest(recipe.data.manifest)) == 3
+
+
+def tiny_recipe(**model):
+    return Recipe.model_validate({
+        "data": {"manifest": "m", "classes": "c"},
+        "model": {**TINY, **model},
+        "train": {"patches": 8, "device": "cpu", "mini_batch": 2},
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "dtype"),
+    [
+        ({}, "uint8"),
+        ({"sharing": "global_to_local"}, "uint8"),
+        ({"branches": "local", "sharing": "none"}, "uint8"),
+        ({"bands": 5, "input": {"scale": 4000.0, "mean": [0.1] * 5, "deviation": [1.0] * 5}},
+         "uint16"),
+    ],
+)  # fmt: skip
+def test_pace_is_measured_for_the_stages_there_are(model, dtype):
+    """By real steps, whatever the network; more patches take longer to validate."""
+    recipe = tiny_recipe(**model)
+
+    few, many = (measure_pace(recipe, 3, windows, dtype) for windows in (1, 500))
+
+    assert tuple(few) == recipe.model.stages
+    assert all(seconds > 0 for both in few.values() for seconds in both)
+    assert many["global_to_local"][1] > 5 * few["global_to_local"][1]
+    if "local_to_global" in few:
+        assert many["local_to_global"][0] > 5 * few["local_to_global"][0]
+
+
+def test_a_rough_pace_has_the_same_stages():
+    for changes in ({}, {"sharing": "shallow"}, {"branches": "local", "sharing": "none"}):
+        recipe = tiny_recipe(**changes)
+
+        pace = rough_pace(recipe, 9, "unknown")
+
+        assert tuple(pace) == recipe.model.stages
+        assert all(isinstance(own, StagePace) and min(own) > 0 for own in pace.values())
+
+
+def test_the_plan_can_be_had_without_writing(tmp_path):
+    """From Python: text and facts first, files when asked for."""
+    lay(tmp_path / "data")
+
+    made = glnet.plan(tmp_path / "data", tmp_path / "recipe.yaml", glnet.Wishes(measure=False))
+
+    assert [path.name for path in made.recipes] == ["recipe.yaml"]
+    assert not (tmp_path / "recipe.yaml").exists()
+    made.write()
+    assert (tmp_path / "recipe.yaml").read_text() == made.recipes[tmp_path / "recipe.yaml"]

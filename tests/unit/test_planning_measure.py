@@ -1,0 +1,164 @@
+"""What measuring promises: exact sums whatever the strips, every class, and errors with a place."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glnet.datasets.classes import read_classes
+from glnet.datasets.manifest import Sample
+from glnet.datasets.masks import LabelCoder
+from glnet.errors import DataError
+from glnet.geometry import Size
+from glnet.planning.labels import classes_csv, discover_classes, strips
+from glnet.planning.measure import Moments, gather, measure
+from makers import TWO_CLASSES, noise, write_png, write_text, write_tif
+
+CODER = LabelCoder(TWO_CLASSES)
+
+
+def sample(folder, pixels, mask, name="a"):
+    """A pair on disk: TIFF image, PNG mask."""
+    image = write_tif(folder / f"{name}.tif", pixels)
+    return Sample(image, write_png(folder / f"{name}_mask.png", mask), "train")
+
+
+@given(st.integers(1, 3000), st.integers(1, 9))
+def test_strips_cover_a_scene_once(height, width):
+    rows = np.zeros(height, int)
+
+    for window in strips(Size(height, width)):
+        assert (window.left, window.width) == (0, width)
+        rows[window.top : window.bottom] += 1
+
+    assert (rows == 1).all()
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 9))
+def test_moments_of_parts_are_those_of_the_whole(lengths, seed):
+    """In float64, on values whose mean is large against their deviation."""
+    rng = np.random.default_rng(seed)
+    parts = [rng.normal(1e6, 1, (2, 3, n)) for n in lengths]
+
+    moments = Moments.of(parts[0])
+    for part in parts[1:]:
+        moments = moments.plus(Moments.of(part))
+
+    whole = np.concatenate(parts, axis=-1).reshape(2, -1)
+    assert moments.count == whole.shape[1]
+    np.testing.assert_allclose(moments.mean, whole.mean(1), rtol=1e-15)
+    np.testing.assert_allclose(moments.deviation, whole.std(1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32])
+def test_an_image_is_measured_whole(tmp_path, dtype):
+    """More rows than a strip; counts of its mask's pixels, and the mean and deviation of NumPy."""
+    pixels = noise(2, 1100, 7, dtype=dtype)
+    mask = (noise(1100, 7, seed=1) % 2).astype(np.uint8)
+
+    facts = measure([sample(tmp_path, pixels, mask)], CODER)
+
+    found = gather(facts, ["train"], TWO_CLASSES.names)
+    wide = pixels.astype(np.float64)
+    np.testing.assert_allclose(found.mean, wide.mean((1, 2)), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(found.deviation, wide.std((1, 2)), rtol=1e-12)
+    assert found.high == pytest.approx(np.quantile(np.abs(wide), 0.999), rel=0.05)
+    assert found.pixels == tuple(np.bincount(mask.ravel()).tolist())
+    assert (found.sizes, found.bands, found.dtype) == ((Size(1100, 7),), 2, pixels.dtype.name)
+
+
+def test_only_training_images_are_gathered(tmp_path):
+    """What is chosen must not look at validation and test images."""
+    shapes = {"train": 3, "test": 5, "validation": 4}
+    samples = [
+        sample(tmp_path, np.full((1, 6, n), 10 * n, np.uint8), np.zeros((6, n), np.uint8), name)
+        for name, n in shapes.items()
+    ]
+
+    found = gather(measure(samples, CODER), list(shapes), TWO_CLASSES.names)
+
+    assert (found.images, found.validation) == (1, 1)
+    assert found.mean == (30.0,)
+    assert found.pixels == (18, 0)
+
+
+def test_images_of_two_kinds_are_refused(tmp_path):
+    mask = np.zeros((5, 5), np.uint8)
+    samples = [
+        sample(tmp_path, noise(3, 5, 5), mask, "a"),
+        sample(tmp_path, noise(3, 5, 5, dtype=np.uint16), mask, "b"),
+    ]
+
+    with pytest.raises(
+        DataError, match=r"b\.tif: holds 3 bands of uint16, .*a\.tif 3 bands of uint8"
+    ):
+        measure(samples, CODER)
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"the mask is 5 x 6, its image a\.tif is 5 x 5"):
+        measure([sample(tmp_path, noise(3, 5, 5), np.zeros((5, 6), np.uint8))], CODER)
+
+
+def found_classes(folder, *masks):
+    return discover_classes(
+        [sample(folder, noise(1, 4, 4), m, str(i)) for i, m in enumerate(masks)]
+    )
+
+
+def test_every_value_of_index_masks_is_a_class_but_255(tmp_path):
+    """Over all masks, in order."""
+    table = found_classes(
+        tmp_path, np.array([[3, 0], [255, 0]], np.uint8), np.full((2, 2), 7, "u1")
+    )
+
+    assert [(r.name, r.value, r.ignored) for r in table.rows] == [
+        ("class 0", 0, False), ("class 3", 3, False), ("class 7", 7, False),
+        ("ignored", 255, True),
+    ]  # fmt: skip
+
+
+def test_binary_masks_of_0_and_255_have_two_classes(tmp_path):
+    """There 255 is the foreground, not what is ignored."""
+    table = found_classes(tmp_path, np.array([[0, 255]], np.uint8))
+
+    assert table.values == [0, 255]
+
+
+def test_every_colour_of_rgb_masks_is_a_class(tmp_path):
+    mask = np.array([[[0, 0, 0], [255, 0, 1]], [[2, 255, 0], [0, 0, 0]]], np.uint8)
+
+    table = found_classes(tmp_path, np.moveaxis(mask, -1, 0))
+
+    assert table.colours == [(0, 0, 0), (2, 255, 0), (255, 0, 1)]
+    assert table.values == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("masks", "said"),
+    [
+        ([noise(3, 8, 8)], "near-colours of a JPEG.*--classes"),
+        ([np.zeros((3, 2, 2), np.uint8), np.zeros((2, 2), np.uint8)], "index masks and RGB masks"),
+        ([np.full((2, 2), 4, np.uint8), np.full((2, 2), 255, np.uint8)], "hold one value alone"),
+        ([np.full((2, 2), 255, np.uint8)], "hold one value alone"),
+        ([np.arange(256, dtype=np.uint8).reshape(16, 16)], "at most 254 classes"),
+    ],
+)
+def test_masks_that_make_no_classes_are_refused(tmp_path, masks, said):
+    with pytest.raises(DataError, match=said):
+        found_classes(tmp_path, *masks)
+
+
+def test_32_colours_are_classes_and_33_are_not(tmp_path):
+    colours = np.zeros((3, 1, 33), np.uint8)
+    colours[0, 0] = np.arange(33)
+
+    assert len(found_classes(tmp_path, colours[..., :32]).rows) == 32
+    with pytest.raises(DataError, match="more than 32 colours"):
+        found_classes(tmp_path, colours)
+
+
+def test_the_written_table_is_the_one_that_was_found(tmp_path):
+    table = found_classes(tmp_path, np.array([[3, 0], [255, 1]], np.uint8))
+
+    assert read_classes(write_text(tmp_path / "c.csv", classes_csv(table))) == table
