@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import json
 import struct
 import warnings
 import zlib
@@ -9,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyogrio
+import pyogrio.raw
 import rasterio
+import shapely
 from PIL import Image
 from rasterio.errors import NotGeoreferencedWarning
 
@@ -114,15 +118,61 @@ def write_text(path, *lines):
 def write_classes(path, table=TWO_CLASSES):
     """A class table as a file."""
     rows = [
-        (r.name, r.value, " ".join(map(str, r.colour)), "yes" if r.ignored else "")
-        for r in table.rows
+        (
+            row.name,
+            row.value,
+            " ".join(map(str, row.colour)),
+            "yes" if row.ignored else "",
+            row.file,
+            "yes" if row.rest else "no",
+        )
+        for row in table.rows
     ]
-    return _write_csv(path, ("name", "value", "colour", "ignored"), rows)
+    return _write_csv(path, ("name", "value", "colour", "ignored", "file", "rest"), rows)
 
 
 def write_manifest(path, *rows):
     """A manifest of (image, mask, split) rows."""
     return _write_csv(path, ("image", "mask", "split"), rows)
+
+
+def feature(geometry, **properties):
+    """A GeoJSON feature."""
+    return {"type": "Feature", "geometry": geometry, "properties": properties}
+
+
+def box(left, top, right, bottom):
+    """A rectangle as a GeoJSON geometry."""
+    corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+    return {"type": "Polygon", "coordinates": [corners]}
+
+
+def write_geojson(path, features, **members):
+    """A GeoJSON file; members are what else the collection holds, its crs for one."""
+    content = {"type": "FeatureCollection", **members, "features": features}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def write_gpkg(path, features, crs=None, layer="labels", **options):
+    """A GeoPackage of the same features; all have the first one's properties."""
+    shapes = [shapely.geometry.shape(one["geometry"]) for one in features]
+    names = list(features[0]["properties"])
+    columns = [[one["properties"][name] for one in features] for name in names]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is no crs may be meant
+        pyogrio.raw.write(
+            path,
+            shapely.to_wkb(np.array(shapes)),
+            [np.array(cells, object if isinstance(cells[0], str) else None) for cells in columns],
+            names,
+            driver="GPKG",
+            layer=layer,
+            geometry_type="Unknown",
+            crs=crs,
+            **options,
+        )
+    return path
 
 
 def _write_csv(path: Path, header, rows):

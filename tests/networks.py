@@ -8,8 +8,8 @@ import torch
 from glnet.geometry import Size, Window
 from glnet.model import build_glnet
 from glnet.model.initialise import start_aggregation, start_pyramid
-from glnet.raster import shrink
 from glnet.recipe import ModelSettings
+from glnet.resample import shrink
 
 TINY = {
     "trunk": "resnet18",

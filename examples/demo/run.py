@@ -75,10 +75,10 @@ def write_recipe(out: Path, name: str, branches: str, base: dict, steps: int) ->
 
 def train(recipe: Path, folder: Path) -> Path:
     """Train, and say one line per stage."""
-    for record in glnet.train(glnet.load_recipe(recipe), folder):
+    for record in glnet.train(glnet.load_recipe(recipe), folder, restart=True):
         if getattr(record, "step", 0) and record.step == record.steps:
             loss = record.losses["loss"]
-            seconds = f"{record.seconds:.0f} s"
+            seconds = f"{record.pace.seconds:.0f} s"
             print(f"  {record.stage}: {record.steps} steps, {seconds}, loss {loss:.3f}", flush=True)
     return folder / "model"
 

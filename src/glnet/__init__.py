@@ -7,10 +7,12 @@ __version__ = "0.1.0"
 
 #: Where each public name lives. Loaded when first used: reading a recipe needs no PyTorch.
 _HOMES = {
+    "Comparison": "evaluation.comparison",
     "Evaluation": "evaluation.result",
     "GlnetError": "errors",
     "Recipe": "recipe",
     "Wishes": "planning.wishes",
+    "compare": "evaluation.model",
     "evaluate": "evaluation.model",
     "evaluate_masks": "evaluation.masks",
     "import_weights": "engines.imported",

@@ -29,7 +29,7 @@ class BundleConfig(Settings):
     format: int = FORMAT
     glnet: str = __version__
     model: ModelSettings
-    #: The class table's rows: name, value, colour, ignored.
+    #: The class table's rows: name, value, colour, ignored, file, rest.
     classes: list[dict[str, Any]]
     #: Where the weights come from, in a sentence.
     origin: str
@@ -116,7 +116,7 @@ def read_bundle(folder: str | Path) -> tuple[BundleConfig, dict[str, np.ndarray]
 def _card(config: BundleConfig) -> str:
     """The model card: what is known, and how to run it."""
     model = config.model
-    names = ", ".join(str(row["name"]) for row in config.classes if not row["ignored"])
+    names = ", ".join(dict.fromkeys(str(r["name"]) for r in config.classes if not r["ignored"]))
     scores = "".join(f"- {name}: {value:.4f}\n" for name, value in config.scores.items())
     return (
         f"# A glnet model\n\n{config.origin}\n\n"

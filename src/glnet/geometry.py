@@ -1,9 +1,11 @@
-"""Rectangles in pixels, and the patches that cover a scene. Integers, rows first, half-open.
+"""Rectangles in pixels, the scenes that cut up a raster, and the patches that cover a scene.
 
-Nothing here knows of tensors or files: grids are proved by properties in the tests.
+Integers, rows first, half-open. Nothing here knows of tensors or files: grids are proved by
+properties in the tests.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 #: Pixels of a patch per cell of the network's output: logits come at a quarter of the patch.
@@ -62,6 +64,51 @@ class Window:
     def columns(self) -> tuple[int, int]:
         """Start and length along the columns."""
         return self.left, self.width
+
+    def within(self, part: "Window") -> "Window":
+        """Where a part of this window lies in what this window is cut from."""
+        return Window(self.top + part.top, self.left + part.left, part.height, part.width)
+
+    def meets(self, other: "Window") -> bool:
+        """Do the two share a pixel?"""
+        return (
+            self.top < other.bottom
+            and other.top < self.bottom
+            and self.left < other.right
+            and other.left < self.right
+        )
+
+    def fits(self, size: Size) -> bool:
+        """Does it lie inside something of this size?"""
+        return min(self.top, self.left) >= 0 and (
+            self.bottom <= size.height and self.right <= size.width
+        )
+
+
+def scene_grid(size: Size, side: int) -> tuple[Window, ...]:
+    """Cut a size into the fewest equal scenes of at most `side` pixels a side, row by row.
+
+    They are disjoint and cover everything; heights, and widths, differ by at most one pixel.
+
+    Raises:
+        ValueError: a side is not positive.
+    """
+    if min(*size, side) < 1:
+        msg = f"sides must be positive, got {size.height} x {size.width}, scene side {side}"
+        raise ValueError(msg)
+    rows, columns = (_equal_parts(length, side) for length in size)
+    return tuple(
+        Window(top, left, bottom - top, right - left)
+        for top, bottom in rows
+        for left, right in columns
+    )
+
+
+def _equal_parts(length: int, longest: int) -> list[tuple[int, int]]:
+    """Start and end of each part along one axis."""
+    count = -(-length // longest)
+    borders = [length * k // count for k in range(count + 1)]
+    return list(pairwise(borders))
 
 
 def patch_grid(

@@ -5,6 +5,7 @@ PNG cannot be, so they are decoded once, when first read, and kept until the ras
 """
 
 import contextlib
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 import rasterio
-from PIL import Image, ImageOps
+from PIL import ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -21,9 +22,9 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.recipe import ModelSettings
-from glnet.resample import Axis, resample, triangle
+from glnet.resample import shrink
 
-#: Larger rasters are refused, from the header, before anything is decoded.
+#: Larger scenes are refused, from the header, before anything is decoded.
 MAX_MEGAPIXELS = 100
 
 #: The input scale of 8-bit images.
@@ -34,6 +35,9 @@ _DECODED_WHOLE = {".png"}
 
 #: GDAL's fast path gives garbage for a truncated PNG, and no error.
 _GDAL = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"}
+
+#: Filters of warnings belong to the process: two threads that change them at once mix them up.
+_OPENING = threading.Lock()
 
 #: The EXIF tag, and its values that exchange height and width.
 _ORIENTATION, _SIDES_EXCHANGED = 0x0112, range(5, 9)
@@ -56,13 +60,14 @@ class Raster:
         bands: How many, alpha left out.
         dtype: Of the stored values.
         georeference: None for photos and for rasters without one.
+        palette: The colour of every value, shape (values, 3), where the file has a palette.
     """
 
     def __init__(self, path: str | Path) -> None:
         """Open the file and read its header.
 
         Raises:
-            RasterError: not a file, not an image, or too large for one scene.
+            RasterError: not a file, not an image, or too large a JPEG or PNG to decode.
         """
         self.path = Path(path)
         if not self.path.exists():
@@ -72,6 +77,7 @@ class Raster:
             msg = f"{self.path}: is a folder; name one image file"
             raise RasterError(msg)
         self.georeference: Georeference | None = None
+        self.palette: np.ndarray | None = None
         self._dataset: Any = None
         self._pixels: np.ndarray | None = None
         with self._explained("cannot be opened as an image"):
@@ -79,17 +85,12 @@ class Raster:
                 self._open_photo()
             else:
                 self._open_dataset()
-        self._refuse_too_large()
-
-    def _refuse_too_large(self) -> None:
-        megapixels = self.size.height * self.size.width / 1e6
-        if megapixels > MAX_MEGAPIXELS:
-            self.close()
-            msg = (
-                f"{self.path}: {self.size.height} x {self.size.width} is {megapixels:.0f} "
-                f"megapixels; at most {MAX_MEGAPIXELS} fit into one scene, cut it into parts"
-            )
-            raise RasterError(msg)
+        if self.path.suffix.lower() in _PHOTOS | _DECODED_WHOLE:
+            try:
+                check_scene(self.path, self.size, "cut it into parts, or make it a tiled TIFF")
+            except RasterError:
+                self.close()
+                raise
 
     def _open_photo(self) -> None:
         # Not Image.open, which has a limit and a warning of its own on the size.
@@ -100,7 +101,7 @@ class Raster:
             self.dtype = np.dtype(np.uint8)
 
     def _open_dataset(self) -> None:
-        with warnings.catch_warnings():
+        with _OPENING, warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             # Absolute, or a file named like a URL would be taken for one.
             with rasterio.Env(**_GDAL):
@@ -110,6 +111,10 @@ class Raster:
         self.bands = len(self._indexes)
         self.dtype = np.dtype(self._dataset.dtypes[0])
         self.size = Size(self._dataset.height, self._dataset.width)
+        if kinds[0] == ColorInterp.palette:
+            colours = self._dataset.colormap(1)
+            self.palette = np.zeros((max(colours) + 1, 3), np.uint8)
+            self.palette[list(colours)] = [colour[:3] for colour in colours.values()]
         if self._dataset.crs is not None or not self._dataset.transform.is_identity:
             self.georeference = Georeference(self._dataset.crs, self._dataset.transform)
 
@@ -131,14 +136,14 @@ class Raster:
             RasterError: the file is damaged there.
         """
         window = window or Window(0, 0, *self.size)
-        with self._explained("cannot be decoded"):
+        # Within GDAL's environment, or its warnings go to stderr.
+        with self._explained("cannot be decoded"), rasterio.Env(**_GDAL):
             if self._pixels is None and self.path.suffix.lower() in _PHOTOS:
                 with JpegImageFile(self.path) as image:
                     pixels = np.asarray(ImageOps.exif_transpose(image))
                 self._pixels = np.moveaxis(np.atleast_3d(pixels), -1, 0)
             if self._pixels is None and self.path.suffix.lower() in _DECODED_WHOLE:
-                with rasterio.Env(**_GDAL):
-                    self._pixels = self._dataset.read(self._indexes)
+                self._pixels = self._dataset.read(self._indexes)
             if self._pixels is not None:
                 return np.ascontiguousarray(self._pixels[:, *window.slices])
             rows, columns = window.slices
@@ -197,23 +202,16 @@ class Raster:
         self.close()
 
 
-def shrink(pixels: np.ndarray, size: Size) -> np.ndarray:
-    """Resample an image to `size` by Pillow's antialiased bilinear filter.
+def check_scene(path: Path, size: Size, advice: str) -> None:
+    """Refuse what is too large for one scene.
 
-    Args:
-        pixels: Shape (bands, height, width).
-        size: The result's height and width; aspect is not kept.
-
-    Returns:
-        uint8 for uint8 input (Pillow itself, rounded twice like the authors' thumbnails), else
-        float32 (the same filter in NumPy).
+    Raises:
+        RasterError: the size, the limit, and the advice, in one line that begins with the path.
     """
-    if pixels.dtype == np.uint8:
-        shape = (size.width, size.height)
-        bands = (Image.fromarray(band).resize(shape, Image.Resampling.BILINEAR) for band in pixels)
-        return np.stack([np.asarray(band) for band in bands])
-    height, width = pixels.shape[1:]
-    rows = triangle(Axis(0, height, height), Axis(0, height, size.height))
-    columns = triangle(Axis(0, width, width), Axis(0, width, size.width))
-    bands_f32 = (resample(band.astype(np.float32), rows, columns) for band in pixels)
-    return np.stack(list(bands_f32))
+    megapixels = size.height * size.width / 1e6
+    if megapixels > MAX_MEGAPIXELS:
+        msg = (
+            f"{path}: {size.height} x {size.width} is {megapixels:.0f} megapixels; "
+            f"at most {MAX_MEGAPIXELS} fit into one scene, {advice}"
+        )
+        raise RasterError(msg)

@@ -3,7 +3,8 @@
 Every resampling of the project is one of these: thumbnails, the crop of global maps under a patch,
 the laying of local maps onto the scene, the enlargement of logits. An axis is `cells` equal cells
 on the interval from `start` to `stop`, in scene pixels; two axes over one scene need no more to be
-resampled into each other, and no position is ever rounded.
+resampled into each other, and no position is ever rounded. Thumbnails of 8 bit are left to Pillow,
+whose filter is the same.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace, device
+from PIL import Image
 
 
 class Axis(NamedTuple):
@@ -108,3 +110,25 @@ def resample(maps: Any, rows: AxisMap, columns: AxisMap) -> Any:  # noqa: ANN401
     across = xp.asarray(columns.weights.T.copy(), dtype=maps.dtype, device=device(maps))
     down = xp.asarray(rows.weights, dtype=maps.dtype, device=device(maps))
     return down @ (read @ across)
+
+
+def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resample an image to `size` by Pillow's antialiased bilinear filter.
+
+    Args:
+        pixels: Shape (bands, height, width).
+        size: The result's height and width; aspect is not kept.
+
+    Returns:
+        uint8 for uint8 input (Pillow itself, rounded twice like the authors' thumbnails), else
+        float32 (the same filter in NumPy).
+    """
+    if pixels.dtype == np.uint8:
+        shape = size[::-1]
+        bands = (Image.fromarray(band).resize(shape, Image.Resampling.BILINEAR) for band in pixels)
+        return np.stack([np.asarray(band) for band in bands])
+    height, width = pixels.shape[1:]
+    rows = triangle(Axis(0, height, height), Axis(0, height, size[0]))
+    columns = triangle(Axis(0, width, width), Axis(0, width, size[1]))
+    bands_f32 = (resample(band.astype(np.float32), rows, columns) for band in pixels)
+    return np.stack(list(bands_f32))

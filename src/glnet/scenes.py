@@ -1,4 +1,4 @@
-"""Scenes: what shares one global view, and the eight ways to turn one.
+"""Scenes: what shares one global view, parts of rasters, and the eight ways to turn one.
 
 A scene knows its size, gives its thumbnail and reads windows. Turning wraps a scene in another one,
 so training's augmentation and test-time augmentation are the same few lines.
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from glnet.geometry import Size, Window
+from glnet.resample import shrink
 
 
 class Scene(Protocol):
@@ -27,11 +28,37 @@ class Scene(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class WindowedScene:
+    """A part of a raster as a scene of its own; reads through, by window."""
+
+    scene: Scene
+    window: Window
+
+    @property
+    def size(self) -> Size:
+        """The window's size."""
+        return self.window.size
+
+    def thumbnail(self, size: Size) -> np.ndarray:
+        """The window's pixels alone, shrunk: what lies around it has no share."""
+        return shrink(self.read(), size)
+
+    def read(self, window: Window | None = None) -> np.ndarray:
+        """Pixels of a window of the part, counted from the part's corner."""
+        return self.scene.read(self.window.within(window) if window else self.window)
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One of the eight symmetries of the square: a flip left to right, then quarter turns."""
 
     flipped: bool
     quarters: int
+
+    @property
+    def inverse(self) -> "Turn":
+        """The turn that leads back; a mirrored turn is its own."""
+        return self if self.flipped else Turn(flipped=False, quarters=-self.quarters % 4)
 
     def size(self, size: Size) -> Size:
         """The turned size; its own inverse."""

@@ -140,11 +140,10 @@ def test_the_real_command_says_the_same_one_line(tmp_path, bundle):
     assert not list(out.iterdir())
 
 
-def _write_pair(folder, image, mask):
-    """An image and its mask with a manifest for every split, a class table and a recipe."""
+def _write_pair(folder, image, mask, split="train"):
+    """An image and its mask with a manifest, a class table and a recipe."""
     write_classes(folder / "classes.csv")
-    splits = [(image.name, mask.name, split) for split in ("train", "validation", "test")]
-    write_manifest(folder / "manifest.csv", *splits)
+    write_manifest(folder / "manifest.csv", (image.name, mask.name, split))
     return write_recipe(folder)
 
 
@@ -197,7 +196,7 @@ BAD_PAIRS = [_other_size, _unknown_colour, _half_a_mask, _image_of_four_bands]
 def test_a_bad_pair_leaves_no_scores(tmp_path, glnet, bundle, make):
     """Evaluating names the image or mask at fault and writes no numbers."""
     image, mask, guilty = make(tmp_path)
-    _write_pair(tmp_path, image, mask)
+    _write_pair(tmp_path, image, mask, "test")
     out = tmp_path / "scores.json"
 
     status, lines = glnet(
@@ -220,10 +219,36 @@ def test_a_bad_pair_starts_no_run(tmp_path, glnet, make):
     assert not (tmp_path / "run").exists()
 
 
+def test_all_that_is_wrong_with_the_data_is_told_at_once(tmp_path, glnet):
+    """One line each, in the manifest's order, files and contents alike; no run folder is made."""
+    image, mask, _ = _unknown_colour(tmp_path)
+    cut_mask = cut(write_tif(tmp_path / "cut.tif", noise(1, 80, 90) % 2), 0.5)
+    other = write_tif(tmp_path / "other.tif", noise(3, 80, 90))
+    recipe = _write_pair(tmp_path, image, mask)
+    write_manifest(
+        tmp_path / "manifest.csv",
+        (image.name, mask.name, "train"),
+        (other.name, "gone.png", "train"),
+        (other.name, cut_mask.name, "validation"),
+        (image.name, mask.name, "test"),
+    )
+
+    status, lines = glnet("train", recipe, "-o", tmp_path / "run")
+
+    assert status == 1
+    told = ["line 3: the mask", "lines 3 and 4: the splits", "lines 2 and 5: the splits",
+            f"{mask}: unknown colour", f"{cut_mask}: cannot be decoded"]  # fmt: skip
+    assert len(lines) == len(told), lines
+    for line, words in zip(lines, told, strict=True):
+        assert line.startswith("glnet: ")
+        assert words in line
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_unknown_colour_is_told_with_its_place(tmp_path, glnet, bundle):
     """The colour and where it first occurs."""
     image, mask, _ = _unknown_colour(tmp_path)
-    _write_pair(tmp_path, image, mask)
+    _write_pair(tmp_path, image, mask, "test")
 
     status, lines = glnet("evaluate", "-m", bundle, "--manifest", tmp_path / "manifest.csv")
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-import yaml
 
 import glnet
 from glnet.bundle import read_config
@@ -19,17 +18,19 @@ from glnet.datasets.masks import LabelCoder
 from glnet.engines.models import load_model
 from glnet.engines.torch_engine import TorchEngine
 from glnet.errors import RasterError, RecipeError, RunError
+from glnet.model.branch import SharedMaps
+from glnet.model.glnet import COARSE_FIRST
+from glnet.model.sharing import Canvas, Place
 from glnet.recipe import load_recipe
 from glnet.training.fetching import fetch
-from glnet.training.loop import schedule
 from glnet.training.losses import PixelLoss
 from glnet.training.records import EpochRecord, StepRecord
+from glnet.training.stage_run import schedule
 from glnet.training.stages import Step, prepare, trained_parts
-from networks import TINY, tiny_network
-from scenes import CLASSES, make_scene
+from networks import tiny_network
+from runs import STAGES, write_data, write_recipe
+from scenes import CLASSES
 
-SIZES = [(96, 96), (90, 131), (50, 150), (96, 96)]
-STAGES = ("global", "global_to_local", "local_to_global")
 OWN = {
     "global": ("global_branch.",),
     "global_to_local": ("local_branch.", "aggregation."),
@@ -39,48 +40,10 @@ OWN = {
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Four small scenes of differing sizes with a manifest: two to train, one to validate."""
-    folder = tmp_path_factory.mktemp("data")
-    rows = [("image", "mask", "split")]
-    for i, ((height, width), split) in enumerate(
-        zip(SIZES, ["train", "train", "validation", "test"], strict=True)
-    ):
-        pixels, labels = make_scene(np.random.default_rng(i), 160)
-        for name, bands in ((f"{i}.tif", pixels), (f"{i}_mask.tif", labels[None])):
-            with rasterio.open(
-                folder / name, "w", driver="GTiff", height=height, width=width,
-                count=len(bands), dtype="uint8", crs="EPSG:32640",
-                transform=rasterio.transform.Affine(0.5, 0, 500, 0, -0.5, 900),
-            ) as file:  # fmt: skip
-                file.write(bands[:, :height, :width])
-        rows.append((f"{i}.tif", f"{i}_mask.tif", split))
-    with (folder / "manifest.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    with (folder / "classes.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("name", "colour"), *CLASSES])
-    return folder
+    return write_data(tmp_path_factory.mktemp("data"))
 
 
-def write_recipe(folder, name="recipe", epochs=(2, 2, 2), model=None, **train):
-    stages = {
-        stage: {"epochs": count, "learning_rate": 2e-3, "batch": 2}
-        for stage, count in zip(STAGES, epochs, strict=True)
-    }
-    recipe = {
-        "data": {"manifest": "manifest.csv", "classes": "classes.csv"},
-        "model": {**TINY, **(model or {})},
-        "loss": {"kind": "cross_entropy"},
-        "train": {
-            "trunk_weights": "none", "patches": 2, "mini_batch": 4, "weight_decay": 0,
-            "schedule": "cosine", "stages": stages, **train,
-        },
-    }  # fmt: skip
-    path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(recipe))
-    return path
-
-
-def step_of(recipe, stage, data, *, seed=0, freeze=False):
+def step_of(recipe, stage, data, *, seed=0, freeze=False, ignored=False):
     """A network prepared for a stage, and a function that takes one step on the training data."""
     model = tiny_network(len(CLASSES), seed, sharing=recipe.model.sharing)
     parameters = prepare(model, stage, freeze_batch_norm=freeze)
@@ -90,6 +53,11 @@ def step_of(recipe, stage, data, *, seed=0, freeze=False):
     samples = read_manifest(data / "manifest.csv", "train")
     images = TrainingImages(samples, coder, recipe, stage)
     draws = [images[1, i] for i in range(len(samples))]
+    if ignored:
+        for number, draw in enumerate(draws):
+            for labels in (draw.thumbnail_labels, *draw.labels):
+                labels.setflags(write=True)
+                labels[: 7 + 5 * number, :40] = 255
     return model, parameters, lambda: step.run(stage, draws)
 
 
@@ -123,63 +91,70 @@ def test_the_gathered_gradient_is_that_of_the_whole_graph(data):
     step()
     gathered = [p.grad.clone() for p in parameters]
     model_again, parameters_again, _ = step_of(recipe, "local_to_global", data, freeze=True)
-    kept = []
-    engine = TorchEngine(model_again, torch.device("cpu"))
-    # Every loss is kept and the features are not detached: one graph, one walk, no gathering.
-    loss = PixelLoss(recipe.loss, len(CLASSES))
-    whole = Step(engine, loss, recipe, kept.append)
     coder = LabelCoder(read_classes(data / "classes.csv"))
     samples = read_manifest(data / "manifest.csv", "train")
     images = TrainingImages(samples, coder, recipe, "local_to_global")
     draws = [images[1, i] for i in range(len(samples))]
-    total = retained_loss(whole, draws)
 
-    total.backward()
+    # The features are not detached: one graph, one walk, no gathering.
+    retained_loss(model_again, PixelLoss(recipe.loss, len(CLASSES)), draws).backward()
 
     for one, other in zip(gathered, parameters_again, strict=True):
         assert torch.allclose(one, other.grad, rtol=1e-3, atol=1e-6)
 
 
-def retained_loss(step, draws):
-    """Stage three's loss as one expression, the way the paper writes it."""
-    model, train = step.engine.model, step.recipe.train
+def retained_loss(model, loss, draws):
+    """Stage three's loss as one expression over all patches, the way the paper writes it."""
     thumbnails = torch.from_numpy(np.stack([draw.thumbnail for draw in draws]))
     with torch.no_grad():
-        laid, features = step._lay(draws, model.global_pass(thumbnails).maps)
+        maps = model.global_pass(thumbnails).maps
+        local, laid = [], []
+        for item, draw in enumerate(draws):
+            canvas = Canvas(draw.size, model.thumbnail_size, model.settings.alignment)
+            pixels = torch.from_numpy(np.stack(draw.patches))
+            places = [Place(item, draw.size, window) for window in draw.windows]
+            local.append(model.local_pass(pixels, places, maps))
+            for index, window in enumerate(draw.windows):
+                canvas.add(local[-1].maps, index, window, COARSE_FIRST)
+            laid.append(canvas.finished())
+        laid = SharedMaps(
+            *(tuple(map(torch.stack, zip(*kind, strict=True))) for kind in zip(*laid, strict=True))
+        )
     refined = model.refined_global_pass(thumbnails, laid)
-    labels = torch.from_numpy(np.stack([draw.thumbnail_labels for draw in draws]))
-    total = step.loss(refined.logits, labels)
-    patches = sum(len(draw.drawn) for draw in draws)
-    from glnet.model.sharing import Place  # noqa: PLC0415  used here alone
-
-    assert train.gradients == "averaged"
-    for keys, share in step._mini_batches(draws):
-        places = [Place(i, draws[i].size, draws[i].windows[w]) for i, w in keys]
-        local = torch.stack([features[key] for key in keys])
-        logits = model.aggregate(local, model.global_features(refined.joined, places))
-        truth = torch.from_numpy(np.stack([draws[i].labels[w] for i, w in keys]))
-        assert share == pytest.approx(len(keys) / patches)
-        total = total + step.loss(logits, truth) * share
+    total = loss(
+        refined.logits, torch.from_numpy(np.stack([draw.thumbnail_labels for draw in draws]))
+    )
+    pixels = sum(labels.size for draw in draws for labels in draw.labels)
+    for item, draw in enumerate(draws):
+        assert draw.drawn == list(range(len(draw.windows)))
+        places = [Place(item, draw.size, window) for window in draw.windows]
+        logits = model.aggregate(local[item].joined, model.global_features(refined.joined, places))
+        truth = np.stack(draw.labels)
+        total = total + loss(logits, torch.from_numpy(truth)) * truth.size / pixels
     return total
 
 
-@pytest.mark.parametrize("stage", ["global_to_local", "local_to_global"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_averaged_gradients_do_not_depend_on_the_mini_batch(data, stage):
-    """With fixed batch statistics, patches one by one or three at a time move the weights alike."""
-    gradients = []
-    for size in (1, 3):
+    """With fixed batch statistics: patches one by one, three at a time or all at once.
+
+    Some ground is ignored and the classes weigh differently, so that no two patches weigh alike.
+    """
+    gradients, losses = [], []
+    for size in (1, 3, 1000):
         recipe = load_recipe(write_recipe(data, mini_batch=size, patches="all"))
-        recipe = recipe.model_copy(
-            update={"loss": recipe.loss.model_copy(update={"kind": "cross_entropy"})}
-        )
-        _, parameters, step = step_of(recipe, stage, data, freeze=True)
-        step()
+        weights = [1.0, 2.0, 0.5, 1.0, 3.0, 1.0, 4.0]
+        changed = {"kind": "cross_entropy", "class_weights": weights, "dice_weight": 0.5}
+        recipe = recipe.model_copy(update={"loss": recipe.loss.model_copy(update=changed)})
+        model, parameters, step = step_of(recipe, stage, data, freeze=True, ignored=True)
+        model.double()
+        losses.append(step())
         gradients.append([p.grad.clone() for p in parameters])
 
-    for one, three in zip(*gradients, strict=True):
-        largest = one.abs().max().clamp_min(1e-6)
-        # All labels are known here, so a mean over patches is a mean over pixels.
-        assert (one - three).abs().max() <= 1e-3 * largest
+    for other in (1, 2):
+        assert losses[other] == pytest.approx(losses[0], rel=1e-6)
+        for one, again in zip(gradients[0], gradients[other], strict=True):
+            assert (one - again).abs().max() <= 1e-5 * one.abs().max()
 
 
 def test_a_tiny_network_fits_two_scenes(data, tmp_path):
@@ -195,6 +170,22 @@ def test_a_tiny_network_fits_two_scenes(data, tmp_path):
     found = glnet.evaluate(tmp_path / "run/model", data / "manifest.csv", "train", device="cpu")
 
     assert found.matrices["aggregated"].scores().accuracy > 0.8
+
+
+def test_larger_images_are_learnt_and_scored_scene_by_scene(data, tmp_path):
+    """Every pixel counts once; the count of images stays that of the manifest."""
+    path = write_recipe(
+        data, "scenes", (1, 1, 1), model={"scene": 64, "branches": "global", "sharing": "none"}
+    )
+
+    first, *records = glnet.train(load_recipe(path), tmp_path / "run")
+    found = glnet.evaluate(tmp_path / "run/model", data / "manifest.csv", "train", device="cpu")
+
+    # 96 x 96 are four scenes, 90 x 131 are six, 50 x 150 are three.
+    assert first.text.startswith("2 (10 scenes) training and 1 (3 scenes) validation images")
+    assert max(record.steps for record in records if isinstance(record, StepRecord)) == 5
+    assert len(found.images) == 2
+    assert found.matrices["global"].counts.sum() == 96 * 96 + 90 * 131
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +217,7 @@ def test_a_run_tells_what_it_does(run):
 
     assert [r.stage for r in epochs] == [stage for stage in STAGES for _ in range(2)]
     assert len(steps) == 6
-    assert all(set(r.losses) >= {"loss"} and r.remaining >= 0 for r in steps)
+    assert all(set(r.losses) >= {"loss"} and r.pace.remaining >= 0 for r in steps)
     with (folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["loss"]) for row in rows] == [record.loss for record in epochs]
@@ -404,7 +395,7 @@ def test_the_command_trains_evaluates_and_predicts(data, tmp_path, monkeypatch, 
 def test_trained_parts_cover_the_network_once():
     """Together the stages train everything; only the aggregation is trained twice."""
     model = tiny_network()
-    parts = [id(part) for stage in STAGES for part in trained_parts(model, stage)]
+    parts = [id(part) for stage in STAGES for part in trained_parts(model, stage).values()]
 
     assert len(set(parts)) == 4
     assert len(parts) == 5

@@ -22,8 +22,9 @@ from glnet.engines.torch_engine import TorchEngine
 from glnet.geometry import Size, patch_grid
 from glnet.model import build_glnet
 from glnet.model.authors import key_table, translate
-from glnet.raster import Raster, shrink
+from glnet.raster import Raster
 from glnet.recipe import Recipe
+from glnet.resample import shrink
 from glnet.training.losses import PixelLoss
 from glnet.training.stages import Step, prepare
 

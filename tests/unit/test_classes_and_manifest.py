@@ -6,7 +6,8 @@ import pytest
 
 from glnet.datasets.classes import ClassInfo, ClassTable, default_colour, read_classes
 from glnet.datasets.manifest import read_manifest
-from glnet.errors import DataError
+from glnet.errors import DataError, GatheredError
+from glnet.geometry import Window
 from makers import noise, write_manifest, write_png, write_text
 
 
@@ -65,6 +66,32 @@ def test_class_ids_skip_ignored_rows(tmp_path):
     assert [row.name for row in table.rows if row.ignored] == ["unknown", "cloud", "shade"]
 
 
+def test_rows_of_one_name_are_one_class(tmp_path):
+    """Several mask values are one class id; what is written is the first row's."""
+    path = write_text(
+        tmp_path / "classes.csv", "name,value", "ground,0", "lesion,3", "ground,1", "lesion,2"
+    )
+
+    table = read_classes(path)
+
+    assert table.names == ["ground", "lesion"]
+    assert table.values == [0, 3]
+    assert table.colours == [default_colour(0), default_colour(1)]
+    assert [row.value for row in table.rows] == [0, 3, 1, 2]
+
+
+def test_all_bad_rows_of_a_class_table_are_told(tmp_path):
+    """One line per row."""
+    path = write_text(tmp_path / "classes.csv", "name,value", "a,0", ",1", "b,256", "c,2")
+
+    with pytest.raises(GatheredError) as caught:
+        read_classes(path)
+
+    first, second = caught.value.lines
+    assert first.startswith(f"{path}: row 2: ")
+    assert second.startswith(f"{path}: row 3: ")
+
+
 def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path):
     """A byte order mark, Windows line ends, spaces after commas and an empty line do no harm."""
     path = tmp_path / "classes.csv"
@@ -81,7 +108,8 @@ def test_a_table_comes_back_from_its_dicts():
         (
             ClassInfo("unknown", 255, (1, 2, 3), ignored=True),
             ClassInfo("road, paved", 0, (0, 0, 0)),
-            ClassInfo("lake", 17, (255, 254, 253)),
+            ClassInfo("lake", 17, (255, 254, 253), file="LK", rest=True),
+            ClassInfo("lake", 18, (255, 254, 252)),
         )
     )
 
@@ -107,13 +135,21 @@ def test_a_table_comes_back_from_its_dicts():
         (("name,colour", "a,1.5 2"), r"row 1\b.*1\.5 2"),
         (("name,ignored", "a,no", "b,maybe"), r"row 2\b.*maybe"),
         (("name,value", "a,0", "b,1,2"), r"row 2\b"),
-        (("name,value", "a,0", "a,1"), r"rows 1 and 2 .*name a$"),
+        (
+            ("name,ignored", "a,yes", "b,", "a,"),
+            r"class a is ignored in one row and not",
+        ),
+        (("name,rest", "a,yes", "b,", "c,yes"), r"rows 1 and 3 are marked rest"),
+        (("name,rest", "a,perhaps"), r"row 1\b.*rest.*perhaps"),
         (("name,value", "a,3", "b,3"), r"rows 1 and 2 .*value 3$"),
         (("name,colour", "a,#010203", "b,1 2 3"), r"rows 1 and 2 .*colour \(1, 2, 3\)$"),
         (("name,ignored", "a,yes", "b,yes"), r"all are ignored"),
         (("name", *(f"class {i}" for i in range(255))), r"at most 254 .* 255"),
-        (("name,color", "a,#000000"), r"name, value, colour, ignored; found name, color$"),
-        (("title,value", "a,0"), r"name, value, colour, ignored; found title, value$"),
+        (
+            ("name,color", "a,#000000"),
+            r"name, value, colour, .*, rest; found name, color$",
+        ),
+        (("title,value", "a,0"), r"name, value, .*, rest; found title, value$"),
         (("name,value",), r"name, value, colour, ignored"),
         ((), r"name, value, colour, ignored"),
     ],
@@ -230,6 +266,72 @@ def test_only_what_is_asked_for_must_exist(tmp_path):
     assert read_manifest(path, "validation", required=False) == []
 
 
+@pytest.mark.usefixtures("images")
+def test_all_bad_rows_of_a_manifest_are_told(tmp_path):
+    """Missing files and windows that are none, line by line; one file may miss in two rows."""
+    path = write_text(
+        tmp_path / "manifest.csv",
+        "image,mask,split,window",
+        "gone.png,gone_mask.png,train,",
+        "images/a.png,images/b.png,train,1 2 3",
+        "images/a.png,images/b.png,train,0 0 4 0",
+        "images/a.png,images/b.png,train,-1 0 4 4",
+        "images/a.png,images/b.png,train,0 0 4 4",
+    )
+
+    with pytest.raises(GatheredError) as caught:
+        read_manifest(path)
+
+    places = [line.removeprefix(f"{path}, line ").split(":")[0] for line in caught.value.lines]
+    assert places == ["2", "2", "3", "4", "5"]
+
+
+@pytest.mark.usefixtures("images")
+def test_a_row_can_be_a_window_of_its_image(tmp_path):
+    """Top, left, height, width; an empty cell is all of it."""
+    path = write_text(
+        tmp_path / "manifest.csv",
+        "image,mask,split,window",
+        "images/a.png,images/b.png,train,4 0 3 8",
+        "images/b.png,images/b.png,train,",
+    )
+
+    samples = read_manifest(path)
+
+    assert [sample.window for sample in samples] == [Window(4, 0, 3, 8), None]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "leaks"),
+    [
+        ("", "", True),
+        ("0 0 4 4", "", True),
+        ("", "4 4 4 4", True),
+        ("0 0 4 4", "3 3 4 4", True),
+        ("0 0 4 4", "4 0 4 4", False),
+        ("0 0 4 4", "0 4 4 4", False),
+        ("2 2 1 1", "0 0 8 8", True),
+    ],
+)
+@pytest.mark.usefixtures("images")
+def test_splits_share_no_pixel(tmp_path, first, second, leaks):
+    """Windows may touch; both rows are named, however the image's path is written."""
+    path = write_text(
+        tmp_path / "manifest.csv",
+        "image,mask,split,window",
+        f"images/a.png,images/b.png,train,{first}",
+        f"images/a.png,images/b.png,train,{first}",
+        f"images/../images/a.png,images/b.png,test,{second}",
+    )
+
+    if not leaks:
+        assert len(read_manifest(path)) == 3
+        return
+    with pytest.raises(GatheredError, match=r"lines 2 and 4: .*'train' and 'test'") as caught:
+        read_manifest(path, "train")
+    assert len(caught.value.lines) == 1
+
+
 @pytest.mark.parametrize("header", ["image,label,split", "image;mask;split", "images/a.png,x,y"])
 @pytest.mark.usefixtures("images")
 def test_wrong_columns_are_told_with_the_wanted_ones(tmp_path, header):
@@ -249,8 +351,8 @@ def test_an_unknown_split_lists_the_splits(tmp_path):
     path = write_manifest(
         tmp_path / "manifest.csv",
         ("images/a.png", "images/b.png", "train"),
-        ("images/a.png", "images/b.png", "val"),
-        ("images/b.png", "images/b.png", "train"),
+        ("images/b.png", "images/b.png", "val"),
+        ("images/a.png", "images/b.png", "train"),
     )
 
     with pytest.raises(DataError, match=r"'validation'; there are: train, val$"):

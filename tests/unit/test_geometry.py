@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from glnet.geometry import OUTPUT_STRIDE, Size, Window, patch_grid
+from glnet.geometry import OUTPUT_STRIDE, Size, Window, patch_grid, scene_grid
 
 ALIGNMENTS = ["exact", "authors"]
 SIDES = st.integers(1, 6000)
@@ -180,3 +180,63 @@ def test_a_side_that_is_not_positive_is_refused(alignment, scene, patch):
     """A scene or a patch without pixels is an error, not an empty grid."""
     with pytest.raises(ValueError, match="positive"):
         patch_grid(scene, patch, 0, alignment)
+
+
+@given(height=st.integers(1, 300), width=st.integers(1, 300), side=st.integers(1, 400))
+def test_scenes_cover_every_pixel_once_and_are_equal(height, width, side):
+    """Disjoint, complete, row by row, as few as can be, and no side longer by two pixels."""
+    grid = scene_grid(Size(height, width), side)
+
+    times = np.zeros((height, width), int)
+    for window in grid:
+        assert window.fits(Size(height, width))
+        times[window.slices] += 1
+    assert (times == 1).all()
+    assert list(grid) == sorted(grid, key=lambda window: (window.top, window.left))
+    assert len(grid) == -(-height // side) * -(-width // side)
+    for sides in zip(*(window.size for window in grid), strict=True):
+        assert max(sides) <= side
+        assert max(sides) - min(sides) <= 1
+
+
+@pytest.mark.parametrize(("size", "side"), [((0, 5), 4), ((5, -1), 4), ((5, 5), 0)])
+def test_scenes_without_pixels_are_refused(size, side):
+    """A size or a scene of no pixels is an error, not an empty grid."""
+    with pytest.raises(ValueError, match="positive"):
+        scene_grid(Size(*size), side)
+
+
+WINDOWS = st.builds(
+    Window, st.integers(0, 9), st.integers(0, 9), st.integers(1, 6), st.integers(1, 6)
+)
+
+
+@given(one=WINDOWS, other=WINDOWS)
+def test_windows_meet_where_they_share_a_pixel(one, other):
+    """Counted out on a grid; touching is not meeting."""
+    pixels = np.zeros((15, 15), int)
+    pixels[one.slices] += 1
+    pixels[other.slices] += 1
+
+    assert one.meets(other) == other.meets(one) == (pixels == 2).any()
+
+
+@given(whole=WINDOWS, part=WINDOWS)
+def test_a_window_within_a_window_is_a_cut_of_the_cut(whole, part):
+    """Cutting twice and cutting once by the window within give the same pixels."""
+    pixels = np.arange(900).reshape(30, 30)
+    if not part.fits(whole.size):
+        return
+
+    once = pixels[whole.within(part).slices]
+
+    np.testing.assert_array_equal(once, pixels[whole.slices][part.slices])
+
+
+@given(window=WINDOWS, height=st.integers(1, 15), width=st.integers(1, 15))
+def test_a_window_fits_where_no_pixel_is_outside(window, height, width):
+    """Compared with what a slice of an array gives, which stops at the border."""
+    inside = np.zeros((height, width))[window.slices].shape == window.size
+
+    assert window.fits(Size(height, width)) == inside
+    assert not Window(-1, 0, 1, 1).fits(Size(height, width))

@@ -54,18 +54,38 @@ def test_cross_entropy_is_torchs():
 
 
 def test_dice_is_added_over_the_classes_that_occur():
-    """One minus twice the overlap over the sum, per class, over labelled pixels."""
+    """One minus twice the overlap over the sum, per image and class, over labelled pixels."""
     known = (LABELS != 255).numpy()
     p, labels = LOGITS.softmax(1).numpy(), LABELS.numpy()
     terms = []
-    for label in range(3):
-        truth = (labels == label) & known
-        overlap, mass = p[:, label][truth].sum(), p[:, label][known].sum() + truth.sum()
-        terms.append(1 - 2 * overlap / mass)
+    for image in range(2):
+        of_image = []
+        for label in range(3):
+            truth = (labels[image] == label) & known[image]
+            overlap = p[image, label][truth].sum()
+            mass = p[image, label][known[image]].sum() + truth.sum()
+            of_image.append(1 - 2 * overlap / mass)
+        terms.append(np.mean(of_image) * known[image].sum())
 
     added = loss(kind="cross_entropy", dice_weight=0.5) - loss(kind="cross_entropy")
 
-    assert added == pytest.approx(0.5 * np.mean(terms))
+    assert added == pytest.approx(0.5 * np.sum(terms) / known.sum())
+
+
+@pytest.mark.parametrize("dice", [0.0, 0.7])
+def test_the_loss_of_a_batch_is_the_weighted_mean_of_its_parts(dice):
+    """Whatever the grouping, whatever is ignored where: `weight` is the share of a part."""
+    found = PixelLoss(
+        LossSettings(resolution="quarter", class_weights=[1.0, 0.5, 3.0], dice_weight=dice), 3
+    )
+    parts = [(LOGITS[i : i + 1], LABELS[i : i + 1]) for i in range(2)]
+    weights = [found.weight(labels.numpy()) for _, labels in parts]
+
+    mean = sum(found(*part) * weight for part, weight in zip(parts, weights, strict=True))
+
+    assert weights[0] != weights[1]
+    assert mean / sum(weights) == pytest.approx(found(LOGITS, LABELS).item(), rel=1e-9)
+    assert sum(weights) == pytest.approx(found.weight(LABELS.numpy()))
 
 
 def test_a_batch_without_labels_costs_nothing():

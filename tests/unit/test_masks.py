@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from glnet.datasets.checks import check_samples
 from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.datasets.manifest import Sample
-from glnet.datasets.masks import LabelCoder, MaskScene, check_samples, nearest_labels
-from glnet.errors import DataError, RasterError
+from glnet.datasets.masks import LabelCoder, MaskScene, nearest_labels
+from glnet.errors import DataError
 from glnet.geometry import Size, Window
 from glnet.metrics import IGNORE
 from glnet.raster import Raster
@@ -238,7 +239,7 @@ def test_checking_finds_an_image_of_other_bands(pairs):
     """The line names the image, the bands that are wanted and those found."""
     write_tif(pairs[2].image, noise(4, 20, 30), photometric="minisblack")
 
-    with pytest.raises(RasterError, match=r"wanted 3 bands.*found 4") as caught:
+    with pytest.raises(DataError, match=r"wanted 3 bands.*found 4") as caught:
         check_samples(pairs, LabelCoder(TABLE, tolerance=5), ModelSettings(bands=3))
 
     assert str(caught.value).startswith(f"{pairs[2].image}: ")

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from glnet.geometry import Size, patch_grid
 from glnet.planning.choices import (
-    NOT_YET,
     RARE,
     WEIGHT_CAP,
     balanced,
@@ -21,7 +20,7 @@ from glnet.planning.choices import (
     percent,
     typical_windows,
 )
-from glnet.recipe import ModelSettings, TrainSettings
+from glnet.recipe import ModelSettings
 
 SIDES = st.integers(8, 9000)
 
@@ -177,13 +176,6 @@ def test_batch_statistics_are_kept_where_new_ones_would_say_little(
     chosen = choose_norm(images, batch, mini_batch, pretrained=pretrained)
 
     assert chosen.settings == {"train.freeze_batch_norm": frozen}
-
-
-def test_settings_that_wait_for_training_are_not_known_yet():
-    """Once `TrainSettings` knows one, it must be switched on: take it out of NOT_YET."""
-    waiting = {name.removeprefix("train.") for name in NOT_YET}
-
-    assert waiting.isdisjoint(TrainSettings.model_fields)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from rasterio.transform import Affine
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
-from glnet.raster import MAX_MEGAPIXELS, Raster, shrink
+from glnet.raster import MAX_MEGAPIXELS, Raster, check_scene
 from glnet.recipe import ModelSettings
+from glnet.resample import shrink
 from makers import claim_size, cut, noise, opened, write_jpg, write_png, write_text, write_tif
 
 WINDOWS = [
@@ -218,13 +219,14 @@ def _claimed(path, side):
     return claim_size(path, side, side)
 
 
-LARGE = [("a.tif", _sparse_tif), ("a.png", _claimed), ("a.jpg", _claimed)]
+WHOLE = [("a.png", _claimed), ("a.jpg", _claimed)]
+LARGE = [("a.tif", _sparse_tif), *WHOLE]
 
 
 @pytest.mark.parametrize("side", [10_001, 30_000])
-@pytest.mark.parametrize(("name", "make"), LARGE)
-def test_what_is_too_large_is_refused_from_its_header(tmp_path, name, make, side):
-    """Before anything is decoded; the line tells the size, the limit and what to do."""
+@pytest.mark.parametrize(("name", "make"), WHOLE)
+def test_what_is_too_large_to_decode_is_refused_from_its_header(tmp_path, name, make, side):
+    """JPEG and PNG cannot be read in parts; the line tells size, limit and what to do."""
     path = make(tmp_path / name, side)
 
     with pytest.raises(RasterError) as caught:
@@ -234,6 +236,18 @@ def test_what_is_too_large_is_refused_from_its_header(tmp_path, name, make, side
     assert message.startswith(f"{path}: {side} x {side} is {side * side / 1e6:.0f} megapixels")
     assert f"at most {MAX_MEGAPIXELS}" in message
     assert "\n" not in message
+
+
+def test_a_tiff_of_any_size_is_read_by_window(tmp_path):
+    """Only what shares one global view is limited, not the file."""
+    path = _sparse_tif(tmp_path / "a.tif", 30_000)
+
+    with Raster(path) as raster:
+        corner = raster.read(Window(29_990, 29_990, 10, 10))
+        with pytest.raises(RasterError, match=rf"^{path}: .* 900 megapixels.* cut it$"):
+            check_scene(path, raster.size, "cut it")
+
+    assert corner.shape == (3, 10, 10)
 
 
 @pytest.mark.parametrize(("name", "make"), LARGE)

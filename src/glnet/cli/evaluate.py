@@ -1,19 +1,20 @@
 """`glnet evaluate`."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from glnet.cli.options import PRECISIONS, Device, Precision, Tolerance, Tta, one_of
-from glnet.outputs.files import check_target, whole_or_nothing
-
-if TYPE_CHECKING:
-    from glnet.evaluation.result import Evaluation
+from glnet.cli.scores import show_comparison, show_details, show_evaluation
+from glnet.evaluation.comparison import Comparison
+from glnet.evaluation.masks import evaluate_masks
+from glnet.evaluation.result import Evaluation
+from glnet.metrics import PROTOCOLS
+from glnet.outputs.files import check_target
+from glnet.outputs.tables import write_json, write_rows
 
 
 def evaluate_command(
@@ -22,68 +23,102 @@ def evaluate_command(
     masks: Annotated[
         Path | None, typer.Option(help="Folder of predicted masks, instead of a model.")
     ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Another model or folder of masks to compare with.")
+    ] = None,
     classes: Annotated[Path | None, typer.Option(help="Class table; needed with --masks.")] = None,
     split: Annotated[str, typer.Option(help="Rows to take; 'all' for every one.")] = "test",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="Unknown ground: ignore, or count it as the paper's DeepGlobe numbers do (glnet)."
+        ),
+    ] = "ignore",
+    boundary: Annotated[bool, typer.Option("--boundary", help="Boundary IoU too.")] = False,
+    details: Annotated[
+        bool, typer.Option("--details", help="Precision, recall and F1 per class too.")
+    ] = False,
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write all numbers to this file.")
+    ] = None,
+    csv_out: Annotated[
+        Path | None, typer.Option("--csv", help="Write a row per image to this file.")
     ] = None,
     tolerance: Tolerance = 0,
     device: Device = "auto",
     precision: Precision = "fp32",
     tta: Tta = False,
 ) -> None:
-    """Compare predictions with true masks: a table per view, JSON for programs."""
+    """Compare predictions with true masks, or two models or folders of masks by them."""
     one_of(precision, PRECISIONS, "--precision")
+    one_of(protocol, PROTOCOLS, "--protocol")
+    _check_sources(model, masks, classes)
+    read = [path for path in (manifest, classes) if path is not None]
+    for path, suffix in ((json_out, ".json"), (csv_out, ".csv")):
+        if path is not None:
+            check_target(path, (suffix,), read)
+    chosen = None if split == "all" else split
+    options = {"protocol": protocol, "boundary": boundary, "tolerance": tolerance}
+    if masks is not None:
+        found = _by_masks(masks, against, manifest, cast("Path", classes), chosen, options)
+    else:
+        options |= {"device": device, "precision": precision, "tta": tta}
+        found = _by_model(cast("Path", model), against, manifest, chosen, options)
+    _show(found, [path.as_posix() for path in (model or masks, against) if path], details=details)
+    if json_out is not None:
+        write_json(json_out, found.as_dict())
+    if csv_out is not None:
+        write_rows(csv_out, found.rows())
+
+
+def _check_sources(model: Path | None, masks: Path | None, classes: Path | None) -> None:
     if (model is None) == (masks is None):
         msg = "give either --model or --masks"
         raise typer.BadParameter(msg)
-    if json_out is not None:
-        check_target(json_out, (".json",), [manifest])
-    chosen = None if split == "all" else split
-    if masks is not None:
-        if classes is None:
-            msg = "--masks needs --classes"
-            raise typer.BadParameter(msg)
-        from glnet.evaluation.masks import evaluate_masks  # noqa: PLC0415  see predict
+    if masks is not None and classes is None:
+        msg = "--masks needs --classes"
+        raise typer.BadParameter(msg)
 
-        result = evaluate_masks(masks, manifest, classes, chosen, tolerance=tolerance)
+
+def _by_masks(
+    masks: Path,
+    against: Path | None,
+    manifest: Path,
+    classes: Path,
+    split: str | None,
+    options: dict[str, Any],
+) -> Evaluation | Comparison:
+    found = evaluate_masks(masks, manifest, classes, split, **options)
+    if against is None:
+        return found
+    return Comparison(found, evaluate_masks(against, manifest, classes, split, **options))
+
+
+def _by_model(
+    model: Path,
+    against: Path | None,
+    manifest: Path,
+    split: str | None,
+    options: dict[str, Any],
+) -> Evaluation | Comparison:
+    from glnet.evaluation.model import compare, evaluate  # noqa: PLC0415  see predict
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("images", total=None)
+        options = options | {"done": lambda _: progress.advance(task)}
+        if against is None:
+            return evaluate(model, manifest, split, **options)
+        return compare(model, against, manifest, split, **options)
+
+
+def _show(found: Evaluation | Comparison, names: list[str], *, details: bool) -> None:
+    if isinstance(found, Comparison):
+        show_comparison(found, (names[0], names[1]))
+        both = (found.model, found.against)
+        for name, each in zip(names, both if details else (), strict=False):
+            show_details(each, name)
     else:
-        from glnet.evaluation.model import evaluate  # noqa: PLC0415
-
-        console = Console(stderr=True)
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("images", total=None)
-            result = evaluate(
-                str(model), manifest, chosen, tolerance=tolerance, device=device,
-                precision=precision, tta=tta, done=lambda _: progress.advance(task),
-            )  # fmt: skip
-    _print(result)
-    if json_out is not None:
-        with whole_or_nothing(json_out) as partial:
-            partial.write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")
-
-
-def _print(result: "Evaluation") -> None:
-    console = Console()
-    scores = {view: matrix.scores() for view, matrix in result.matrices.items()}
-    counted = f"{result.images} image{'s' * (result.images != 1)}"
-    table = Table(title=f"IoU in %, {counted}", title_justify="left")
-    table.add_column("class")
-    table.add_column("pixels", justify="right")
-    for view in scores:
-        table.add_column(view, justify="right")
-    pixels = next(iter(scores.values())).pixels
-    share = pixels / max(1, pixels.sum())
-    for i, name in enumerate(result.names):
-        ious = [_percent(found.iou[i]) for found in scores.values()]
-        table.add_row(name, f"{share[i]:.1%}", *ious)
-    table.add_section()
-    for title, pick in (("mean IoU", "mean_iou"), ("mean F1", "mean_f1"), ("accuracy", "accuracy")):
-        table.add_row(title, "", *(_percent(getattr(found, pick)) for found in scores.values()))
-    console.print(table)
-    if result.near:
-        console.print(f"{result.near} pixels of the true masks were near-colours")
-
-
-def _percent(share: float) -> str:
-    return "-" if share != share else f"{100 * share:.1f}"  # noqa: PLR0124  NaN
+        show_evaluation(found)
+        if details:
+            show_details(found)

@@ -1,4 +1,4 @@
-"""The command group, and what a failure looks like: one line, status 1, no traceback."""
+"""The command group, and what a failure looks like: a line each, status 1, no traceback."""
 
 import sys
 from typing import Annotated
@@ -11,7 +11,7 @@ from glnet.cli.import_weights import import_weights_command
 from glnet.cli.init import init_command
 from glnet.cli.predict import predict_command
 from glnet.cli.train import train_command
-from glnet.errors import GlnetError
+from glnet.errors import GatheredError, GlnetError
 
 app = typer.Typer(
     help="Segment images too large for the memory at hand, by global-local networks.",
@@ -40,22 +40,25 @@ def main() -> None:
     """Entry point of the `glnet` command."""
     try:
         app()
+    except GatheredError as error:
+        _fail(1, *error.lines)
     except GlnetError as error:
-        _fail(str(error), 1)
+        _fail(1, str(error))
     except ImportError as error:
-        _fail(f"{error}; training and prediction need: pip install 'glnet[torch]'", 1)
+        _fail(1, f"{error}; training and prediction need: pip install 'glnet[torch]'")
     except MemoryError:
-        _fail("out of memory; close other programs, or cut the image into parts", 1)
+        _fail(1, "out of memory; close other programs, or cut the image into parts")
     except RuntimeError as error:
         if "out of memory" not in str(error):
             raise
-        _fail("out of device memory; use a smaller train.mini_batch, bf16, or --device cpu", 1)
+        _fail(1, "out of device memory; use a smaller train.mini_batch, bf16, or --device cpu")
     except KeyboardInterrupt:
-        _fail("interrupted", 130)
+        _fail(130, "interrupted")
     except OSError as error:
-        _fail(str(error), 1)
+        _fail(1, str(error))
 
 
-def _fail(message: str, status: int) -> None:
-    print(f"glnet: {' '.join(message.split())}", file=sys.stderr)
+def _fail(status: int, *lines: str) -> None:
+    for line in lines:
+        print(f"glnet: {' '.join(line.split())}", file=sys.stderr)
     sys.exit(status)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from glnet.cli.options import one_of
 from glnet.recipe import STAGES, Stage, load_recipe
-from glnet.training.records import EpochRecord, NoteRecord, Record, StepRecord
+from glnet.training.records import EpochRecord, NoteRecord, Pace, Record, StepRecord
 
 
 def train_command(
@@ -25,19 +26,29 @@ def train_command(
     stage: Annotated[
         list[str] | None, typer.Option(help=f"Only this one of: {', '.join(STAGES)}.")
     ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Forget what a stopped run left in the folder.")
+    ] = False,
+    memory: Annotated[
+        str | None, typer.Option(help="What training may take, e.g. 2GiB; lowers train.mini_batch.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
     log_format: Annotated[str, typer.Option(help="text, or json: one object a line.")] = "text",
 ) -> None:
-    """Train the stages of a recipe; leaves the best and last of each, and the whole model."""
+    """Train the stages of a recipe; leaves the best and last of each, and the whole model.
+
+    A run that was stopped goes on where it was when the same command is given again.
+    """
     one_of(log_format, ("text", "json"), "--log-format")
     for name in stage or []:
         one_of(name, STAGES, "--stage")
-    settings = load_recipe(recipe)
+    settings = load_recipe(recipe, {"train": {"memory": memory}} if memory else None)
     folder = out or Path("runs") / recipe.stem
     from glnet.training.loop import train  # noqa: PLC0415  see predict
 
-    records = train(settings, folder, cast("list[Stage] | None", stage or None))
-    if quiet:
+    records = train(settings, folder, cast("list[Stage] | None", stage or None), restart=restart)
+    # Of several processes under torchrun the first one speaks.
+    if quiet or os.environ.get("RANK", "0") != "0":
         for _ in records:
             pass
     elif log_format == "json":
@@ -73,7 +84,7 @@ def _epoch(record: EpochRecord) -> str:
     best = " (best)" if record.best and record.mean_iou else ""
     return (
         f"{record.stage} epoch {record.epoch}/{record.epochs}: loss {record.loss:.4f}"
-        f"{scores}{best}, rate {record.learning_rate:.1e}, {_clock(record.remaining)} left"
+        f"{scores}{best}, rate {record.learning_rate:.1e}, {_at(record.pace)}"
     )
 
 
@@ -90,11 +101,18 @@ def _show(records: Iterable[Record]) -> None:
                     bars[record.stage] = progress.add_task(record.stage, total=total, now="")
                 now = (
                     f"step {record.step}/{record.steps}  loss {record.losses['loss']:.4f}  "
-                    f"rate {record.learning_rate:.1e}  {_clock(record.remaining)} left"
+                    f"rate {record.learning_rate:.1e}  {_at(record.pace)}"
                 )
                 progress.update(bars[record.stage], completed=record.step, now=now)
             elif isinstance(record, NoteRecord) or record.mean_iou:
                 _line(record, progress.console.print)
+
+
+def _at(pace: Pace) -> str:
+    return (
+        f"{pace.images:.2g} images/s, {pace.waiting:.0%} waiting for them, "
+        f"{_clock(pace.remaining)} left"
+    )
 
 
 def _clock(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The class table: names, mask values, colours, and what is ignored."""
+"""The class table: names, mask values, colours, files, what is ignored and what is the rest."""
 
 import csv
 import re
@@ -6,26 +6,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from glnet.errors import DataError
+from glnet.errors import DataError, GatheredError
 
 Colour = tuple[int, int, int]
 _TRUE, _FALSE = {"1", "true", "yes"}, {"", "0", "false", "no"}
-_COLUMNS = {"name", "value", "colour", "ignored"}
+_COLUMNS = ("name", "value", "colour", "ignored", "file", "rest")
 
 
 @dataclass(frozen=True, slots=True)
 class ClassInfo:
-    """One row: its value in index masks, its colour in RGB masks and in pictures."""
+    """One row: its value in index masks, its colour in RGB masks and in pictures.
+
+    Attributes:
+        name: Of the class; rows of one name are one class.
+        value, colour: Of its pixels in a mask.
+        ignored: Neither trained nor counted.
+        file: What stands for `{class}` where every class has a mask file of its own; None: `name`.
+        rest: What no file and no polygon claims is this class.
+    """
 
     name: str
     value: int
     colour: Colour
     ignored: bool = False
+    file: str | None = None
+    rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ClassTable:
-    """All classes. The network's outputs are the rows that are not ignored, in order."""
+    """All classes. The network's outputs are the names that are not ignored, in order."""
 
     rows: tuple[ClassInfo, ...]
 
@@ -33,9 +43,10 @@ class ClassTable:
         """Refuse tables that cannot tell their classes apart.
 
         Raises:
-            ValueError: repeated names, values or colours, or no class that is trained.
+            ValueError: repeated values or colours, a class that is ignored in one row only, two
+                rows for the rest, or no class that is trained.
         """
-        for kind in ("name", "value", "colour"):
+        for kind in ("value", "colour"):
             seen: dict[object, int] = {}
             for number, row in enumerate(self.rows, start=1):
                 held = getattr(row, kind)
@@ -43,6 +54,15 @@ class ClassTable:
                     msg = f"rows {seen[held]} and {number} have the same {kind} {held}"
                     raise ValueError(msg)
                 seen[held] = number
+        ignored: dict[str, bool] = {}
+        for row in self.rows:
+            if ignored.setdefault(row.name, row.ignored) != row.ignored:
+                msg = f"the class {row.name} is ignored in one row and not in another"
+                raise ValueError(msg)
+        rest = [str(number) for number, row in enumerate(self.rows, start=1) if row.rest]
+        if len(rest) > 1:
+            msg = f"rows {' and '.join(rest)} are marked rest; at most one can be"
+            raise ValueError(msg)
         if not self.trained:
             msg = "no class is left to train: all are ignored"
             raise ValueError(msg)
@@ -52,12 +72,16 @@ class ClassTable:
 
     @property
     def trained(self) -> tuple[ClassInfo, ...]:
-        """The rows that are classes of the network; their position is the class id."""
-        return tuple(row for row in self.rows if not row.ignored)
+        """The first row of every class of the network; its position is the class id."""
+        first: dict[str, ClassInfo] = {}
+        for row in self.rows:
+            if not row.ignored:
+                first.setdefault(row.name, row)
+        return tuple(first.values())
 
     @property
     def values(self) -> list[int]:
-        """The mask value of every class id."""
+        """The mask value that is written for every class id."""
         return [row.value for row in self.trained]
 
     @property
@@ -73,8 +97,15 @@ class ClassTable:
     def as_dicts(self) -> list[dict[str, object]]:
         """Plain rows, for a bundle's config."""
         return [
-            {"name": r.name, "value": r.value, "colour": list(r.colour), "ignored": r.ignored}
-            for r in self.rows
+            {
+                "name": row.name,
+                "value": row.value,
+                "colour": list(row.colour),
+                "ignored": row.ignored,
+                "file": row.file or "",
+                "rest": row.rest,
+            }
+            for row in self.rows
         ]
 
     @classmethod
@@ -86,12 +117,13 @@ class ClassTable:
 
 
 def read_classes(path: str | Path) -> ClassTable:
-    """Read a class table: CSV with the columns name, and, where wanted, value, colour, ignored.
+    """Read a class table: CSV with the column name, and, where wanted, the others of `ClassInfo`.
 
-    `value` defaults to the row's number from 0; `colour` is `#rrggbb` or `r g b`.
+    `value` defaults to the row's number from 0; `colour` is `#rrggbb` or `r g b`; `ignored` and
+    `rest` are yes or no.
 
     Raises:
-        DataError: the file or a row cannot be used; the line says which and why.
+        DataError: the file or some rows cannot be used; the lines say which and why.
     """
     path = Path(path)
     try:
@@ -105,12 +137,20 @@ def read_classes(path: str | Path) -> ClassTable:
         row = next(i for i, record in enumerate(records, start=1) if None in record)
         msg = f"{path}: row {row}: has more cells than the header has columns"
         raise DataError(msg)
-    if "name" not in columns or not columns <= _COLUMNS:
+    if "name" not in columns or not columns <= set(_COLUMNS):
         found = ", ".join(map(str, records[0])) if records else "no rows"
-        msg = f"{path}: wanted CSV with the columns name, value, colour, ignored; found {found}"
+        msg = f"{path}: wanted CSV with the columns {', '.join(_COLUMNS)}; found {found}"
         raise DataError(msg)
+    rows, wrong = [], []
+    for number, record in enumerate(records):
+        try:
+            rows.append(_row(record, number))
+        except ValueError as error:
+            wrong.append(f"{path}: {error}")
+    if wrong:
+        raise GatheredError(wrong)
     try:
-        return ClassTable(tuple(_row(record, i) for i, record in enumerate(records)))
+        return ClassTable(tuple(rows))
     except ValueError as error:
         msg = f"{path}: {error}"
         raise DataError(msg) from error
@@ -120,18 +160,24 @@ def _row(record: dict[str, str], number: int) -> ClassInfo:
     """One record as a row; ValueError says what is wrong with it."""
     name = (record.get("name") or "").strip()
     value = (record.get("value") or str(number)).strip()
-    ignored = (record.get("ignored") or "").strip().lower()
     if not name or not re.fullmatch(r"[0-9]{1,3}", value) or int(value) > 255:  # noqa: PLR2004  uint8 masks
         msg = (
             f"row {number + 1}: wanted a name and a value from 0 to 255, found {name!r}, {value!r}"
         )
         raise ValueError(msg)
-    if ignored not in _TRUE | _FALSE:
-        msg = f"row {number + 1}: ignored must be yes or no, found {ignored!r}"
-        raise ValueError(msg)
+    ignored, rest = (_flag(record, column, number) for column in ("ignored", "rest"))
+    file = (record.get("file") or "").strip() or None
     text = (record.get("colour") or "").strip()
     colour = _colour(text, number) if text else default_colour(number)
-    return ClassInfo(name, int(value), colour, ignored in _TRUE)
+    return ClassInfo(name, int(value), colour, ignored, file, rest)
+
+
+def _flag(record: dict[str, str], column: str, number: int) -> bool:
+    text = (record.get(column) or "").strip().lower()
+    if text not in _TRUE | _FALSE:
+        msg = f"row {number + 1}: {column} must be yes or no, found {text!r}"
+        raise ValueError(msg)
+    return text in _TRUE
 
 
 def _colour(text: str, number: int) -> Colour:

@@ -1,7 +1,6 @@
 """What a training step reads of an image: its thumbnail, patches and their labels."""
 
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +12,11 @@ from glnet.datasets.augment import (
     draw_augmentation,
     label_cells,
 )
+from glnet.datasets.choosing import ClassPlaces, choose_centred, choose_of_grid, seek
 from glnet.datasets.manifest import Sample
-from glnet.datasets.masks import LabelCoder, MaskScene, check_pair
+from glnet.datasets.masks import LabelCoder
+from glnet.datasets.samples import open_sample
 from glnet.geometry import OUTPUT_STRIDE, Size, Window, patch_grid
-from glnet.raster import Raster
 from glnet.recipe import Recipe, Stage
 from glnet.scenes import Scene, TurnedScene
 
@@ -48,26 +48,37 @@ class TrainingImages(Dataset[Draw]):
     """Draws by (epoch, index). What is drawn depends on seed, epoch and image alone."""
 
     def __init__(
-        self, samples: list[Sample], coder: LabelCoder, recipe: Recipe, stage: Stage
+        self,
+        samples: list[Sample],
+        coder: LabelCoder,
+        recipe: Recipe,
+        stage: Stage,
+        places: Mapping[Sample, ClassPlaces] | None = None,
     ) -> None:
-        """Over the samples of the training split."""
+        """Over the samples of the training split; `places` are needed where patches seek them."""
         self.samples, self.coder, self.recipe, self.stage = samples, coder, recipe, stage
+        self.places = places or {}
 
     def __getitem__(self, key: tuple[int, int]) -> Draw:
         """Read one image."""
         epoch, index = key
         sample, train = self.samples[index], self.recipe.train
-        rng = np.random.default_rng([train.seed, epoch, zlib.crc32(sample.image.name.encode())])
+        rng = np.random.default_rng([train.seed, epoch, sample.seed])
         model = self.recipe.model
         augmentation = draw_augmentation(train.augment, model.bands, rng)
-        with Raster(sample.image) as image, Raster(sample.mask) as mask:
-            check_pair(image, mask, model)
-            return self._draw(image, MaskScene(mask, self.coder), augmentation, rng)
+        with open_sample(sample, self.coder, model) as (image, labels):
+            places = self.places.get(sample, {})
+            return self._draw(image, labels, places, augmentation, rng)
 
     def _draw(
-        self, image: Scene, mask: Scene, augmentation: Augmentation, rng: np.random.Generator
+        self,
+        image: Scene,
+        mask: Scene,
+        places: ClassPlaces,
+        augmentation: Augmentation,
+        rng: np.random.Generator,
     ) -> Draw:
-        model = self.recipe.model
+        model, stored = self.recipe.model, image.size
         image, mask = (TurnedScene(scene, augmentation.turn) for scene in (image, mask))
         if augmentation.factor != 1:
             image = ScaledScene(image, augmentation.factor)
@@ -80,10 +91,11 @@ class TrainingImages(Dataset[Draw]):
         drawn: list[int] = []
         if self.stage != "global":
             windows = patch_grid(image.size, model.patch, model.overlap, model.alignment)
-            drawn = _chosen(len(windows), self.recipe.train.patches, rng)
-        if self.stage == "global_to_local":
+            wanted, share = self.recipe.train.patches, self.recipe.train.rare_patches
+            sought = seek(places, augmentation, stored, rng) if share else iter(())
             # Laying needs every patch; nothing before it needs the ones without a loss.
-            windows, drawn = tuple(windows[i] for i in drawn), list(range(len(drawn)))
+            choose = choose_centred if self.stage == "global_to_local" else choose_of_grid
+            windows, drawn = choose(windows, wanted, share, sought, image.size, rng)
         labels = [mask.read(windows[i])[0] for i in drawn]
         scale = model.input.scale
         return Draw(
@@ -99,32 +111,48 @@ class TrainingImages(Dataset[Draw]):
         )
 
 
-def _chosen(count: int, wanted: int | str, rng: np.random.Generator) -> list[int]:
-    if isinstance(wanted, str) or wanted >= count:
-        return list(range(count))
-    return sorted(int(i) for i in rng.choice(count, wanted, replace=False))
-
-
+@dataclass(frozen=True)
 class EpochBatches:
     """Keys for `TrainingImages`, batch by batch, over all epochs of a stage.
 
     Every epoch is a new order of all images, drawn from seed and epoch.
+
+    Attributes:
+        images: How many there are.
+        batch: Images per step; the last step of an epoch may have fewer.
+        epochs: How many.
+        seed: Of the run.
+        done: Steps that are left out, because a stopped run has made them.
+        rank, ranks: Which of how many processes this is: each gets its share of
+            a step's images, which may be none.
     """
 
-    def __init__(self, images: int, batch: int, epochs: int, seed: int) -> None:
-        """`images` in all, `batch` per step; the last step of an epoch may have fewer."""
-        self.images, self.batch, self.epochs, self.seed = images, batch, epochs, seed
+    images: int
+    batch: int
+    epochs: int
+    seed: int
+    done: int = 0
+    rank: int = 0
+    ranks: int = 1
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps of an epoch."""
         return -(-self.images // self.batch)
 
-    def __len__(self) -> int:
+    @property
+    def steps(self) -> int:
+        """Steps of all epochs, done or not."""
         return self.epochs * self.steps_per_epoch
 
+    def __len__(self) -> int:
+        return self.steps - self.done
+
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for epoch in range(1, self.epochs + 1):
+        begun, inside = divmod(self.done, self.steps_per_epoch)
+        for epoch in range(1 + begun, self.epochs + 1):
             order = np.random.default_rng([self.seed, epoch]).permutation(self.images)
-            for start in range(0, self.images, self.batch):
-                yield [(epoch, int(i)) for i in order[start : start + self.batch]]
+            for start in range(inside * self.batch, self.images, self.batch):
+                some = order[start : start + self.batch]
+                yield [(epoch, int(i)) for i in some[self.rank :: self.ranks]]
+            inside = 0

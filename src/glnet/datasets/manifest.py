@@ -1,19 +1,51 @@
 """The manifest: a CSV that names images, their masks and the split each belongs to."""
 
 import csv
+import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from glnet.errors import DataError
+from glnet.datasets.problems import Problems, gathering
+from glnet.errors import DataError, GatheredError
+from glnet.geometry import Window
+
+#: In a mask's path: stands for each class's file name in turn.
+CLASS_MARK = "{class}"
+
+_COLUMNS = ("image", "mask", "split")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row; paths are absolute or relative to the working folder, ready to open."""
+    """An image, or a part of one, with its labels.
+
+    Attributes:
+        image, mask: Absolute or relative to the working folder, ready to open; the mask may be a
+            pattern with `{class}` in it.
+        split: The row's.
+        window: The part of the image that this is; None: all of it.
+    """
 
     image: Path
     mask: Path
+    split: str
+    window: Window | None = None
+
+    @property
+    def seed(self) -> int:
+        """What is drawn about this sample depends on it: the image's name, and the window."""
+        place = "" if self.window is None else f" {_shown(self.window)}"
+        return zlib.crc32(f"{self.image.name}{place}".encode())
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A record of the file, the line an editor shows it at, and its split."""
+
+    line: int
+    cells: dict[str, str]
     split: str
 
 
@@ -23,20 +55,40 @@ def read_manifest(
     *,
     required: bool = True,
     files: Sequence[str] = ("image", "mask"),
+    problems: Problems | None = None,
 ) -> list[Sample]:
     """Read the rows of one split, or all of them; paths are relative to the manifest's folder.
 
     Args:
-        path: The manifest.
-        split: Which rows; None for all. Rows of other splits are not looked at.
+        path: The manifest: the columns image, mask, split, and, where a row is a part of its
+            image, window: `top left height width`.
+        split: Which rows; None for all. Of the others only the windows are looked at, for overlap.
         required: Refuse a split without rows.
         files: Which of the two files of a row must exist.
+        problems: Gathers what is wrong, for the caller to refuse; the sound rows are given.
 
     Raises:
-        DataError: not a CSV with the columns image, mask, split; a file that does not exist; a
-            split without rows.
+        DataError: not a CSV with these columns; files that do not exist; windows that are none; an
+            image, or overlapping parts of one, in two splits; a split without rows.
     """
     path = Path(path)
+    with gathering(problems) as found:
+        samples: list[Sample] = []
+        with found.gathered():
+            rows = _rows(path)
+            chosen = [row for row in rows if split in (None, row.split)]
+            for row in chosen:
+                with found.gathered():
+                    samples.append(_sample(row, path, files))
+            _refuse_leaks(rows, path, found)
+            if required and not chosen:
+                splits = ", ".join(sorted({row.split for row in rows}))
+                msg = f"{path}: no row of the split '{split}'; there are: {splits}"
+                raise DataError(msg)
+    return samples
+
+
+def _rows(path: Path) -> list[_Row]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
@@ -44,28 +96,67 @@ def read_manifest(
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         msg = f"{path}: cannot be read as a manifest ({error})"
         raise DataError(msg) from error
-    wanted = {"image", "mask", "split"}
-    if not records or not wanted <= set(records[0][1]):
-        found = ", ".join(map(str, records[0][1])) if records else "no rows"
-        msg = f"{path}: wanted CSV with the columns image, mask, split; found {found}"
+    if not records or not set(_COLUMNS) <= set(records[0][1]):
+        columns = ", ".join(map(str, records[0][1])) if records else "no rows"
+        msg = f"{path}: wanted CSV with the columns {', '.join(_COLUMNS)}; found {columns}"
         raise DataError(msg)
-    splits_of = [(record["split"] or "").strip() for _, record in records]
-    chosen = [
-        _sample(record, path, line, files)
-        for (line, record), own in zip(records, splits_of, strict=True)
-        if split in (None, own)
+    return [_Row(line, cells, (cells["split"] or "").strip()) for line, cells in records]
+
+
+def _sample(row: _Row, manifest: Path, needed: Sequence[str]) -> Sample:
+    image, mask = (manifest.parent / (row.cells[kind] or "").strip() for kind in ("image", "mask"))
+    single = [("image", image)] + [("mask", mask)] * (CLASS_MARK not in str(mask))
+    missing = [
+        f"{manifest}, line {row.line}: the {kind} {file} does not exist or is no file"
+        for kind, file in single
+        if kind in needed and not file.is_file()
     ]
-    if required and not chosen:
-        splits = ", ".join(sorted(set(splits_of)))
-        msg = f"{path}: no row of the split '{split}'; there are: {splits}"
+    if missing:
+        raise GatheredError(missing)
+    return Sample(image, mask, row.split, _window(row, manifest))
+
+
+def _window(row: _Row, manifest: Path) -> Window | None:
+    text = (row.cells.get("window") or "").strip()
+    if not text:
+        return None
+    parts = [part for part in re.split(r"[ ,;]+", text) if part]
+    if len(parts) != 4 or not all(re.fullmatch(r"[0-9]{1,9}", part) for part in parts):  # noqa: PLR2004
+        wanted = "wanted a window as 'top left height width' in pixels"
+        msg = f"{manifest}, line {row.line}: {wanted}, found {text!r}"
         raise DataError(msg)
-    return chosen
+    window = Window(*map(int, parts))
+    if min(window.size) < 1:
+        msg = f"{manifest}, line {row.line}: the window {text!r} holds no pixel"
+        raise DataError(msg)
+    return window
 
 
-def _sample(record: dict[str, str], manifest: Path, line: int, needed: Sequence[str]) -> Sample:
-    image, mask = (manifest.parent / (record[kind] or "").strip() for kind in ("image", "mask"))
-    for kind, file in (("image", image), ("mask", mask)):
-        if kind in needed and not file.is_file():
-            msg = f"{manifest}, line {line}: the {kind} {file} does not exist or is no file"
-            raise DataError(msg)
-    return Sample(image, mask, (record["split"] or "").strip())
+def _refuse_leaks(rows: Sequence[_Row], manifest: Path, problems: Problems) -> None:
+    """What is trained on proves nothing when it is tested: each pixel belongs to one split."""
+    earlier: dict[Path, list[tuple[_Row, Window | None]]] = {}
+    for row in rows:
+        image = manifest.parent / (row.cells["image"] or "").strip()
+        try:
+            window = _window(row, manifest)
+        except DataError as error:
+            problems.add(str(error))
+            continue
+        same = earlier.setdefault(image.resolve(), [])
+        for other, its in same:
+            if other.split != row.split and _share(window, its):
+                problems.add(
+                    f"{manifest}, lines {other.line} and {row.line}: the splits '{other.split}' and"
+                    f" '{row.split}' share pixels of {image}; each may belong to one split only"
+                )
+                break
+        same.append((row, window))
+
+
+def _share(one: Window | None, other: Window | None) -> bool:
+    """Do two parts of an image share a pixel? None is all of it."""
+    return one is None or other is None or one.meets(other)
+
+
+def _shown(window: Window) -> str:
+    return f"{window.top} {window.left} {window.height} {window.width}"

@@ -1,18 +1,17 @@
 """From stored masks to labels: index masks and RGB-coloured ones, checked pixel by pixel."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from PIL import Image
 
-from glnet.datasets.classes import ClassTable, Colour
-from glnet.datasets.manifest import Sample
+from glnet.datasets.classes import ClassInfo, ClassTable, Colour
 from glnet.errors import DataError
 from glnet.geometry import Size, Window
 from glnet.metrics import IGNORE
 from glnet.raster import Raster
-from glnet.recipe import ModelSettings
 
 #: In a lookup: no class has this value or colour. 254 classes at most, so it is free.
 _UNKNOWN = 254
@@ -33,19 +32,24 @@ class LabelCoder:
     def _by_value(self) -> np.ndarray:
         lookup = np.full(256, _UNKNOWN, np.uint8)
         for row in self.table.rows:
-            lookup[row.value] = self._label(row.name)
+            lookup[row.value] = self.label(row)
         return lookup
 
     @cached_property
     def _by_colour(self) -> np.ndarray:
         lookup = np.full(1 << 24, _UNKNOWN, np.uint8)
         for row in self.table.rows:
-            lookup[_packed(row.colour)] = self._label(row.name)
+            lookup[_packed(row.colour)] = self.label(row)
         return lookup
 
-    def _label(self, name: str) -> int:
-        names = self.table.names
-        return names.index(name) if name in names else IGNORE
+    @cached_property
+    def rest(self) -> int:
+        """The label of what no file and no polygon claims."""
+        return next((self.label(row) for row in self.table.rows if row.rest), IGNORE)
+
+    def label(self, row: ClassInfo) -> int:
+        """The label of a row of the class table: its class's id, or 255."""
+        return IGNORE if row.ignored else self.table.names.index(row.name)
 
     def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, int]:
         """Labels of a mask's pixels.
@@ -84,7 +88,7 @@ class LabelCoder:
         best = int(np.argmin(distances))
         if distances[best] > self.tolerance:
             return _UNKNOWN
-        return self._label(self.table.rows[best].name)
+        return self.label(self.table.rows[best])
 
     def _refuse_unknown(self, labels: np.ndarray, pixels: np.ndarray, what: str) -> None:
         unknown = labels == _UNKNOWN
@@ -105,87 +109,73 @@ class LabelCoder:
         raise DataError(msg)
 
 
-class MaskScene:
-    """A mask as a scene of labels: shape (1, height, width), so that it turns like its image."""
+class LabelScene(ABC):
+    """Labels as a scene: shape (1, height, width), so that they turn like their image.
 
-    def __init__(self, raster: Raster, coder: LabelCoder) -> None:
-        """Read labels from an open raster."""
-        self._raster, self._coder = raster, coder
+    Attributes:
+        size: Height and width in pixels.
+        near: Pixels read so far that were near-colours.
+        skipped: Geometries that were left out, being empty or invalid.
+    """
+
+    def __init__(self, window: Window) -> None:
+        """The labels of a part of a raster."""
+        self._part = window
+        self.size = window.size
         self.near = 0
-
-    @property
-    def size(self) -> Size:
-        """Height and width in pixels."""
-        return self._raster.size
+        self.skipped = 0
 
     def read(self, window: Window | None = None) -> np.ndarray:
         """Labels of a window, or of all."""
-        window = window or Window(0, 0, *self.size)
-        try:
-            labels, near = self._coder.encode(self._raster.read(window))
-        except DataError as error:
-            within = "" if window.size == self.size else f" of the part {window.top}, {window.left}"
-            msg = f"{self._raster.path}{within}: {error}"
-            raise DataError(msg) from error
-        self.near += near
-        return labels[None]
+        return self._labels(self._part.within(window) if window else self._part)[None]
 
     def thumbnail(self, size: Size) -> np.ndarray:
         """The label at the middle of every cell of the thumbnail."""
         return nearest_labels(self.read()[0], size)[None]
+
+    @abstractmethod
+    def _labels(self, window: Window) -> np.ndarray:
+        """Labels of a window of the whole raster: uint8, shape (height, width)."""
+
+
+class MaskScene(LabelScene):
+    """Labels from an index mask or an RGB mask."""
+
+    def __init__(self, raster: Raster, coder: LabelCoder, window: Window | None = None) -> None:
+        """Read labels from an open raster, or from a part of it."""
+        super().__init__(window or Window(0, 0, *raster.size))
+        self._raster, self._coder = raster, coder
+
+    def _labels(self, window: Window) -> np.ndarray:
+        try:
+            labels, near = self._coder.encode(self._raster.read(window))
+        except DataError as error:
+            whole = window.size == self._raster.size
+            within = "" if whole else f" of the part {window.top}, {window.left}"
+            msg = f"{self._raster.path}{within}: {error}"
+            raise DataError(msg) from error
+        self.near += near
+        return labels
+
+
+def check_size(mask: Raster, onto: Raster) -> None:
+    """Refuse a mask that does not belong to an image.
+
+    Raises:
+        DataError: the sizes differ.
+    """
+    if mask.size != onto.size:
+        msg = (
+            f"{mask.path}: the mask is {mask.size.height} x {mask.size.width}, "
+            f"{onto.path.name} is {onto.size.height} x {onto.size.width} (height x width)"
+        )
+        raise DataError(msg)
 
 
 def nearest_labels(labels: np.ndarray, size: Size) -> np.ndarray:
     """Labels (height, width) resized by picking the pixel at each cell's middle, by Pillow."""
     shape = (size.width, size.height)
     return np.asarray(Image.fromarray(labels).resize(shape, Image.Resampling.NEAREST))
-
-
-@dataclass(frozen=True, slots=True)
-class DataReport:
-    """What the masks of some samples hold."""
-
-    pixels: np.ndarray
-    ignored: int
-    near: int
-    near_files: int
-
-
-def check_samples(samples: list[Sample], coder: LabelCoder, model: ModelSettings) -> DataReport:
-    """Read every mask once, and every image's header, before a long run depends on them.
-
-    Raises:
-        GlnetError: an image and its mask differ in size, an image has other bands than the model,
-            or a mask holds something that is no class; the line names the file and the place.
-    """
-    pixels = np.zeros(len(coder.table.trained), np.int64)
-    ignored = near = near_files = 0
-    for sample in samples:
-        with Raster(sample.image) as image, Raster(sample.mask) as mask:
-            check_pair(image, mask, model)
-            scene = MaskScene(mask, coder)
-            counts = np.bincount(scene.read().ravel(), minlength=256)
-        pixels += counts[: len(pixels)]
-        ignored += int(counts[IGNORE])
-        near += scene.near
-        near_files += scene.near > 0
-    return DataReport(pixels, ignored, near, near_files)
-
-
-def check_pair(image: Raster, mask: Raster, model: ModelSettings) -> None:
-    """Refuse an image and a mask that do not belong together, or that the model cannot take.
-
-    Raises:
-        DataError: the sizes differ.
-        RasterError: see `Raster.expect`.
-    """
-    if image.size != mask.size:
-        msg = (
-            f"{mask.path}: the mask is {mask.size.height} x {mask.size.width}, its image "
-            f"{image.path.name} is {image.size.height} x {image.size.width} (height x width)"
-        )
-        raise DataError(msg)
-    image.expect(model)
 
 
 def _packed(colour: Colour) -> int:

@@ -5,10 +5,16 @@ from pathlib import Path
 from glnet.datasets.classes import read_classes
 from glnet.datasets.manifest import Sample, read_manifest
 from glnet.datasets.masks import LabelCoder, MaskScene
+from glnet.datasets.samples import open_labels
 from glnet.errors import DataError
 from glnet.evaluation.result import Evaluation
-from glnet.metrics import IGNORE, ConfusionMatrix
+from glnet.evaluation.tally import Tally
+from glnet.geometry import scene_grid
+from glnet.metrics import IGNORE, ProtocolName
 from glnet.raster import Raster
+
+#: Side of what is compared at a time, in pixels: masks may be of any size.
+_PART = 4096
 
 
 def evaluate_masks(
@@ -17,13 +23,15 @@ def evaluate_masks(
     classes: str | Path,
     split: str | None = "test",
     *,
+    protocol: ProtocolName = "ignore",
+    boundary: bool = False,
     tolerance: int = 0,
 ) -> Evaluation:
     """Compare masks on disk with the true ones; no model, no PyTorch.
 
     Args:
         predictions: Folder of masks named as the images, with any suffix.
-        manifest, split, tolerance: See `evaluate`.
+        manifest, split, protocol, boundary, tolerance: See `evaluate`.
         classes: The class table of both kinds of mask.
 
     Raises:
@@ -33,24 +41,22 @@ def evaluate_masks(
     coder = LabelCoder(read_classes(classes), tolerance)
     samples = read_manifest(manifest, split, files=("mask",))
     found = [_prediction(Path(predictions), sample) for sample in samples]
-    matrix = ConfusionMatrix(len(coder.table.trained))
+    tally = Tally(coder.table, ["masks"], protocol, boundary=boundary)
     near = 0
     for sample, path in zip(samples, found, strict=True):
-        with Raster(sample.mask) as true, Raster(path) as predicted:
-            if true.size != predicted.size:
-                msg = (
-                    f"{path}: the prediction is {predicted.size.height} x {predicted.size.width}, "
-                    f"{sample.mask} is {true.size.height} x {true.size.width}"
-                )
-                raise DataError(msg)
-            scene = MaskScene(true, coder)
-            labels, guess = scene.read()[0], MaskScene(predicted, coder).read()[0]
-        near += scene.near
-        if ((guess == IGNORE) & (labels != IGNORE)).any():
-            msg = f"{path}: predicts an ignored class on labelled ground"
-            raise DataError(msg)
-        matrix.add(labels, guess)
-    return Evaluation(coder.table.names, {"masks": matrix}, len(samples), near)
+        with Raster(path) as predicted, open_labels(sample, predicted, coder) as true:
+            guessed = MaskScene(predicted, coder, sample.window)
+            # A boundary is a boundary of the whole: parts would have edges of their own.
+            for part in scene_grid(true.size, max(true.size) if boundary else _PART):
+                labels, guess = true.read(part)[0], guessed.read(part)[0]
+                if ((guess == IGNORE) & (labels != IGNORE)).any():
+                    msg = f"{path}: predicts an ignored class on labelled ground; to count that as "
+                    raise DataError(
+                        msg + "a miss, call the class unknown and not ignored in the class table"
+                    )
+                tally.add(sample, labels, {"masks": guess})
+            near += true.near
+    return tally.evaluation(near)
 
 
 def _prediction(folder: Path, sample: Sample) -> Path:

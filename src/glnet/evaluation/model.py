@@ -1,20 +1,32 @@
-"""A model against the masks of a manifest, all views side by side."""
+"""A model against the masks of a manifest, all views side by side; two models."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from glnet.bundle import read_config
+from glnet.datasets.checks import check_samples
+from glnet.datasets.classes import ClassTable
 from glnet.datasets.manifest import Sample, read_manifest
-from glnet.datasets.masks import LabelCoder, check_samples
+from glnet.datasets.masks import LabelCoder
+from glnet.datasets.problems import Problems
+from glnet.datasets.samples import scenes_of
 from glnet.engines.models import load_engine
-from glnet.engines.scoring import score_samples
+from glnet.engines.scoring import predict_samples
+from glnet.errors import BundleError
+from glnet.evaluation.comparison import Comparison, check_same_classes
 from glnet.evaluation.result import Evaluation
+from glnet.evaluation.tally import Tally
+from glnet.metrics import ProtocolName
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  each by its name
     model: str | Path,
     manifest: str | Path,
     split: str | None = "test",
     *,
+    protocol: ProtocolName = "ignore",
+    boundary: bool = False,
     tolerance: int = 0,
     device: str = "auto",
     precision: str = "fp32",
@@ -27,6 +39,9 @@ def evaluate(
         model: A bundle; its class table reads the masks.
         manifest: CSV with the columns image, mask, split.
         split: Which rows; None for all.
+        protocol: `ignore` counts no unknown ground; `glnet` counts it as the paper's DeepGlobe
+            numbers do. See `glnet.metrics.Protocol`.
+        boundary: Boundary IoU too.
         tolerance: Largest difference per channel at which a mask's colour counts as a class's.
         device, precision, tta: See `glnet.predict`.
         done: Called after every image.
@@ -34,15 +49,46 @@ def evaluate(
     Raises:
         GlnetError: a file, a mask's content or the model cannot be used.
     """
-    samples = read_manifest(manifest, split)
+    problems = Problems()
+    rows = read_manifest(manifest, split, problems=problems)
     engine, table = load_engine(model, device, precision)
     coder = LabelCoder(table, tolerance)
-    report = check_samples(samples, coder, engine.model.settings)
+    samples = scenes_of(rows, engine.model.settings.scene, problems)
+    report = check_samples(samples, coder, engine.model.settings, problems)
+    problems.refuse()
     views = engine.model.settings.views
-    matrices = score_samples(engine, samples, coder, views, turns=tta, done=done)
-    return Evaluation(
-        table.names,
-        {str(view): matrix for view, matrix in matrices.items()},
-        len(samples),
-        report.near,
-    )
+    tally = Tally(table, views, protocol, boundary=boundary)
+    for sample, labels, predictions in predict_samples(engine, samples, coder, views, turns=tta):
+        tally.add(sample, labels, {str(view): found for view, found in predictions.items()})
+        done(sample)
+    return tally.evaluation(report.near)
+
+
+def compare(
+    model: str | Path,
+    against: str | Path,
+    manifest: str | Path,
+    split: str | None = "test",
+    **options: Any,  # noqa: ANN401  as `evaluate` has them
+) -> Comparison:
+    """Evaluate two models on the same images, one after the other, and set them side by side.
+
+    Args:
+        model, against: Bundles with the same known classes.
+        manifest, split, options: See `evaluate`.
+
+    Raises:
+        GlnetError: see `evaluate`, or the classes differ; that is found before the work.
+    """
+    check_same_classes(_table(model), _table(against))
+    ours, theirs = (evaluate(each, manifest, split, **options) for each in (model, against))
+    return Comparison(ours, theirs)
+
+
+def _table(folder: str | Path) -> ClassTable:
+    """A bundle's classes, without its weights."""
+    try:
+        return ClassTable.from_dicts(read_config(folder).classes)
+    except (ValueError, KeyError) as error:
+        msg = f"{folder}: the classes in its config cannot be used ({error})"
+        raise BundleError(msg) from error

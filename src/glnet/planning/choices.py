@@ -20,12 +20,12 @@ RARE, VERY_RARE = 0.05, 0.01
 #: The largest ratio between two classes' weights.
 WEIGHT_CAP = 10.0
 
+#: The longest side that is shrunk to one thumbnail, and what longer images are cut to: the largest
+#: images of the paper.
+_LONGEST_SCENE, _SCENE = 7000, 5000
+
 #: Patches drawn per image and step, where images have more.
 PATCHES = 8
-
-#: Settings that are chosen here but that recipes do not know yet; they are left out of what is
-#: written. Take a name away once `TrainSettings` has it: a test says when.
-NOT_YET = frozenset({"train.rare_patches", "train.memory"})
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,15 @@ def choose_sides(sizes: Sequence[Size]) -> Choice:
         f"Sides in pixels, multiples of {OUTPUT_STRIDE}; patches share a tenth at least."
         + (small or " As in the paper.")
     )
+    cut = longest > _LONGEST_SCENE
+    reasons["model.scene"] = (
+        f"Longer images are cut into equal scenes: of more than {_LONGEST_SCENE} px the thumbnail "
+        "would show too little."
+        if cut
+        else f"null: every image is one scene; none is longer than {_LONGEST_SCENE} px."
+    )
     settings |= {
+        "model.scene": _SCENE if cut else None,
         "model.thumbnail": side,
         "model.patch": side,
         "model.overlap": round(side / 10),

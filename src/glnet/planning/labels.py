@@ -1,13 +1,12 @@
 """What masks hold: a class table made from them, or counted by one that is given."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from glnet.datasets.classes import ClassInfo, ClassTable, default_colour
 from glnet.datasets.manifest import Sample
-from glnet.datasets.masks import MaskScene
+from glnet.datasets.masks import LabelScene
 from glnet.errors import DataError
 from glnet.geometry import Size, Window
 from glnet.metrics import IGNORE
@@ -103,17 +102,16 @@ def _by_colour(packed: Sequence[int]) -> tuple[ClassInfo, ...]:
     )
 
 
-def count_labels(scene: MaskScene, classes: int) -> tuple[np.ndarray, int]:
+def count_labels(scene: LabelScene, classes: int) -> tuple[np.ndarray, int]:
     """Pixels of every class in one mask, and ignored ones.
 
     Raises:
         DataError: a value or colour that is no class; the line names file and place.
     """
-    counts: Counter[int] = Counter()
+    counts = np.zeros(IGNORE + 1, np.int64)
     for window in strips(scene.size):
-        values, pixels = np.unique(scene.read(window), return_counts=True)
-        counts.update(dict(zip(values.tolist(), pixels.tolist(), strict=True)))
-    return np.array([counts[i] for i in range(classes)], np.int64), counts[IGNORE]
+        counts += np.bincount(scene.read(window).ravel(), minlength=IGNORE + 1)
+    return counts[:classes], int(counts[IGNORE])
 
 
 def classes_csv(table: ClassTable) -> str:

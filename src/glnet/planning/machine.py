@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from glnet.errors import RecipeError
 from glnet.planning.budget import Estimate, StagePace
 from glnet.recipe import ModelSettings, Recipe, Stage
 
@@ -16,27 +15,6 @@ PAPER_MEMORY = 2 << 30
 #: Seconds per megapixel of network input, forward and in a whole training step, for a ResNet-50
 #: with pyramids 256 wide: on two CPU cores, and roughly on a GPU.
 _ROUGH = {"cpu": (4.0, 13.0), "gpu": (0.03, 0.1)}
-
-_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
-
-
-def read_bytes(text: str) -> int:
-    """Bytes of `2GiB`, `800 MB` and the like; the units are binary with or without the i.
-
-    Raises:
-        RecipeError: not a number with such a unit, or none at all.
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
-    count = int(float(found[1]) * (1 << _UNITS[found[2].upper()])) if found else 0
-    if count <= 0:
-        msg = f"--memory: wanted a number of bytes such as 4GiB or 800MiB, got {text!r}"
-        raise RecipeError(msg)
-    return count
-
-
-def show_bytes(count: int) -> str:
-    """Bytes with one digit after the point, as recipes take them."""
-    return f"{count / (1 << 30):.1f}GiB" if count >= 1 << 30 else f"{count / (1 << 20):.0f}MiB"
 
 
 def default_memory(kind: str) -> tuple[int, str]:
@@ -71,16 +49,11 @@ def device_kind(device: str, *, measured: bool) -> str:
     return str(_pace_module().device_kind(device))
 
 
-def estimator(model: ModelSettings, classes: int) -> Estimate | None:
-    """The estimate of a step's memory; None where this version has none."""
-    try:
-        module = importlib.import_module("glnet.training.memory")
-    except ModuleNotFoundError as error:
-        if error.name != "glnet.training.memory":
-            raise
-        return None
+def estimator(model: ModelSettings, classes: int, *, frozen: bool) -> Estimate:
+    """The estimate of a step's memory; batch statistics stay where `frozen`."""
+    module = importlib.import_module("glnet.training.memory")
     return lambda stage, batch, mini: int(
-        module.estimate_memory(model, classes, stage, batch, mini)
+        module.estimate_memory(model, classes, stage, batch, mini, frozen=frozen)
     )
 
 

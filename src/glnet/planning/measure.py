@@ -8,9 +8,10 @@ from typing import Self
 import numpy as np
 
 from glnet.datasets.manifest import Sample
-from glnet.datasets.masks import LabelCoder, MaskScene, check_pair
+from glnet.datasets.masks import LabelCoder
+from glnet.datasets.samples import open_labels, window_in
 from glnet.errors import DataError
-from glnet.geometry import Size
+from glnet.geometry import Size, Window
 from glnet.planning.labels import count_labels, strips
 from glnet.raster import Raster
 from glnet.recipe import InputSettings, ModelSettings
@@ -105,30 +106,29 @@ def measure(
 
 
 def _measured(sample: Sample, coder: LabelCoder) -> ImageFacts:
-    with Raster(sample.image) as image, Raster(sample.mask) as mask:
+    with Raster(sample.image) as image, open_labels(sample, image, coder) as labels:
         # Any range of values will do here: the recipe's is not known yet.
-        check_pair(image, mask, ModelSettings(bands=image.bands, input=InputSettings(scale=1)))
-        moments, magnitudes, seconds = _measured_image(image)
+        image.expect(ModelSettings(bands=image.bands, input=InputSettings(scale=1)))
+        own = window_in(sample, image)
+        moments, magnitudes, seconds = _measured_image(image, own)
         began = time.perf_counter()
-        mask.read()
+        pixels, ignored = count_labels(labels, len(coder.table.trained))
         seconds += time.perf_counter() - began
-        pixels, ignored = count_labels(MaskScene(mask, coder), len(coder.table.trained))
-        return ImageFacts(
-            image.size, image.bands, str(image.dtype), moments, magnitudes, pixels, ignored, seconds
-        )
+        kind = image.bands, str(image.dtype)
+        return ImageFacts(own.size, *kind, moments, magnitudes, pixels, ignored, seconds)
 
 
-def _measured_image(image: Raster) -> tuple[Moments, np.ndarray, float]:
+def _measured_image(image: Raster, own: Window) -> tuple[Moments, np.ndarray, float]:
     moments: Moments | None = None
     kept: list[np.ndarray] = []
-    every = max(1, image.bands * image.size.height * image.size.width // _KEPT)
+    every = max(1, image.bands * own.height * own.width // _KEPT)
     seconds = 0.0
-    for window in strips(image.size):
+    for strip in strips(own.size):
         began = time.perf_counter()
-        pixels = image.read(window)
+        pixels = image.read(own.within(strip))
         seconds += time.perf_counter() - began
-        own = Moments.of(pixels)
-        moments = own if moments is None else moments.plus(own)
+        added = Moments.of(pixels)
+        moments = added if moments is None else moments.plus(added)
         kept.append(np.abs(pixels.reshape(-1)[::every].astype(np.float64)))
     assert moments is not None  # noqa: S101  every image has a strip
     return moments, np.concatenate(kept), seconds

@@ -6,14 +6,15 @@ from typing import Any
 
 import yaml
 
-from glnet.planning.choices import NOT_YET, Choice
+from glnet.planning.choices import Choice
 
 _WIDTH = 98
 
 #: The order in which settings are written; others do not occur.
 _ORDER = (
     "data.manifest", "data.classes", "data.tolerance",
-    "model.branches", "model.sharing", "model.thumbnail", "model.patch", "model.overlap",
+    "model.branches", "model.sharing", "model.scene",
+    "model.thumbnail", "model.patch", "model.overlap",
     "model.trunk", "model.width", "model.bands", "model.input",
     "loss.kind", "loss.dice_weight", "loss.class_weights", "loss.regulariser",
     "train.trunk_weights", "train.freeze_batch_norm", "train.patches", "train.rare_patches",
@@ -25,10 +26,10 @@ _ORDER = (
 
 
 def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by dotted names as a recipe's tree, without those that recipes do not know yet."""
+    """Settings by dotted names as a recipe's tree."""
     tree: dict[str, Any] = {}
     for name in _ORDER:
-        if name in settings and name not in NOT_YET:
+        if name in settings:
             *above, last = name.split(".")
             place = tree
             for part in above:

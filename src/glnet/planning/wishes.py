@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glnet.errors import RecipeError
-from glnet.planning.machine import read_bytes
+from glnet.recipe import read_bytes
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,11 @@ class Wishes:
             msg = f"--folds: wanted 2 or more, or none, got {self.folds}"
             raise RecipeError(msg)
         if self.memory is not None:
-            read_bytes(self.memory)
+            try:
+                read_bytes(self.memory)
+            except ValueError as error:
+                msg = f"--memory: {error}"
+                raise RecipeError(msg) from error
         if (
             self.trunk_weights not in ("imagenet", "none")
             and not Path(self.trunk_weights).is_file()

@@ -12,7 +12,7 @@ from glnet.geometry import Window
 from glnet.mosaic import ScoreMap
 from glnet.outputs.files import check_target
 from glnet.outputs.mask import MASK_SUFFIXES, SCORE_SUFFIXES, write_mask, write_scores
-from glnet.raster import Raster
+from glnet.raster import Raster, check_scene
 from glnet.recipe import View
 
 
@@ -55,6 +55,7 @@ def predict(
         engine, table = load_engine(model, device, precision)
         settings = engine.model.settings
         raster.expect(settings)
+        check_scene(raster.path, raster.size, "cut it into parts")
         chosen = view or settings.views[0]
         found = (segment_turned if tta else TorchEngine.segment)(engine, raster, [chosen])[chosen]
         mask = np.array(table.values, np.uint8)[found.labels()]

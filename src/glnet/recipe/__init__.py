@@ -1,5 +1,6 @@
 """Recipes: every knob of the package, as pydantic models, in YAML files."""
 
+from glnet.recipe.amounts import read_bytes, show_bytes
 from glnet.recipe.files import check_settings, dump_recipe, load_recipe
 from glnet.recipe.settings import (
     AUTHORS,
@@ -36,4 +37,6 @@ __all__ = [
     "check_settings",
     "dump_recipe",
     "load_recipe",
+    "read_bytes",
+    "show_bytes",
 ]

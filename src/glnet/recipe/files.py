@@ -8,13 +8,17 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from glnet.errors import RecipeError
-from glnet.recipe.settings import Recipe, Settings
+from glnet.recipe.settings import Recipe, Settings, merged
 
 S = TypeVar("S", bound=Settings)
 
 
-def load_recipe(path: str | Path) -> Recipe:
+def load_recipe(path: str | Path, over: dict[str, Any] | None = None) -> Recipe:
     """Read a recipe; its paths are made absolute against its own folder.
+
+    Args:
+        path: The YAML file.
+        over: Settings laid over the file's, nested as there.
 
     Raises:
         RecipeError: no such file, not YAML, an unknown key (the nearest known one is proposed),
@@ -33,7 +37,7 @@ def load_recipe(path: str | Path) -> Recipe:
     if not isinstance(values, dict):
         msg = f"{path}: a recipe is a mapping of settings, this is {type(values).__name__}"
         raise RecipeError(msg)
-    recipe = check_settings(Recipe, values, str(path))
+    recipe = check_settings(Recipe, merged(values, over or {}), str(path))
     folder = path.resolve().parent
     data = recipe.data.model_copy(
         update={
@@ -45,6 +49,8 @@ def load_recipe(path: str | Path) -> Recipe:
     if train.trunk_weights not in ("imagenet", "none"):
         weights = str(folder / train.trunk_weights)
         train = train.model_copy(update={"trunk_weights": weights})
+    if train.start_from is not None:
+        train = train.model_copy(update={"start_from": str(folder / train.start_from)})
     return recipe.model_copy(update={"data": data, "train": train})
 
 

@@ -8,9 +8,10 @@ holds only what differs from its preset; the resolved one is written beside ever
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from glnet.geometry import OUTPUT_STRIDE, Alignment
+from glnet.recipe.amounts import read_bytes
 
 Stage = Literal["global", "global_to_local", "local_to_global"]
 Sharing = Literal["none", "shallow", "global_to_local", "bidirectional"]
@@ -20,6 +21,11 @@ STAGES: tuple[Stage, ...] = ("global", "global_to_local", "local_to_global")
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0)]
+
+
+def _an_amount(text: str) -> str:
+    read_bytes(text)
+    return text
 
 
 class Settings(BaseModel):
@@ -55,6 +61,9 @@ class ModelSettings(Settings):
     thumbnail: Annotated[int, Field(ge=32, multiple_of=OUTPUT_STRIDE)] = 500
     patch: Annotated[int, Field(ge=32, multiple_of=OUTPUT_STRIDE)] = 500
     overlap: Annotated[int, Field(ge=0)] = 50
+    #: Longest side of a scene in pixels; a larger image or window is cut into equal scenes. None:
+    #: one image is one scene, as in the paper.
+    scene: Positive | None = None
     #: `exact` samples maps where they lie; `authors` rounds windows to cells as the released code.
     alignment: Alignment = "exact"
 
@@ -174,8 +183,14 @@ class TrainSettings(Settings):
     stages: StagesSettings = StagesSettings()
     #: `imagenet` (fetched by timm), a file of weights, or `none` for a random start.
     trunk_weights: str = "imagenet"
+    #: A model folder whose weights start this run, instead of `trunk_weights`, as far as it has the
+    #: parts; layers with an output per class are taken over class by class, by name.
+    start_from: str | None = None
     #: Patches drawn per image and step, or all of them (the authors).
     patches: Positive | Literal["all"] = "all"
+    #: Share of the drawn patches that are centred on a pixel of a class, each class of the image
+    #: being equally likely: rare classes are seen more often than they occur.
+    rare_patches: Annotated[float, Field(ge=0, le=1)] = 0.0
     #: Patches per forward pass.
     mini_batch: Positive = 6
     #: May a mini-batch mix patches of several images? (The authors: no.)
@@ -196,8 +211,15 @@ class TrainSettings(Settings):
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = "auto"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    #: Processes that read images ahead.
+    #: CUDA alone: the same bits from the same seed, at some cost in speed. The CPU needs nothing.
+    deterministic: bool = False
+    #: Processes that read images ahead; 0: a thread of this one.
     workers: Annotated[int, Field(ge=0)] = 0
+    #: What training may take, e.g. 2GiB: device memory, or what it adds to the process on the CPU.
+    #: `mini_batch` is lowered until it fits.
+    memory: Annotated[str, AfterValidator(_an_amount)] | None = None
+    #: Minutes between two checkpoints, from which a stopped run goes on.
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = 10.0
     #: Epochs between validations; the last epoch of a stage is always validated.
     validate_every: Positive = 1
 
@@ -215,7 +237,7 @@ class Recipe(Settings):
     @classmethod
     def _start_from_preset(cls, values: Any) -> Any:  # noqa: ANN401  whatever the file held
         if isinstance(values, dict) and values.get("preset") == "authors":
-            return _merged(AUTHORS, values)
+            return merged(AUTHORS, values)
         return values
 
 
@@ -243,11 +265,11 @@ AUTHORS: dict[str, Any] = {
 }
 
 
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """`over` laid on `base`, key by key down the tree."""
     out = dict(base)
     for key, value in over.items():
         below = out.get(key)
         both = isinstance(below, dict) and isinstance(value, dict)
-        out[key] = _merged(below, value) if both and isinstance(below, dict) else value
+        out[key] = merged(below, value) if both and isinstance(below, dict) else value
     return out

@@ -1,6 +1,7 @@
-"""Images on their way to the steps, read ahead by other processes where a recipe says so."""
+"""Images on their way to the steps: read, resized and augmented while the step before computes."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from torch.utils.data import DataLoader, Dataset
 
@@ -14,17 +15,20 @@ def fetch(images: TrainingImages, batches: EpochBatches, workers: int) -> Iterat
     Args:
         images: What to read.
         batches: Which images make a step.
-        workers: Processes that read ahead; 0 reads in this one.
+        workers: Processes that read ahead; with 0 a thread of this process reads one step ahead.
 
     Raises:
-        GlnetError: an image or a mask cannot be used; the same one line as without workers.
+        GlnetError: an image or a mask cannot be used; the same one line either way.
     """
+    if not workers:
+        yield from _ahead(images, batches)
+        return
     loader: DataLoader[Draw | GlnetError] = DataLoader(
         _Guarded(images),
         batch_sampler=batches,
         num_workers=workers,
         collate_fn=list,
-        multiprocessing_context="spawn" if workers else None,
+        multiprocessing_context="spawn",
     )
     for fetched in loader:
         draws = []
@@ -33,6 +37,20 @@ def fetch(images: TrainingImages, batches: EpochBatches, workers: int) -> Iterat
                 raise found
             draws.append(found)
         yield draws
+
+
+def _ahead(images: TrainingImages, batches: EpochBatches) -> Iterator[list[Draw]]:
+    def read(keys: list[tuple[int, int]]) -> list[Draw]:
+        return [images[key] for key in keys]
+
+    with ThreadPoolExecutor(1, "reader") as reader:
+        coming: Future[list[Draw]] | None = None
+        for keys in batches:
+            ready, coming = coming, reader.submit(read, keys)
+            if ready:
+                yield ready.result()
+        if coming:
+            yield coming.result()
 
 
 class _Guarded(Dataset[Draw | GlnetError]):

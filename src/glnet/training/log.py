@@ -1,28 +1,47 @@
 """The files a run's records are kept in."""
 
 import csv
-import dataclasses
+import os
 from pathlib import Path
-from typing import Self
 
 from torch.utils.tensorboard import SummaryWriter
 
+from glnet.recipe import Stage
 from glnet.training.records import EpochRecord, Record, StepRecord
 
 _COLUMNS = ["stage", "epoch", "loss", "learning_rate", "seconds", "aggregated", "global", "local"]
 
 
-class RunLog:
-    """Writes records to `metrics.csv` (a row per epoch) and TensorBoard (every step)."""
+class StageLog:
+    """Writes a stage's records to `metrics.csv` (a row per epoch) and TensorBoard (every step)."""
 
-    def __init__(self, folder: Path) -> None:
-        """Append to what a run folder holds already."""
-        fresh = not (folder / "metrics.csv").exists()
-        self._file = (folder / "metrics.csv").open("a", newline="", encoding="utf-8")
+    def __init__(
+        self, folder: Path, stage: Stage, length: int | None = None, step: int = 0
+    ) -> None:
+        """Append to what a run folder holds already.
+
+        Args:
+            folder: Of the run.
+            stage: Whose records these are.
+            length: Bytes of `metrics.csv` that still count: what a stopped run wrote after its
+                checkpoint comes again. None: all.
+            step: The last step whose record counts.
+        """
+        path = folder / "metrics.csv"
+        if length is not None and path.exists():
+            os.truncate(path, length)
+        fresh = not path.exists() or not path.stat().st_size
+        self._file = path.open("a", newline="", encoding="utf-8")
         self._csv = csv.DictWriter(self._file, _COLUMNS)
         if fresh:
             self._csv.writeheader()
-        self._board = SummaryWriter(str(folder / "tensorboard"))
+        self._board = SummaryWriter(str(folder / "tensorboard" / stage), purge_step=step + 1)
+
+    @property
+    def length(self) -> int:
+        """Bytes of `metrics.csv` so far."""
+        self._file.flush()
+        return os.fstat(self._file.fileno()).st_size
 
     def write(self, record: Record) -> None:
         """Keep one record."""
@@ -32,16 +51,13 @@ class RunLog:
             rate = f"{record.stage}/learning_rate"
             self._board.add_scalar(rate, record.learning_rate, record.step)
         elif isinstance(record, EpochRecord):
-            row = dataclasses.asdict(record)
-            row = {key: row[key] for key in _COLUMNS[:5]} | record.mean_iou
-            self._csv.writerow(row)
+            row = {key: getattr(record, key) for key in _COLUMNS[:4]}
+            self._csv.writerow(row | {"seconds": record.pace.seconds} | record.mean_iou)
             self._file.flush()
             for view, score in record.mean_iou.items():
                 self._board.add_scalar(f"{record.stage}/{view}_miou", score, record.epoch)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Flush and close both."""
         self._file.close()
         self._board.close()

@@ -1,5 +1,6 @@
 """Losses on logits, and the weak-coupling regulariser. Ignored pixels count nowhere."""
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -12,6 +13,9 @@ from glnet.resample import Axis, resample, triangle
 
 class PixelLoss:
     """Focal or cross-entropy, optionally with soft Dice, as a recipe says.
+
+    The loss of a batch is a mean over its known pixels, so that of several batches is the mean of
+    theirs weighted by `weight`: it does not depend on how images are grouped.
 
     Paper: section 3.4, focal loss with gamma 6 for the main and both auxiliary losses.
     """
@@ -27,7 +31,12 @@ class PixelLoss:
             msg = f"loss.class_weights has {len(weights)} values for {classes} classes"
             raise ValueError(msg)
         self._settings = settings
-        self._weights = None if weights is None else torch.tensor(weights)
+        self._weights = torch.ones(classes) if weights is None else torch.tensor(weights)
+
+    def weight(self, labels: np.ndarray) -> float:
+        """What labels (uint8, any shape) weigh: the class weights of the known pixels, summed."""
+        counts = np.bincount(labels.ravel(), minlength=IGNORE + 1)[: len(self._weights)]
+        return float(counts @ self._weights.double().numpy())
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of logits (B, C, h, w) against labels (B, H, W), uint8.
@@ -36,31 +45,30 @@ class PixelLoss:
         which the logits are then enlarged.
         """
         with torch.autocast(logits.device.type, enabled=False):
-            return self._in_full_precision(logits, labels)
+            return self.in_full_precision(logits, labels)
 
-    def _in_full_precision(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def in_full_precision(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The same, outside of any autocast."""
         wide = torch.promote_types(logits.dtype, torch.float32)
         logits = _enlarged(logits.to(wide), labels)
         known = labels != IGNORE
         target = torch.where(known, labels, 0).long()
         log_p = functional.log_softmax(logits, dim=1)
-        loss = self._pixelwise(log_p, target, known)
+        weight = known * self._weights.to(log_p)[target]
+        loss = (self._pixelwise(log_p, target) * weight).sum()
         if self._settings.dice_weight:
-            loss = loss + self._settings.dice_weight * _dice(log_p.exp(), target, known)
-        return loss
+            dice = _dice(log_p.exp(), target, known)
+            loss = loss + self._settings.dice_weight * (dice * weight.sum((1, 2))).sum()
+        return loss / weight.sum().clamp_min(1e-12)
 
-    def _pixelwise(self, log_p: Tensor, target: Tensor, known: Tensor) -> Tensor:
-        """Mean over known pixels, weighted by class; 0 where none is known."""
+    def _pixelwise(self, log_p: Tensor, target: Tensor) -> Tensor:
+        """Focal loss or cross-entropy of every pixel, (B, H, W)."""
         log_true = log_p.gather(1, target[:, None])[:, 0]
-        loss = -log_true
-        if self._settings.kind == "focal" and self._settings.gamma:
-            # 1 - p without cancellation; the floor keeps the slope finite for exponents below 1.
-            missed = (-torch.expm1(log_true)).clamp_min(1e-7)
-            loss = loss * missed**self._settings.gamma
-        weight = known.to(loss.dtype)
-        if self._weights is not None:
-            weight = weight * self._weights.to(loss)[target]
-        return (loss * weight).sum() / weight.sum().clamp_min(1e-12)
+        if self._settings.kind == "cross_entropy" or not self._settings.gamma:
+            return -log_true
+        # 1 - p without cancellation; the floor keeps the slope finite for exponents below 1.
+        missed = (-torch.expm1(log_true)).clamp_min(1e-7)
+        return -log_true * missed**self._settings.gamma
 
 
 def _enlarged(logits: Tensor, labels: Tensor) -> Tensor:
@@ -76,13 +84,13 @@ def _enlarged(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _dice(p: Tensor, target: Tensor, known: Tensor) -> Tensor:
-    """1 - soft Dice, mean over the classes that occur."""
+    """1 - soft Dice of every image or patch, (B,), mean over the classes that occur there."""
     truth = functional.one_hot(target, p.shape[1]).movedim(-1, 1) * known[:, None]
     p = p * known[:, None]
-    axes = (0, 2, 3)
-    occurs = truth.sum(axes) > 0
-    dice = 2 * (p * truth).sum(axes) / (p.sum(axes) + truth.sum(axes)).clamp_min(1e-12)
-    return (1 - dice)[occurs].sum() / occurs.sum().clamp_min(1)
+    occurs = truth.sum((2, 3)) > 0
+    overlap, mass = (p * truth).sum((2, 3)), p.sum((2, 3)) + truth.sum((2, 3))
+    missed = (1 - 2 * overlap / mass.clamp_min(1e-12)) * occurs
+    return missed.sum(1) / occurs.sum(1).clamp_min(1)
 
 
 def coupling(local: Tensor, global_: Tensor) -> Tensor:

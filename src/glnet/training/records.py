@@ -6,8 +6,25 @@ from glnet.recipe import Stage
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a stage goes.
+
+    Attributes:
+        seconds: Of the stage, done so far.
+        remaining: Seconds left, at the pace so far.
+        images: Per second.
+        waiting: Share of the time spent waiting for images to be read.
+    """
+
+    seconds: float
+    remaining: float
+    images: float
+    waiting: float
+
+
+@dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One optimiser step: mean losses, learning rate, seconds of the stage done and left."""
+    """One optimiser step: mean losses, learning rate, pace."""
 
     stage: Stage
     epoch: int
@@ -15,8 +32,7 @@ class StepRecord:
     steps: int
     losses: dict[str, float]
     learning_rate: float
-    seconds: float
-    remaining: float
+    pace: Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +44,7 @@ class EpochRecord:
     epochs: int
     loss: float
     learning_rate: float
-    seconds: float
-    remaining: float
+    pace: Pace
     mean_iou: dict[str, float] = field(default_factory=dict)
     best: bool = False
 

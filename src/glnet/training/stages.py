@@ -2,10 +2,16 @@
 
 A step runs forward and backward over everything one optimiser step covers, mini-batch by
 mini-batch, and gives the mean loss of each kind. It leaves gradients behind, nothing else.
+
+Alive at a time, however large the images and however many their patches: one mini-batch of
+patches, and of each image in it the plain global branch's maps. Stage three runs the refined
+branch for all images of a step at once only where its batch statistics move; otherwise images are
+independent, and one follows the other.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -13,12 +19,13 @@ from torch import Tensor, nn
 
 from glnet.datasets.draws import Draw
 from glnet.engines.torch_engine import TorchEngine
-from glnet.geometry import Window
-from glnet.model.branch import SharedMaps
+from glnet.model.branch import BranchOutput, SharedMaps
 from glnet.model.glnet import COARSE_FIRST, GLNet
 from glnet.model.sharing import Canvas, Place
 from glnet.recipe import Recipe, Stage
 from glnet.training.losses import PixelLoss, coupling
+
+T = TypeVar("T")
 
 _PARTS: dict[Stage, tuple[str, ...]] = {
     "global": ("global_branch",),
@@ -27,16 +34,16 @@ _PARTS: dict[Stage, tuple[str, ...]] = {
 }
 
 
-def trained_parts(model: GLNet, stage: Stage) -> list[nn.Module]:
-    """The modules that a stage trains; everything else is frozen."""
-    parts = (getattr(model, name) for name in _PARTS[stage])
-    return [part for part in parts if part is not None]
+def trained_parts(model: GLNet, stage: Stage) -> dict[str, nn.Module]:
+    """The modules that a stage trains, by name; everything else is frozen."""
+    parts = {name: getattr(model, name) for name in _PARTS[stage]}
+    return {name: part for name, part in parts.items() if part is not None}
 
 
 def prepare(model: GLNet, stage: Stage, *, freeze_batch_norm: bool) -> list[nn.Parameter]:
     """Freeze all but the stage's parts; batch statistics move only there. Gives what is trained."""
     model.eval().requires_grad_(requires_grad=False)
-    for part in trained_parts(model, stage):
+    for part in trained_parts(model, stage).values():
         part.train().requires_grad_(requires_grad=True)
         for module in part.modules():
             if freeze_batch_norm and isinstance(module, nn.BatchNorm2d):
@@ -44,12 +51,50 @@ def prepare(model: GLNet, stage: Stage, *, freeze_batch_norm: bool) -> list[nn.P
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
+def loss_kinds(model: GLNet, stage: Stage) -> tuple[str, ...]:
+    """The kinds of loss of a stage, the main one first."""
+    if stage == "global":
+        return ("global",)
+    if model.global_branch is None:
+        return ("local",)
+    return ("aggregated", "global") if stage == "local_to_global" else (
+        "aggregated", "local", "coupling",
+    )  # fmt: skip
+
+
+def statistics_move(model: nn.Module) -> bool:
+    """Does any batch norm learn from its batch, so that the images of a batch hang together?"""
+    return any(isinstance(m, nn.BatchNorm2d) and m.training for m in model.modules())
+
+
+class PatchBatch(NamedTuple):
+    """Drawn patches of one size: a mini-batch.
+
+    Attributes:
+        images: Positions in the step of the images that the patches are of, each once.
+        places: Where the patches lie; their `item` counts within `images`.
+        pixels, labels: (P, bands, h, w) as stored; (P, h, w) uint8.
+        seen: The plain global branch on `images`, without gradient; None without that branch.
+        weight: What the labels weigh, as a share of the step.
+        share: How many patches these are, as a share of the step.
+    """
+
+    images: list[int]
+    places: list[Place]
+    pixels: Tensor
+    labels: Tensor
+    seen: BranchOutput | None
+    weight: float
+    share: float
+
+
 @dataclass(frozen=True)
 class Step:
     """All that a step needs beside the images.
 
     `backward` takes a loss; `grad_scale` gives the factor by which it multiplies (mixed
-    precision), so that a gradient that was gathered can be handed on.
+    precision), so that a gradient that was gathered can be handed on; `total` adds a number up
+    over all processes that share the step.
     """
 
     engine: TorchEngine
@@ -57,15 +102,24 @@ class Step:
     recipe: Recipe
     backward: Callable[[Tensor], None]
     grad_scale: Callable[[], float] = lambda: 1.0
+    total: Callable[[float], float] = lambda own: own
 
     def run(self, stage: Stage, draws: Sequence[Draw]) -> dict[str, float]:
-        """One step of a stage; the mean loss in all (`loss`) and of each kind."""
+        """One step of a stage on this process's images.
+
+        Returns:
+            Of each kind of loss, and in all (`loss`), this process's share: over all processes
+            they add up to the means of the step.
+        """
         steps = {
             "global": self._global,
             "global_to_local": self._global_to_local,
             "local_to_global": self._local_to_global,
         }
-        parts = steps[stage](draws)
+        parts = dict.fromkeys(loss_kinds(self._model, stage), 0.0)
+        for found in steps[stage](draws):
+            for kind, loss in found.items():
+                parts[kind] += loss
         return {"loss": sum(parts.values()), **parts}
 
     @property
@@ -75,121 +129,157 @@ class Step:
     def _tensor(self, arrays: Sequence[np.ndarray]) -> Tensor:
         return self.engine.to_device(np.stack(arrays))
 
-    def _global(self, draws: Sequence[Draw]) -> dict[str, float]:
-        thumbnails = self._tensor([draw.thumbnail for draw in draws])
-        labels = self._tensor([draw.thumbnail_labels for draw in draws])
-        loss = self.loss(self._model.global_pass(thumbnails).logits, labels)
-        self.backward(loss)
-        return {"global": loss.item()}
+    def _global(self, draws: Sequence[Draw]) -> Iterator[dict[str, float]]:
+        total = self._thumbnail_weight(draws)
+        size = len(draws) if statistics_move(self._model) else self.recipe.train.mini_batch
+        for some in _cut(draws, size):
+            weight = _share(sum(self.loss.weight(d.thumbnail_labels) for d in some), total)
+            thumbnails = self._tensor([draw.thumbnail for draw in some])
+            labels = self._tensor([draw.thumbnail_labels for draw in some])
+            loss = self.loss(self._model.global_pass(thumbnails).logits, labels)
+            self.backward(loss * weight)
+            yield {"global": loss.item() * weight}
 
-    def _global_to_local(self, draws: Sequence[Draw]) -> dict[str, float]:
-        model, meter = self._model, _Meter()
-        seen = None
-        if model.global_branch is not None:
-            with torch.no_grad():
-                seen = model.global_pass(self._tensor([draw.thumbnail for draw in draws]))
-        for batch, share in self._mini_batches(draws):
-            places = [place_of(draws, item, window) for item, window in batch]
-            patches = self._tensor([draws[i].patches[w] for i, w in batch])
-            labels = self._tensor([draws[i].labels[draws[i].drawn.index(w)] for i, w in batch])
-            local = model.local_pass(patches, places, seen.maps if seen else None)
-            losses = {"local": self.loss(local.logits, labels)}
-            if seen is not None:
-                under = model.global_features(seen.joined, places)
-                losses["aggregated"] = self.loss(model.aggregate(local.joined, under), labels)
-                pull = self.recipe.loss.regulariser
-                losses["coupling"] = pull * coupling(local.joined, under)
-            self.backward(sum(losses.values(), torch.zeros((), device=labels.device)) * share)
-            meter.add(losses, len(batch))
-        return meter.means()
+    def _global_to_local(self, draws: Sequence[Draw]) -> Iterator[dict[str, float]]:
+        model = self._model
+        for batch in self._patch_batches(draws):
+            maps = batch.seen.maps if batch.seen else None
+            local = model.local_pass(batch.pixels, batch.places, maps)
+            found = {"local": (self.loss(local.logits, batch.labels), batch.weight)}
+            if batch.seen is not None:
+                under = model.global_features(batch.seen.joined, batch.places)
+                logits = model.aggregate(local.joined, under)
+                found["aggregated"] = self.loss(logits, batch.labels), batch.weight
+                pull = self.recipe.loss.regulariser * coupling(local.joined, under)
+                found["coupling"] = pull, batch.share
+            yield self._walk_back(found)
 
-    def _local_to_global(self, draws: Sequence[Draw]) -> dict[str, float]:
+    def _local_to_global(self, draws: Sequence[Draw]) -> Iterator[dict[str, float]]:
+        total = self._thumbnail_weight(draws)
+        weights = self._patch_weights(draws)
+        size = len(draws) if statistics_move(self._model) else 1
+        for some in _cut(draws, size):
+            yield from self._refine(some, total, weights)
+
+    def _refine(
+        self, draws: Sequence[Draw], total: float, weights: tuple[float, float]
+    ) -> Iterator[dict[str, float]]:
         """The refined branch runs once; its last maps gather their gradient on a detached copy."""
-        model, meter = self._model, _Meter()
+        model = self._model
         thumbnails = self._tensor([draw.thumbnail for draw in draws])
-        with torch.no_grad():
-            laid, features = self._lay(draws, model.global_pass(thumbnails).maps)
-        refined = model.refined_global_pass(thumbnails, laid)
+        refined = model.refined_global_pass(thumbnails, self._lay(draws))
         gathered = refined.joined.detach().requires_grad_()
-        for batch, share in self._mini_batches(draws):
-            places = [place_of(draws, item, window) for item, window in batch]
-            labels = self._tensor([draws[i].labels[draws[i].drawn.index(w)] for i, w in batch])
-            local = torch.stack([features[key] for key in batch])
-            under = model.global_features(gathered, places)
-            loss = self.loss(model.aggregate(local, under), labels)
-            self.backward(loss * share)
-            meter.add({"aggregated": loss}, len(batch))
-        labels = self._tensor([draw.thumbnail_labels for draw in draws])
-        auxiliary = self.loss(refined.logits, labels)
+        for batch in self._patch_batches(draws, weights):
+            maps = batch.seen.maps if batch.seen else None
+            # Run again rather than kept since laying: features of all patches would not fit.
+            with torch.no_grad():
+                local = model.local_pass(batch.pixels, batch.places, maps).joined
+            under = model.global_features(gathered[batch.images], batch.places)
+            loss = self.loss(model.aggregate(local, under), batch.labels)
+            yield self._walk_back({"aggregated": (loss, batch.weight)})
+        labels = [draw.thumbnail_labels for draw in draws]
+        weight = _share(sum(map(self.loss.weight, labels)), total)
+        auxiliary = self.loss(refined.logits, self._tensor(labels))
         # A scalar whose gradient with respect to the joined maps is the gathered one.
         wide = torch.promote_types(gathered.dtype, torch.float32)
         gradient = torch.zeros_like(gathered) if gathered.grad is None else gathered.grad
         handed_on = (refined.joined.to(wide) * (gradient.to(wide) / self.grad_scale())).sum()
-        self.backward(auxiliary + handed_on)
-        return {"global": auxiliary.item(), **meter.means()}
+        self.backward(auxiliary * weight + handed_on)
+        yield {"global": auxiliary.item() * weight}
 
-    def _lay(
-        self, draws: Sequence[Draw], maps: SharedMaps
-    ) -> tuple[SharedMaps, dict[tuple[int, int], Tensor]]:
-        """All patches through the frozen local branch: laid maps, and the drawn ones' features."""
-        model, features, finished = self._model, {}, []
-        alignment = model.settings.alignment
-        for item, draw in enumerate(draws):
-            canvas = Canvas(draw.size, model.thumbnail_size, alignment)
-            size = self.recipe.train.mini_batch
-            for start in range(0, len(draw.windows), size):
-                some = range(start, min(start + size, len(draw.windows)))
-                places = [place_of(draws, item, window) for window in some]
-                local = model.local_pass(
-                    self._tensor([draw.patches[w] for w in some]), places, maps
-                )
-                for index, window in enumerate(some):
-                    canvas.add(local.maps, index, draw.windows[window], COARSE_FIRST)
-                    if window in draw.drawn:
-                        # A copy: a view would keep the whole mini-batch alive.
-                        features[item, window] = local.joined[index].clone()
+    def _walk_back(self, found: dict[str, tuple[Tensor, float]]) -> dict[str, float]:
+        """Backward over one mini-batch of patches; each loss comes with its share of the step."""
+        averaged = self.recipe.train.gradients == "averaged"
+        weighted = [loss * (share if averaged else 1.0) for loss, share in found.values()]
+        self.backward(sum(weighted[1:], weighted[0]))
+        return {kind: loss.item() * share for kind, (loss, share) in found.items()}
+
+    @torch.no_grad()
+    def _lay(self, draws: Sequence[Draw]) -> SharedMaps:
+        """All patches through the frozen local branch, image by image: the laid maps."""
+        model, finished = self._model, []
+        for draw in draws:
+            maps = self._look(draw).maps
+            canvas = Canvas(draw.size, model.thumbnail_size, model.settings.alignment)
+            for some in _cut(range(len(draw.windows)), self.recipe.train.mini_batch):
+                places = [Place(0, draw.size, draw.windows[w]) for w in some]
+                pixels = self._tensor([draw.patches[w] for w in some])
+                local = model.local_pass(pixels, places, maps)
+                for index, place in enumerate(places):
+                    canvas.add(local.maps, index, place.window, COARSE_FIRST)
             finished.append(canvas.finished())
-        laid = SharedMaps(
-            *(
-                tuple(torch.stack(level) for level in zip(*kind, strict=True))
-                for kind in zip(*finished, strict=True)
-            )
+        return SharedMaps(
+            *(_over_levels(torch.stack, kind) for kind in zip(*finished, strict=True))
         )
-        return laid, features
 
-    def _mini_batches(self, draws: Sequence[Draw]) -> Iterator[tuple[list[tuple[int, int]], float]]:
-        """Drawn patches as (image, window) keys, of one size each, and their weight in the step."""
-        train = self.recipe.train
+    @torch.no_grad()
+    def _look(self, draw: Draw) -> BranchOutput:
+        """The plain global branch on one image; batch statistics are fixed wherever it is read."""
+        return self._model.global_pass(self._tensor([draw.thumbnail]))
+
+    def _patch_batches(
+        self, draws: Sequence[Draw], weights: tuple[float, float] | None = None
+    ) -> Iterator[PatchBatch]:
+        """Drawn patches in mini-batches, with the global maps of just their images."""
+        of_labels, of_patches = weights or self._patch_weights(draws)
+        seen: dict[int, BranchOutput] = {}
+        for keys in self._mini_batches(draws):
+            images = list(dict.fromkeys(image for image, _ in keys))
+            if self._model.global_branch is not None:
+                kept = {i: seen[i] for i in images if i in seen}
+                seen = {i: kept[i] if i in kept else self._look(draws[i]) for i in images}
+            labels = [draws[i].labels[draws[i].drawn.index(w)] for i, w in keys]
+            yield PatchBatch(
+                images,
+                [Place(images.index(i), draws[i].size, draws[i].windows[w]) for i, w in keys],
+                self._tensor([draws[i].patches[w] for i, w in keys]),
+                self._tensor(labels),
+                _stacked(list(seen.values())) if seen else None,
+                _share(sum(map(self.loss.weight, labels)), of_labels),
+                _share(len(keys), of_patches),
+            )
+
+    def _mini_batches(self, draws: Sequence[Draw]) -> Iterator[list[tuple[int, int]]]:
+        """Drawn patches as (image, window) keys, of one size each, image after image."""
         groups: dict[object, list[tuple[int, int]]] = {}
-        for item, draw in enumerate(draws):
-            if not draw.windows:
-                continue
-            group = draw.windows[0].size if train.mix_images else item
-            groups.setdefault(group, []).extend((item, window) for window in draw.drawn)
-        total = sum(map(len, groups.values()))
+        for image, draw in enumerate(draws):
+            group = draw.windows[0].size if self.recipe.train.mix_images else image
+            groups.setdefault(group, []).extend((image, window) for window in draw.drawn)
         for keys in groups.values():
-            for start in range(0, len(keys), train.mini_batch):
-                batch = keys[start : start + train.mini_batch]
-                yield batch, len(batch) / total if train.gradients == "averaged" else 1.0
+            yield from _cut(keys, self.recipe.train.mini_batch)
+
+    def _thumbnail_weight(self, draws: Sequence[Draw]) -> float:
+        return self.total(sum(self.loss.weight(draw.thumbnail_labels) for draw in draws))
+
+    def _patch_weights(self, draws: Sequence[Draw]) -> tuple[float, float]:
+        """What all labels of drawn patches weigh, and how many patches those are."""
+        weight = sum(self.loss.weight(labels) for draw in draws for labels in draw.labels)
+        return self.total(weight), self.total(sum(len(draw.drawn) for draw in draws))
 
 
-def place_of(draws: Sequence[Draw], item: int, window: int) -> Place:
-    """Where a patch of a step lies."""
-    placed: Window = draws[item].windows[window]
-    return Place(item, draws[item].size, placed)
+def _cut(items: Sequence[T], size: int) -> Iterator[list[T]]:
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
 
 
-class _Meter:
-    """Means over the patches of a step."""
+def _share(part: float, total: float) -> float:
+    return part / total if total else 0.0
 
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._count = 0
 
-    def add(self, losses: dict[str, Tensor], patches: int) -> None:
-        for name, loss in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + loss.item() * patches
-        self._count += patches
+def _stacked(outputs: Sequence[BranchOutput]) -> BranchOutput:
+    """Outputs for one image each, as one of all of them; a single one is not copied."""
+    if len(outputs) == 1:
+        return outputs[0]
+    kinds = zip(*(output.maps for output in outputs), strict=True)
+    return BranchOutput(
+        torch.cat([output.logits for output in outputs]),
+        torch.cat([output.joined for output in outputs]),
+        SharedMaps(*(_over_levels(torch.cat, kind) for kind in kinds)),
+    )
 
-    def means(self) -> dict[str, float]:
-        return {name: total / self._count for name, total in self._sums.items()}
+
+def _over_levels(
+    join: Callable[[list[Tensor]], Tensor], kind: Sequence[Sequence[Tensor]]
+) -> tuple[Tensor, ...]:
+    """Maps of one kind of several images, joined level by level."""
+    return tuple(join(list(level)) for level in zip(*kind, strict=True))

@@ -1,0 +1,125 @@
+"""Labels from polygons, burnt in window by window."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from rasterio import Affine
+from rasterio._err import CPLE_BaseError  # what PROJ refuses has no public name
+from rasterio.crs import CRS
+from rasterio.errors import CRSError
+from rasterio.features import rasterize
+from rasterio.warp import transform
+
+from glnet.datasets.masks import LabelCoder, LabelScene
+from glnet.datasets.vectors import Polygon, Polygons, read_polygons
+from glnet.errors import DataError
+from glnet.geometry import Window
+from glnet.raster import Raster
+
+#: GeoJSON's own, where the file names none: longitude, latitude.
+_WGS84 = "OGC:CRS84"
+
+
+class ShapesScene(LabelScene):
+    """Polygons in the class table's order: a pixel is the last one's that its centre lies in.
+
+    Their coordinates are pixels, so a window is burnt exactly as the whole is.
+    """
+
+    def __init__(self, polygons: list[Polygon], coder: LabelCoder, window: Window) -> None:
+        """Keep polygons of pixel coordinates (column, row)."""
+        super().__init__(window)
+        self._rest = coder.rest
+        ordered = sorted(polygons, key=lambda polygon: polygon.row)
+        self._shapes = [
+            (
+                {"type": "Polygon", "coordinates": [ring.tolist() for ring in polygon.rings]},
+                coder.label(coder.table.rows[polygon.row]),
+            )
+            for polygon in ordered
+        ]
+        corners = [(p.rings[0].min(axis=0), p.rings[0].max(axis=0)) for p in ordered]
+        self._bounds = np.array(corners).reshape(-1, 2, 2)
+
+    def _labels(self, window: Window) -> np.ndarray:
+        labels = np.full(window.size, self._rest, np.uint8)
+        starts, ends = self._bounds[:, 0], self._bounds[:, 1]
+        meets = (starts < (window.right, window.bottom)) & (ends > (window.left, window.top))
+        met = [self._shapes[i] for i in np.flatnonzero(meets.all(axis=1))]
+        if met:
+            corner = Affine.translation(window.left, window.top)
+            rasterize(met, out=labels, transform=corner)
+        return labels
+
+
+@contextlib.contextmanager
+def open_shapes(
+    path: Path, onto: Raster, coder: LabelCoder, window: Window
+) -> Iterator[LabelScene]:
+    """Read a file of polygons, laid onto an image.
+
+    Raises:
+        DataError: see `read_polygons`; or the file's coordinates cannot become the image's.
+    """
+    found = read_polygons(path, coder.table)
+    scene = ShapesScene(_in_pixels(path, found, onto), coder, window)
+    scene.skipped = found.skipped
+    yield scene
+
+
+def _in_pixels(path: Path, found: Polygons, onto: Raster) -> list[Polygon]:
+    """The polygons in the image's pixels: column, row."""
+    ground = onto.georeference
+    if found.pixels:
+        return found.polygons
+    crs = found.crs
+    if crs is None and ground is not None and ground.crs is not None and not _packaged(path):
+        crs = _WGS84
+    if crs is not None and (ground is None or ground.crs is None):
+        msg = (
+            f"{path}: its coordinates are {crs}, but {onto.path.name} has no coordinate system; "
+            "give it one, or write the polygons in pixels"
+        )
+        raise DataError(msg)
+    polygons = found.polygons
+    if crs is not None and ground is not None:
+        polygons = _reprojected(path, polygons, crs, ground.crs)
+    return polygons if ground is None else _through(polygons, ~ground.transform)
+
+
+def _packaged(path: Path) -> bool:
+    """A GeoPackage names its coordinate system itself; without one it has the image's."""
+    return path.suffix.lower() == ".gpkg"
+
+
+def _reprojected(path: Path, polygons: list[Polygon], crs: str, to: CRS) -> list[Polygon]:
+    try:
+        source = CRS.from_user_input(crs)
+        if source == to or not polygons:
+            return polygons
+        places = np.concatenate([ring for polygon in polygons for ring in polygon.rings])
+        moved = np.stack(transform(source, to, *places.T), axis=1)
+    except (CRSError, CPLE_BaseError) as error:
+        msg = f"{path}: its coordinates ({crs}) cannot become the image's ({error})"
+        raise DataError(msg) from error
+    return _with_places(polygons, moved)
+
+
+def _through(polygons: list[Polygon], affine: Affine) -> list[Polygon]:
+    """Every place through an affine transform."""
+    if not polygons:
+        return polygons
+    x, y = np.concatenate([ring for polygon in polygons for ring in polygon.rings]).T
+    columns = affine.a * x + affine.b * y + affine.c
+    rows = affine.d * x + affine.e * y + affine.f
+    return _with_places(polygons, np.stack([columns, rows], axis=1))
+
+
+def _with_places(polygons: list[Polygon], places: np.ndarray) -> list[Polygon]:
+    """The same rings at other places, given in their order."""
+    rings = (ring for polygon in polygons for ring in polygon.rings)
+    ends = np.cumsum([len(ring) for ring in rings])
+    moved = iter(np.split(places, ends[:-1]))
+    return [Polygon(p.row, tuple(next(moved) for _ in p.rings)) for p in polygons]

@@ -1,0 +1,61 @@
+"""Counting an evaluation's images, one after the other."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from glnet.datasets.classes import ClassTable
+from glnet.datasets.manifest import Sample
+from glnet.evaluation.result import Evaluation
+from glnet.metrics import BoundaryCounts, ConfusionMatrix, Protocol, ProtocolName
+
+
+class Tally:
+    """Adds up images; keeps one small matrix per image and view, and no image."""
+
+    def __init__(
+        self,
+        table: ClassTable,
+        views: Sequence[str],
+        protocol: ProtocolName = "ignore",
+        *,
+        boundary: bool = False,
+    ) -> None:
+        """Start with nothing counted.
+
+        Args:
+            table: The classes.
+            views: What will be counted of every image, the default first.
+            protocol: What is done with unknown ground.
+            boundary: Count boundaries too.
+        """
+        self._table = table
+        self._protocol = Protocol.of(protocol, table.names)
+        self._pairs: dict[str, dict[str, np.ndarray]] = {view: {} for view in views}
+        classes = len(table.trained)
+        self._boundaries = {view: BoundaryCounts(classes) for view in views if boundary}
+
+    def add(
+        self, sample: Sample, labels: np.ndarray, predictions: Mapping[str, np.ndarray]
+    ) -> None:
+        """Count an image, or a part of one: parts of one image add up.
+
+        Args:
+            sample: Of which image.
+            labels: uint8, shape (height, width).
+            predictions: Every view's, the same.
+        """
+        image, ground = sample.image.as_posix(), self._protocol.ground(labels)
+        for view, prediction in predictions.items():
+            matrix = ConfusionMatrix(len(self._table.trained))
+            matrix.add(labels, prediction)
+            of_images = self._pairs[view]
+            of_images[image] = of_images.get(image, 0) + matrix.pairs
+            if view in self._boundaries:
+                self._boundaries[view].add(ground, prediction)
+
+    def evaluation(self, near: int) -> Evaluation:
+        """What was counted; `near` pixels of the true masks were near-colours."""
+        images = tuple(next(iter(self._pairs.values())))
+        pairs = {view: np.stack([*found.values()]) for view, found in self._pairs.items()}
+        return Evaluation(self._table, self._protocol, images, pairs, self._boundaries, near)

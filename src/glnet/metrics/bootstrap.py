@@ -1,0 +1,65 @@
+"""Bootstrap intervals: how far a score would move on other images of the same kind."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from glnet.metrics.confusion import ious
+from glnet.metrics.protocol import Protocol
+
+#: Resampled sets, the seed that draws them, and the share of them that an interval holds.
+DRAWS, SEED, LEVEL = 2000, 0, 0.95
+
+#: Draws added up at a time, to bound the memory of sets with many classes.
+_PORTION = 100
+
+
+class Interval(NamedTuple):
+    """From the low to the high percentile of a score over resampled sets."""
+
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Is every value in it above 0, or every one below?"""
+        return self.low > 0 or self.high < 0
+
+
+def resample(images: int) -> Iterator[np.ndarray]:
+    """Sets of as many images, drawn with replacement; the same ones every time.
+
+    Yields:
+        How often every image is in each set of a portion, shape (sets, images), float64.
+    """
+    generator = np.random.default_rng(SEED)
+    for _ in range(0, DRAWS, _PORTION):
+        drawn = generator.integers(0, images, (_PORTION, images))
+        rows = np.arange(_PORTION)[:, None] * images
+        often = np.bincount((drawn + rows).ravel(), minlength=_PORTION * images)
+        yield often.reshape(_PORTION, images).astype(float)
+
+
+def set_mean_ious(pairs: np.ndarray, protocol: Protocol) -> np.ndarray:
+    """Mean IoU of every resampled set.
+
+    Args:
+        pairs: One matrix per image, shape (images, classes + 1, classes).
+        protocol: What is done with unknown ground.
+    """
+    flat = pairs.reshape(len(pairs), -1).astype(float)
+    summed = ((often @ flat).reshape(-1, *pairs.shape[1:]) for often in resample(len(pairs)))
+    return np.concatenate([protocol.mean(ious(matrices, protocol)) for matrices in summed])
+
+
+def image_means(values: np.ndarray) -> np.ndarray:
+    """The mean of one value per image, in every resampled set."""
+    return np.concatenate([often @ values / len(values) for often in resample(len(values))])
+
+
+def interval(scores: np.ndarray) -> Interval:
+    """The middle `LEVEL` of the scores of resampled sets."""
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(scores, (tail, 1 - tail))
+    return Interval(float(low), float(high))

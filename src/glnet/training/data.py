@@ -1,0 +1,79 @@
+"""What a run learns from: both splits as scenes, read and checked before the first step."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from glnet.datasets.checks import DataReport, check_samples
+from glnet.datasets.classes import ClassTable, read_classes
+from glnet.datasets.manifest import Sample, read_manifest
+from glnet.datasets.masks import LabelCoder
+from glnet.datasets.problems import Problems
+from glnet.datasets.samples import scenes_of
+from glnet.errors import DataError
+from glnet.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """The two splits that training reads, the classes, and what was found in the labels."""
+
+    train: list[Sample]
+    validation: list[Sample]
+    coder: LabelCoder
+    report: DataReport
+
+    @property
+    def table(self) -> ClassTable:
+        """The classes."""
+        return self.coder.table
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """How many images, what the labels hold, and what is odd about them."""
+        report = self.report
+        total = max(1, report.pixels.sum())
+        shares = ", ".join(
+            f"{name} {count / total:.1%}"
+            for name, count in zip(self.table.names, report.pixels, strict=True)
+        )
+        counts = f"{_counted(self.train)} training and {_counted(self.validation)} validation"
+        near = f"; {report.near} near-colour pixels in {report.near_files} masks"
+        yield f"{counts} images; labelled pixels: {shares}{near if report.near else ''}"
+        if report.skipped:
+            yield f"{report.skipped} geometries are empty or invalid and were left out"
+        yield from report.notes
+
+
+def _counted(samples: Sequence[Sample]) -> str:
+    """How many images, and how many scenes where these are parts of them."""
+    images = len({sample.image for sample in samples})
+    parts = any(sample.window for sample in samples)
+    return f"{images} ({len(samples)} scenes)" if parts else str(images)
+
+
+def read_data(recipe: Recipe) -> TrainingData:
+    """Read manifest, classes and all labels once.
+
+    Raises:
+        DataError: all that is wrong with them.
+    """
+    problems = Problems()
+    train, validation = (_scenes(recipe, split, problems) for split in ("train", "validation"))
+    try:
+        coder = LabelCoder(read_classes(recipe.data.classes), recipe.data.tolerance)
+    except DataError as error:
+        problems.note(error)
+        raise problems.as_error() from error
+    if len(coder.table.trained) == 1:
+        problems.add(
+            f"{recipe.data.classes}: one class alone teaches nothing; add one for the background"
+        )
+    report = check_samples(train + validation, coder, recipe.model, problems)
+    problems.refuse()
+    return TrainingData(train, validation, coder, report)
+
+
+def _scenes(recipe: Recipe, split: str, problems: Problems) -> list[Sample]:
+    needed = split == "train"
+    rows = read_manifest(recipe.data.manifest, split, required=needed, problems=problems)
+    return scenes_of(rows, recipe.model.scene, problems)

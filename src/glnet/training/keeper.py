@@ -1,0 +1,74 @@
+"""Validation, and the best and the last network of a stage."""
+
+import math
+from pathlib import Path
+
+import torch
+
+from glnet.engines.models import save_model
+from glnet.engines.scoring import score_samples
+from glnet.engines.torch_engine import TorchEngine
+from glnet.metrics import ConfusionMatrix
+from glnet.model import GLNet
+from glnet.recipe import Recipe, Stage
+from glnet.training.data import TrainingData
+from glnet.training.team import Team
+
+
+class Keeper:
+    """Validates a stage's network and keeps what is due: `STAGE/best` and `STAGE/last`.
+
+    Attributes:
+        best: The best validation score so far.
+    """
+
+    def __init__(self, recipe: Recipe, out: Path, stage: Stage, data: TrainingData) -> None:
+        """For one stage of a run in `out`."""
+        self.best = -math.inf
+        self._recipe, self._folder, self._stage = recipe, out / stage, stage
+        self._data = data
+
+    def validate(self, engine: TorchEngine, epoch: int, team: Team) -> dict[str, float]:
+        """Mean IoU per view, every process taking its share of the images; empty if not due."""
+        due = self._is_last(epoch) or epoch % self._recipe.train.validate_every == 0
+        if not (due and self._data.validation):
+            return {}
+        views = engine.model.settings.views
+        own = self._data.validation[team.rank :: team.size]
+        scores = {}
+        for view, matrix in score_samples(engine, own, self._data.coder, views).items():
+            whole = ConfusionMatrix(matrix.classes)
+            whole.pairs += team.sum(torch.from_numpy(matrix.pairs)).numpy()
+            scores[str(view)] = whole.scores().mean_iou
+        return scores
+
+    def keep(self, model: GLNet, scores: dict[str, float], epoch: int, *, write: bool) -> bool:
+        """Write what is due, if this process writes; says whether this is the best so far."""
+        last = self._is_last(epoch)
+        if not scores and not last:
+            return False
+        score = scores.get(model.settings.views[0], math.inf if last else -math.inf)
+        best = not scores or score > self.best or (math.isnan(score) and self.best == -math.inf)
+        if best:
+            self.best = -math.inf if math.isnan(score) else score
+        if write:
+            for name in ("best", "last") if best else ("last",):
+                self._write(name, model, scores, epoch)
+        return best
+
+    def _is_last(self, epoch: int) -> bool:
+        return epoch == self._recipe.train.stages.of(self._stage).epochs
+
+    def _write(self, name: str, model: GLNet, scores: dict[str, float], epoch: int) -> None:
+        save_model(
+            self._folder / name,
+            model,
+            self._data.table,
+            origin=f"Trained by glnet: stage {self._stage}, epoch {epoch}.",
+            scores={
+                f"validation mIoU, {view}": score
+                for view, score in scores.items()
+                if not math.isnan(score)  # nothing was labelled
+            },
+            recipe=self._recipe.model_dump(mode="json"),
+        )

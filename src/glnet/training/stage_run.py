@@ -1,0 +1,266 @@
+"""One stage of a run, from its start or its last checkpoint to its end."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from glnet.datasets.draws import Draw, EpochBatches, TrainingImages
+from glnet.engines.torch_engine import TorchEngine
+from glnet.errors import RunError
+from glnet.recipe import Recipe, Stage, TrainSettings
+from glnet.training.checkpoint import Standing, write_standing
+from glnet.training.data import TrainingData
+from glnet.training.fetching import fetch
+from glnet.training.keeper import Keeper
+from glnet.training.log import StageLog
+from glnet.training.losses import PixelLoss
+from glnet.training.records import EpochRecord, NoteRecord, Pace, Record, StepRecord
+from glnet.training.stages import Step, prepare, statistics_move, trained_parts
+from glnet.training.start import build_stage, start_stage
+from glnet.training.team import Team
+
+_MINUTE = 60
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all stages of a run share."""
+
+    recipe: Recipe
+    out: Path
+    team: Team
+    loss: PixelLoss
+    data: TrainingData
+
+
+@dataclass
+class Counts:
+    """What a stage counts from step to step.
+
+    Attributes:
+        step: Steps done.
+        losses: Of the steps of this epoch.
+        seconds, waited: Time spent so far, and of it waiting for images.
+    """
+
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    waited: float = 0.0
+
+
+class StageRun:
+    """A stage at work: its network, its optimiser, and how far it has come."""
+
+    def __init__(self, run: Run, stage: Stage, standing: Standing) -> None:
+        """Build the network, and give it its start or the state of a checkpoint.
+
+        Args:
+            run: All that the stages share.
+            stage: Which.
+            standing: What earlier stages left, and the state of this one if it was begun.
+
+        Raises:
+            GlnetError: the weights to start from cannot be had, or several processes would learn
+                batch statistics of their own.
+        """
+        self._run, self._stage, self._standing = run, stage, standing
+        recipe, team = run.recipe, run.team
+        self._settings, self._train = recipe.train.stages.of(stage), recipe.train
+        self._model = build_stage(recipe, run.out, stage, run.data.table)
+        self._parameters = prepare(
+            self._model, stage, freeze_batch_norm=self._train.freeze_batch_norm
+        )
+        if team.size > 1 and statistics_move(self._model):
+            msg = (
+                "several processes need batch statistics that stay: set "
+                "train.freeze_batch_norm: true, or a trunk with another normalisation"
+            )
+            raise RunError(msg)
+        self._resumed = standing.state if standing.stage == stage else None
+        start = None
+        if self._resumed is None:
+            start = start_stage(self._model, recipe, stage, run.data.table)
+        self._engine = TorchEngine(
+            self._model, team.fabric.device, self._train.precision, self._train.mini_batch
+        )
+        self._adam = torch.optim.Adam(
+            self._parameters, lr=self._settings.learning_rate, weight_decay=self._train.weight_decay
+        )
+        self._optimiser = team.fabric.setup_optimizers(self._adam)
+        self._step = Step(
+            self._engine, run.loss, recipe, team.fabric.backward,
+            lambda: team.grad_scale, team.total,
+        )  # fmt: skip
+        self._keeper = Keeper(recipe, run.out, stage, run.data)
+        self._counts, length = Counts(), None
+        if self._resumed is not None:
+            length = self._restore(self._resumed)
+            start = f"goes on after step {self._counts.step} of stage {stage}"
+        self._start = start
+        self._log = StageLog(run.out, stage, length, self._counts.step) if team.leads else None
+        self._batches = EpochBatches(
+            len(run.data.train), self._settings.batch, self._settings.epochs, self._train.seed,
+            done=self._counts.step, rank=team.rank, ranks=team.size,
+        )  # fmt: skip
+
+    def records(self) -> Iterator[Record]:
+        """Train to the end.
+
+        Raises:
+            GlnetError: an image that cannot be read, a loss that diverged, a disk that is full;
+                the last checkpoint is in place.
+        """
+        try:
+            if self._start:
+                yield NoteRecord(self._start)
+            if self._resumed is None and self._stage == "local_to_global":
+                yield self._as_it_starts()
+            for record in self._steps():
+                if self._log is not None:
+                    self._log.write(record)
+                yield record
+        finally:
+            if self._log is not None:
+                self._log.close()
+
+    def _steps(self) -> Iterator[Record]:
+        counts, per_epoch = self._counts, self._batches.steps_per_epoch
+        began = saved = time.monotonic()
+        before, asked = counts.seconds, began
+        images = TrainingImages(
+            self._run.data.train,
+            self._run.data.coder,
+            self._run.recipe,
+            self._stage,
+            self._run.data.report.places,
+        )
+        for draws in fetch(images, self._batches, self._train.workers):
+            counts.waited += time.monotonic() - asked
+            counts.step += 1
+            losses, rate = self._learn(draws)
+            counts.losses.append(losses["loss"])
+            counts.seconds = before + time.monotonic() - began
+            yield StepRecord(
+                self._stage, -(-counts.step // per_epoch), counts.step, self._batches.steps,
+                losses, rate, self._pace(),
+            )  # fmt: skip
+            if counts.step % per_epoch == 0:
+                yield self._end_of_epoch(counts.step // per_epoch, rate)
+                counts.seconds = before + time.monotonic() - began
+            if time.monotonic() - saved >= _MINUTE * self._train.checkpoint_minutes:
+                self._save()
+                saved = time.monotonic()
+            asked = time.monotonic()
+
+    def _learn(self, draws: list[Draw]) -> tuple[dict[str, float], float]:
+        """One step of the optimiser; the losses over all processes, and the learning rate."""
+        team, counts = self._run.team, self._counts
+        rate = self._settings.learning_rate * schedule(
+            self._train, counts.step - 1, self._batches.steps
+        )
+        for group in self._adam.param_groups:
+            group["lr"] = rate
+        with team.fabric.autocast():
+            own = self._step.run(self._stage, draws)
+        losses = {kind: team.total(loss) for kind, loss in own.items()}
+        if not math.isfinite(losses["loss"]):
+            msg = (
+                f"stage {self._stage}, step {counts.step}: the loss is {losses['loss']}; lower the "
+                f"learning rate; what was learnt before is in {self._run.out}"
+            )
+            raise RunError(msg)
+        team.add_gradients(self._parameters)
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+        return losses, rate
+
+    def _end_of_epoch(self, epoch: int, rate: float) -> EpochRecord:
+        scores = self._keeper.validate(self._engine, epoch, self._run.team)
+        best = self._keeper.keep(self._model, scores, epoch, write=self._run.team.leads)
+        mean = sum(self._counts.losses) / len(self._counts.losses)
+        self._counts.losses.clear()
+        return EpochRecord(
+            self._stage, epoch, self._settings.epochs, mean, rate, self._pace(), scores, best
+        )
+
+    def _as_it_starts(self) -> NoteRecord:
+        """The last stage counts from its start on: what does not better that is not kept."""
+        scores = {}
+        if self._train.refined_start == "plain":
+            scores = self._keeper.validate(self._engine, 0, self._run.team)
+            self._keeper.keep(self._model, scores, 0, write=self._run.team.leads)
+        shown = ", ".join(f"{view} mIoU {100 * score:.1f}" for view, score in scores.items())
+        return NoteRecord(f"{self._stage} starts from the stage before{shown and ': '}{shown}")
+
+    def _pace(self) -> Pace:
+        counts = self._counts
+        done = counts.step / self._batches.steps
+        seconds = max(counts.seconds, 1e-9)
+        return Pace(
+            seconds,
+            seconds / done * (1 - done),
+            counts.step * min(self._settings.batch, self._batches.images) / seconds,
+            counts.waited / seconds,
+        )
+
+    def _save(self) -> None:
+        """Write a checkpoint, unless the weights are none to go on from."""
+        if self._log is None:
+            return
+        if not all(bool(torch.isfinite(p).all()) for p in self._parameters):
+            return  # the next loss will say so
+        parts = trained_parts(self._model, self._stage)
+        scaler = self._run.team.scaler
+        state = {
+            "parts": {name: part.state_dict() for name, part in parts.items()},
+            "optimiser": self._adam.state_dict(),
+            "scaler": scaler.state_dict() if scaler is not None else None,
+            "random": _random_state(),
+            "best": self._keeper.best,
+            "counts": dataclasses.asdict(self._counts),
+            "log": self._log.length,
+        }
+        before = self._standing
+        write_standing(self._run.out, Standing(before.run, before.finished, self._stage, state))
+
+    def _restore(self, state: dict[str, Any]) -> int:
+        """Go on from a checkpoint's state; gives how much of the log still counts, in bytes."""
+        for name, part in trained_parts(self._model, self._stage).items():
+            part.load_state_dict(state["parts"][name])
+        self._adam.load_state_dict(state["optimiser"])
+        scaler = self._run.team.scaler
+        if scaler is not None and state["scaler"] is not None:
+            scaler.load_state_dict(state["scaler"])
+        _set_random_state(state["random"])
+        self._keeper.best = state["best"]
+        self._counts = Counts(**state["counts"])
+        return int(state["log"])
+
+
+def _random_state() -> list[torch.Tensor]:
+    """Of the CPU, and of every GPU: some trunks drop paths at random."""
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return [torch.get_rng_state(), *gpus]
+
+
+def _set_random_state(state: list[torch.Tensor]) -> None:
+    torch.set_rng_state(state[0])
+    if torch.cuda.is_available() and len(state) == torch.cuda.device_count() + 1:
+        torch.cuda.set_rng_state_all(state[1:])
+
+
+def schedule(train: TrainSettings, step: int, steps: int) -> float:
+    """The factor on the learning rate at a step, counted from 0: warm-up, then decay towards 0."""
+    if step < train.warmup_steps:
+        return (step + 1) / (train.warmup_steps + 1)
+    done = (step - train.warmup_steps) / max(1, steps - train.warmup_steps)
+    if train.schedule == "cosine":
+        return (1 + math.cos(math.pi * done)) / 2
+    return float((1 - done) ** train.power)

@@ -1,0 +1,437 @@
+"""What evaluating promises: the same numbers by every way, on screen, as JSON and as CSV."""
+
+import csv
+import json
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import glnet
+from glnet.cli.main import main
+from glnet.datasets.classes import ClassInfo, ClassTable
+from glnet.datasets.manifest import Sample
+from glnet.engines.models import save_model
+from glnet.errors import DataError
+from glnet.evaluation.tally import Tally
+from glnet.metrics import IGNORE, BoundaryCounts, ConfusionMatrix, Protocol
+from glnet.model import build_glnet
+from glnet.raster import Raster
+from makers import TINY, noise, write_classes, write_manifest, write_png
+from test_package import NO_TORCH
+
+NAMES = ("unknown", "field", "forest", "lake [deep]")
+TRAINED, IGNORED = (
+    ClassTable(
+        tuple(
+            ClassInfo(name, value, (value, 9, 9), ignored and name == "unknown")
+            for value, name in enumerate(NAMES)
+        )
+    )
+    for ignored in (False, True)
+)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Four images with masks in 16-pixel blocks, and two folders of predictions, one better."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for name in ("good", "poor"):
+        (tmp_path / name).mkdir()
+    for i in range(4):
+        labels = np.kron(rng.integers(0, 4, (4, 5)), np.ones((16, 16), int)).astype(np.uint8)
+        write_png(tmp_path / f"{i}.png", noise(3, 64, 80, seed=i))
+        write_png(tmp_path / f"{i}_mask.png", labels)
+        for name, share in (("good", 0.1), ("poor", 0.4)):
+            wrong = (rng.random(labels.shape) < share) | (labels == 0)
+            guess = np.where(wrong, rng.integers(1, 4, labels.shape), labels).astype(np.uint8)
+            write_png(tmp_path / name / f"{i}.png", guess)
+        rows.append((f"{i}.png", f"{i}_mask.png", "test"))
+    write_manifest(tmp_path / "manifest.csv", *rows)
+    write_manifest(tmp_path / "one.csv", rows[0])
+    write_classes(tmp_path / "classes.csv", IGNORED)
+    write_classes(tmp_path / "trained.csv", TRAINED)
+    return tmp_path
+
+
+def write_model(folder, seed=0, table=IGNORED):
+    torch.manual_seed(seed)
+    save_model(folder, build_glnet(TINY, len(table.trained)), table, "Made for a test.")
+    return folder
+
+
+def by_masks(data, folder="good", classes="classes.csv", manifest="manifest.csv", **options):
+    return glnet.evaluate_masks(data / folder, data / manifest, data / classes, **options)
+
+
+@pytest.fixture
+def command(data, monkeypatch, capsys):
+    """Run `glnet evaluate` on 80 columns: its status, and what it printed on either stream."""
+    monkeypatch.chdir(data)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments):
+        whole = ["glnet", "evaluate", "--manifest", "manifest.csv", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", whole)
+        with pytest.raises(SystemExit) as left:
+            main()
+        printed = capsys.readouterr()
+        return left.value.code, printed.out, printed.err
+
+    return run
+
+
+MASKS = ("--masks", "good", "--classes", "classes.csv")
+
+
+@pytest.mark.parametrize("protocol", ["ignore", "glnet"])
+def test_masks_are_counted_pixel_by_pixel(data, protocol):
+    """One matrix per image; set and image scores are those of the same pixels counted here."""
+    found = by_masks(data, protocol=protocol, boundary=True)
+
+    rule, whole, boundary = Protocol(protocol), ConfusionMatrix(3), BoundaryCounts(3)
+    for i, row in enumerate(found.rows()):
+        label = read_png(data / f"{i}_mask.png").astype(int) - 1
+        label[label < 0] = IGNORE
+        guess = read_png(data / f"good/{i}.png") - 1
+        own = ConfusionMatrix(3)
+        for matrix in (own, whole):
+            matrix.add(label, guess)
+        ground = np.where((label == IGNORE) & (protocol == "glnet"), 254, label)
+        boundary.add(ground.astype(np.uint8), guess)
+        scores = own.scores(rule)
+        assert Path(row["image"]) == data / f"{i}.png"
+        assert row["labelled_pixels"] == (label != IGNORE).sum()
+        assert row["accuracy"] == scores.accuracy
+        assert row["iou_lake [deep]"] == pytest.approx(scores.iou[2])
+        assert row["mean_iou"] == pytest.approx(np.nanmean(scores.iou))
+        assert row["mean_f1"] == pytest.approx(np.nanmean(scores.f1))
+    np.testing.assert_array_equal(found.matrices["masks"].pairs, whole.pairs)
+    np.testing.assert_array_equal(found.boundary_iou(), boundary.iou(rule))
+    assert found.scores().mean_iou == whole.scores(rule).mean_iou
+    assert found.mean_image_iou()[0] == pytest.approx(found.image_mean_ious().mean())
+
+
+def test_a_model_scores_as_the_masks_it_writes(data):
+    """In all views, by both protocols; so does a network that trained the unknown class."""
+    for table, classes in ((IGNORED, "classes.csv"), (TRAINED, "trained.csv")):
+        model = write_model(data / "model", table=table)
+        for view in ("aggregated", "global", "local"):
+            (data / view).mkdir(exist_ok=True)
+            for i in range(4):
+                out = data / view / f"{i}.png"
+                glnet.predict(data / f"{i}.png", model, out, view=view, device="cpu")
+        for protocol in ("ignore", "glnet"):
+            options = {"protocol": protocol, "boundary": True}
+            found = glnet.evaluate(model, data / "manifest.csv", device="cpu", **options)
+
+            assert list(found.pairs) == ["aggregated", "global", "local"]
+            for view, pairs in found.pairs.items():
+                masks = by_masks(data, view, classes, **options)
+                np.testing.assert_array_equal(pairs, masks.pairs["masks"])
+                np.testing.assert_array_equal(found.boundary_iou(view), masks.boundary_iou())
+                assert found.scores(view).mean_iou == masks.scores().mean_iou
+
+
+def test_json_has_every_number(data, command):
+    """Scores of classes, means, intervals, both kinds of counts, and how they were made."""
+    status, *_ = command(*MASKS, "--boundary", "--protocol", "glnet", "--json", "s.json")
+
+    assert status == 0
+    found = json.loads((data / "s.json").read_text())
+    assert (found["protocol"], found["unknown"], found["images"]) == ("glnet", ["unknown"], 4)
+    assert found["bootstrap"] == {"draws": 2000, "seed": 0, "level": 0.95}
+    view = found["views"]["masks"]
+    result = by_masks(data, protocol="glnet", boundary=True)
+    scores = result.scores()
+    for i, name in enumerate(NAMES[1:]):
+        assert view["classes"][name] == {
+            "iou": scores.iou[i],
+            "f1": scores.f1[i],
+            "recall": scores.recall[i],
+            "precision": scores.precision[i],
+            "boundary_iou": result.boundary_iou()[i],
+            "pixels": scores.pixels[i],
+        }
+    assert view["mean_iou"] == scores.mean_iou
+    assert view["mean_boundary_iou"] == pytest.approx(result.boundary_iou().mean())
+    assert view["mean_iou_interval"] == list(result.mean_iou_interval())
+    low, high = view["mean_iou_interval"]
+    assert low < view["mean_iou"] < high
+    low, high = view["mean_image_iou_interval"]
+    assert low < view["mean_image_iou"] < high
+    assert np.sum(view["confusion"]) + np.sum(view["predicted_on_ignored"]) == 4 * 64 * 80
+
+
+def test_csv_has_a_row_per_image_and_empty_cells(data, command):
+    """What is not defined is empty: a class that an image neither has nor is predicted."""
+    write_png(data / "0_mask.png", np.full((64, 80), 1, np.uint8))
+    write_png(data / "good/0.png", np.full((64, 80), 1, np.uint8))
+    write_png(data / "1_mask.png", np.zeros((64, 80), np.uint8))
+
+    status, *_ = command(*MASKS, "--csv", "s.csv")
+
+    assert status == 0
+    with (data / "s.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == [f"{i}.png" for i in range(4)]
+    assert rows[0] == {
+        "image": "0.png",
+        "view": "masks",
+        "labelled_pixels": str(64 * 80),
+        "accuracy": "1.0",
+        "mean_iou": "1.0",
+        "mean_f1": "1.0",
+        "iou_field": "1.0",
+        "iou_forest": "",
+        "iou_lake [deep]": "",
+    }
+    assert rows[1]["labelled_pixels"] == "0"
+    assert {rows[1][key] for key in ("accuracy", "mean_iou", "mean_f1", "iou_field")} == {""}
+
+
+def test_one_image_has_no_interval(data, command):
+    """Neither has one labelled image among images without labels; null in JSON."""
+    assert by_masks(data, manifest="one.csv").mean_iou_interval() is None
+    for i in range(1, 4):
+        write_png(data / f"{i}_mask.png", np.zeros((64, 80), np.uint8))
+
+    command(*MASKS, "--json", "s.json")
+
+    view = json.loads((data / "s.json").read_text())["views"]["masks"]
+    assert view["mean_iou_interval"] is None
+    assert view["mean_image_iou_interval"] is None
+    assert view["mean_image_iou"] == view["mean_iou"]
+
+
+def test_the_table_fits_a_terminal_and_says_the_protocol(data, command):
+    """Every line within 80 columns; class names as they are, whatever brackets they have."""
+    _, plain, _ = command(*MASKS)
+    _, detailed, _ = command(*MASKS, "--details", "--boundary", "--protocol", "glnet")
+
+    for printed in (plain, detailed):
+        assert max(map(len, printed.splitlines())) <= 80
+        assert "lake [deep]" in printed
+        assert "95 % interval" in printed
+    assert "unknown ground ignored" in plain
+    assert "GLNet protocol" in detailed
+    assert "boundary IoU" not in plain
+    assert "masks, scores in %" in detailed
+    for column in ("precision", "recall", "F1", "boundary IoU"):
+        assert column in detailed
+    percent = f"{100 * by_masks(data).scores().mean_iou:.1f}"
+    assert percent in plain
+
+
+def test_better_masks_are_called_better(data, command):
+    """By the sign of every difference, and in one line that the interval excludes 0."""
+    status, printed, _ = command(*MASKS, "--against", "poor", "--json", "d.json", "--csv", "d.csv")
+
+    assert status == 0
+    assert any("A is better in mean IoU" in s and "excludes 0" in s for s in printed.splitlines())
+    assert "A is better on 4 of 4 images" in printed
+    assert max(map(len, printed.splitlines())) <= 80
+    good, poor = by_masks(data, "good"), by_masks(data, "poor")
+    found = json.loads((data / "d.json").read_text())
+    assert found["model"]["views"]["masks"]["mean_iou"] == good.scores().mean_iou
+    assert found["against"]["views"]["masks"]["mean_iou"] == poor.scores().mean_iou
+    difference = found["difference"]
+    low, high = difference["mean_iou_interval"]
+    assert 0 < low < difference["mean_iou"] < high
+    assert difference["mean_iou"] == good.scores().mean_iou - poor.scores().mean_iou
+    assert difference["classes"]["field"] == good.scores().iou[0] - poor.scores().iou[0]
+    with (data / "d.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["difference"]) for row in rows] == pytest.approx(
+        good.image_mean_ious() - poor.image_mean_ious()
+    )
+
+
+def test_the_interval_of_a_difference_is_paired(data):
+    """Equal masks differ by nothing in every resampled set; exchanged, the signs change."""
+    good, poor = by_masks(data, "good"), by_masks(data, "poor")
+    same = glnet.Comparison(good, by_masks(data, "good"))
+    forth, back = glnet.Comparison(good, poor), glnet.Comparison(poor, good)
+
+    assert same.mean_iou_interval == (0, 0)
+    assert not same.mean_iou_interval.excludes_zero
+    low, high = forth.mean_iou_interval
+    assert back.mean_iou_interval == pytest.approx((-high, -low))
+    assert forth.mean_iou == -back.mean_iou
+
+
+def test_two_models_are_compared_as_each_is_evaluated(data, command):
+    """`glnet.compare` and the command give the difference of two evaluations."""
+    models = [write_model(data / name, seed) for seed, name in enumerate(("one", "two"))]
+
+    found = glnet.compare(*models, data / "manifest.csv", device="cpu", protocol="glnet")
+    command("-m", "one", "--against", "two", "--protocol", "glnet", "--device", "cpu",
+            "--json", "d.json")  # fmt: skip
+
+    ours, theirs = (
+        glnet.evaluate(model, data / "manifest.csv", device="cpu", protocol="glnet")
+        for model in models
+    )
+    assert found.mean_iou == ours.scores().mean_iou - theirs.scores().mean_iou
+    difference = json.loads((data / "d.json").read_text())["difference"]
+    assert difference["mean_iou"] == found.mean_iou
+    assert difference["views"] == ["aggregated", "aggregated"]
+
+
+@pytest.mark.parametrize("protocol", ["ignore", "glnet"])
+def test_a_network_that_trained_unknown_is_compared_with_one_that_ignored_it(data, protocol):
+    """The known classes are the same; equal masks differ by nothing."""
+    trained = by_masks(data, classes="trained.csv", protocol=protocol)
+    ignored = by_masks(data, classes="classes.csv", protocol=protocol)
+
+    found = glnet.Comparison(trained, ignored)
+
+    assert found.names == list(NAMES[1:])
+    assert found.mean_iou == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(found.class_ious[0], found.class_ious[1])
+
+
+def test_an_image_without_known_ground_counts_against_what_is_seen_there(data):
+    """By the GLNet protocol, in the interval of a difference too: one says unknown, one does not.
+
+    Elsewhere both are right, so that the whole difference is that image's.
+    """
+    for i in range(4):
+        label = np.roll(np.arange(64 * 80).reshape(64, 80) % 3 + 1, i, 1).astype(np.uint8)
+        write_png(data / f"{i}_mask.png", label if i else np.zeros_like(label))
+        write_png(data / f"poor/{i}.png", label)
+        write_png(data / f"good/{i}.png", label if i else np.zeros_like(label))
+    good, poor = (
+        by_masks(data, name, "trained.csv", protocol="glnet") for name in ("good", "poor")
+    )
+
+    found = glnet.Comparison(good, poor)
+
+    assert np.isnan(good.image_mean_ious()[0])
+    assert poor.image_mean_ious().tolist() == [0, 1, 1, 1]
+    assert found.mean_iou == pytest.approx(1 - 3 / 4)
+    low, high = found.mean_iou_interval
+    assert low == 0
+    # Of four draws two or more are that image in 26 % of the sets.
+    assert high >= 1 / 2
+
+
+def test_an_image_of_one_class_that_is_right_has_a_mean_of_one(data):
+    """In rows and in means over images, by the GLNet protocol too; the set's mean differs."""
+    write_png(data / "0_mask.png", np.full((64, 80), 1, np.uint8))
+    write_png(data / "good/0.png", np.full((64, 80), 1, np.uint8))
+
+    found = by_masks(data, manifest="one.csv", protocol="glnet")
+
+    assert found.rows()[0]["mean_iou"] == 1
+    assert found.mean_image_iou() == (1, None)
+    assert found.scores().mean_iou == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (ClassInfo("river", 2, (2, 9, 9)), "'forest', value 2, against 'river', value 2"),
+        (ClassInfo("forest", 7, (2, 9, 9)), "'forest', value 2, against 'forest', value 7"),
+        (ClassInfo("forest", 2, (2, 9, 9), ignored=True), "'forest', value 2, against 'lake"),
+    ],
+)
+def test_other_classes_are_not_compared(data, command, row, told):
+    """One line says where the tables differ, before anything is segmented."""
+    rows = tuple(row if r.name == "forest" else r for r in IGNORED.rows)
+    write_model(data / "one")
+    write_model(data / "two", table=ClassTable(rows))
+    (data / "0.png").unlink()  # which an evaluation would miss
+
+    status, _, said = command("-m", "one", "--against", "two", "--json", "d.json")
+
+    assert status == 1
+    assert len(said.splitlines()) == 1
+    assert told in said
+    assert not (data / "d.json").exists()
+
+
+def test_other_images_and_protocols_are_not_compared(data):
+    """An evaluation of fewer images, or by the other protocol, is refused."""
+    found = by_masks(data)
+
+    with pytest.raises(DataError, match="same images"):
+        glnet.Comparison(found, by_masks(data, manifest="one.csv"))
+    with pytest.raises(DataError, match="protocol ignore, the other by glnet"):
+        glnet.Comparison(found, by_masks(data, protocol="glnet"))
+
+
+def test_unknown_that_is_predicted_is_a_miss(data):
+    """With the class in the table; where the table ignores it, that is refused with advice."""
+    guess = read_png(data / "good/0.png")
+    label = read_png(data / "0_mask.png")
+    right = (guess == label) & (label != 0)
+    changed = np.where(right & (np.cumsum(right).reshape(right.shape) <= 30), 0, guess)
+    write_png(data / "good/0.png", changed.astype(np.uint8))
+
+    for protocol in ("ignore", "glnet"):
+        row = by_masks(data, classes="trained.csv", protocol=protocol, manifest="one.csv").rows()[0]
+        hits = right.sum() - 30
+        counted = (label != 0).sum() if protocol == "ignore" else label.size
+        assert row["accuracy"] == pytest.approx(hits / counted)
+    with pytest.raises(DataError, match=r"0\.png.*call the class unknown and not ignored"):
+        by_masks(data)
+
+
+@pytest.mark.parametrize("out", ["manifest.csv", "classes.csv", "gone/s.csv", "s.txt"])
+def test_rows_go_only_where_they_may(data, command, out):
+    """Not over the tables that are read, nor where they cannot be; found before the work."""
+    before = {path: path.read_bytes() for path in data.glob("*.csv")}
+
+    status, _, said = command(*MASKS, "--csv", out)
+
+    assert status == 1
+    assert out in said
+    assert {path: path.read_bytes() for path in data.glob("*.csv")} == before
+
+
+def test_a_failure_leaves_no_rows(data, command):
+    """The last mask is missing: neither CSV nor JSON."""
+    (data / "good/3.png").unlink()
+
+    status, *_ = command(*MASKS, "--csv", "s.csv", "--json", "s.json")
+
+    assert status == 1
+    assert not list(data.glob("s.*"))
+
+
+def test_masks_are_compared_without_pytorch(data):
+    """In a process where importing it fails, by the command."""
+    arguments = ["evaluate", "--manifest", "manifest.csv", *MASKS, "--against", "poor"]
+    code = f"sys.argv[1:] = {[*arguments, '--boundary', '--details']}\n"
+    code += "from glnet.cli import main\nmain()"
+
+    found = subprocess.run(
+        [sys.executable, "-c", NO_TORCH + code], cwd=data, check=True, capture_output=True
+    )
+
+    assert b"excludes 0" in found.stdout
+
+
+def test_counting_keeps_no_image():
+    """Once an image is counted, nothing holds its labels or predictions."""
+    tally = Tally(IGNORED, ["aggregated", "local"], "glnet", boundary=True)
+    labels, one, two = np.zeros((3, 40, 50), np.uint8)
+    held = [weakref.ref(image) for image in (labels, one, two)]
+
+    tally.add(
+        Sample(Path("a.png"), Path("m.png"), "test"), labels, {"aggregated": one, "local": two}
+    )
+    del labels, one, two
+
+    assert [image() for image in held] == [None] * 3
+
+
+def read_png(path):
+    with Raster(path) as file:
+        return file.read()[0]

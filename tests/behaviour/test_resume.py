@@ -1,0 +1,292 @@
+"""What a stopped run promises: it goes on where it was, and ends as if never stopped."""
+
+import csv
+import multiprocessing
+import shutil
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import glnet
+from glnet.engines.models import load_model
+from glnet.errors import GlnetError, RasterError, RunError
+from glnet.recipe import load_recipe
+from glnet.training.checkpoint import read_standing
+from glnet.training.records import EpochRecord, NoteRecord, StepRecord
+from runs import STAGES, write_data, write_recipe
+
+#: In each stage.
+KILLS = 7
+
+#: Children start with everything imported, so that a kill falls into the training.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["glnet.training.loop", "runs"])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+def often(data, name="often", **train):
+    """A recipe of two steps an epoch that writes a checkpoint after every step."""
+    return write_recipe(data, name, (2, 3, 4), batch=1, checkpoint_minutes=0, **train)
+
+
+def go(recipe, out, restart=False):
+    """Train to the end, as a process of its own would."""
+    torch.set_num_threads(1)
+    for _ in glnet.train(load_recipe(recipe), out, restart=restart):
+        pass
+
+
+def in_process(recipe, out, stage=None, seconds=0.0):
+    """Train in a process of its own; killed so long after a stage's first checkpoint, if asked.
+
+    Says whether it was; a run that is past that stage already goes to its end.
+    """
+    child = PROCESSES.Process(target=go, args=(recipe, out))
+    child.start()
+    if stage is not None:
+        while child.is_alive() and not in_stage(out, stage):
+            time.sleep(0.01)
+    child.join(None if stage is None else seconds)
+    killed = child.is_alive()
+    if killed:
+        child.kill()
+    child.join()
+    assert killed or child.exitcode == 0
+    return killed
+
+
+def in_stage(out, stage):
+    found = read_standing(out)
+    return found is not None and found.stage == stage
+
+
+def weights(run):
+    """Every file of weights that a run left, byte for byte."""
+    return {
+        str(path.relative_to(run)): path.read_bytes() for path in run.rglob("model.safetensors")
+    }
+
+
+def scores(run):
+    """The rows of the run's table, but for the time that they took."""
+    with (run / "metrics.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(data, tmp_path):
+    """Twenty-one kills over all stages: in steps, checkpoints, validations, writing of models."""
+    recipe = often(data)
+    whole, run = tmp_path / "whole", tmp_path / "killed"
+    in_process(recipe, whole)
+    moments = np.random.default_rng(5)
+
+    def compare():
+        assert weights(run) == weights(whole)
+        assert scores(run) == scores(whole)
+        assert not list(run.rglob("*.partial*"))
+        shutil.rmtree(run)
+
+    for stage in STAGES:
+        kills = 0
+        while kills < KILLS:
+            if in_process(recipe, run, stage, moments.uniform(0.0, 0.4)):
+                kills += 1
+            else:
+                compare()
+    in_process(recipe, run)
+    compare()
+
+
+def test_a_run_goes_on_in_the_middle_of_an_epoch(data, tmp_path):
+    """After a stop between two steps the next record is that of the next step."""
+    recipe = load_recipe(often(data))
+    first = []
+    for record in glnet.train(recipe, tmp_path):
+        first.append(record)
+        if isinstance(record, StepRecord) and record.step == 2 and record.stage == STAGES[1]:
+            break  # its checkpoint is not yet written: the one of the step before counts
+
+    again = list(glnet.train(recipe, tmp_path))
+
+    steps = [record for record in again if isinstance(record, StepRecord)]
+    assert (steps[0].stage, steps[0].step) == (STAGES[1], 2)
+    assert steps[0].losses == first[-1].losses
+    notes = [record.text for record in again if isinstance(record, NoteRecord)]
+    assert f"goes on after step 1 of stage {STAGES[1]}" in notes
+    assert read_standing(tmp_path).finished == list(STAGES)
+
+
+def test_a_finished_run_is_left_as_it_is(data, tmp_path):
+    """Until it is told to begin anew; another recipe is refused by the name of what differs."""
+    recipe = load_recipe(write_recipe(data, "done", (1, 1, 1)))
+    list(glnet.train(recipe, tmp_path))
+    before = weights(tmp_path)
+
+    again = list(glnet.train(recipe, tmp_path))
+    other = load_recipe(write_recipe(data, "other", (1, 2, 1)))
+    with pytest.raises(RunError, match=r"differ in train.stages.global_to_local.epochs\)"):
+        list(glnet.train(other, tmp_path))
+
+    assert not [record for record in again if isinstance(record, (StepRecord, EpochRecord))]
+    assert weights(tmp_path) == before
+    assert len(list(glnet.train(other, tmp_path, restart=True))) > len(again)
+
+
+def test_what_says_how_and_not_what_may_change(data, tmp_path):
+    """Workers, checkpoints and the like do not make it another run."""
+    first = load_recipe(often(data, "slow"))
+    for record in glnet.train(first, tmp_path, ["global"]):
+        if isinstance(record, StepRecord) and record.step == 3:
+            break
+
+    second = load_recipe(often(data, "fast", workers=1))
+    again = list(glnet.train(second, tmp_path, ["global"]))
+
+    assert next(record.step for record in again if isinstance(record, StepRecord)) == 3
+
+
+def test_a_file_that_vanishes_leaves_the_last_checkpoint(tmp_path):
+    """One line that names it; once it is back, the run ends as if nothing had been."""
+    data = write_data(tmp_path / "data")
+    recipe = often(data)
+    go(recipe, tmp_path / "whole")
+    run = tmp_path / "run"
+    records = glnet.train(load_recipe(recipe), run)
+    for record in records:
+        if isinstance(record, StepRecord) and record.step == 2:
+            (data / "0.tif").rename(data / "away")
+            break
+
+    with pytest.raises(GlnetError, match=r"0.tif: no such file$"):
+        list(records)
+    standing = read_standing(run)
+    (data / "away").rename(data / "0.tif")
+    go(recipe, run)
+
+    assert standing.finished != list(STAGES)
+    assert weights(run) == weights(tmp_path / "whole")
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(data, tmp_path, monkeypatch):
+    """A write that the system refuses: one line, and the older file is still whole."""
+    recipe, run = load_recipe(often(data)), tmp_path / "run"
+    written = torch.save
+
+    def refuse(state, path):
+        if state["state"].get("counts", {}).get("step") == 3:
+            path.write_bytes(b"half")
+            msg = "PytorchStreamWriter failed writing file data/0: file write failed"
+            raise RuntimeError(msg)
+        written(state, path)
+
+    monkeypatch.setattr(torch, "save", refuse)
+    with pytest.raises(RasterError, match=r"checkpoint.pt: could not be written .* disk full"):
+        list(glnet.train(recipe, run))
+
+    assert read_standing(run).state["counts"]["step"] == 2
+    assert not list(run.glob("*.partial*"))
+
+
+def test_a_diverged_run_keeps_what_was_learnt_before(data, tmp_path):
+    """The checkpoint is of a step whose weights are numbers."""
+    recipe = load_recipe(often(data, "wild"))
+    stages = recipe.train.stages
+    fast = stages.global_.model_copy(update={"learning_rate": 1e30})
+    train = recipe.train.model_copy(
+        update={"stages": stages.model_copy(update={"global_": fast}), "warmup_steps": 0}
+    )
+    run = tmp_path / "run"
+
+    with pytest.raises(RunError, match=r"the loss is (nan|inf)"):
+        list(glnet.train(recipe.model_copy(update={"train": train}), run))
+
+    standing = read_standing(run)
+    tensors = standing.state.get("parts", {}).get("global_branch", {}).values()
+    assert all(torch.isfinite(tensor).all() for tensor in tensors if tensor.is_floating_point())
+
+
+def test_a_damaged_checkpoint_is_refused(data, tmp_path):
+    """Not taken for a fresh run, and not for the end of one."""
+    recipe = load_recipe(often(data))
+    (tmp_path / "checkpoint.pt").write_bytes(b"no zip")
+
+    with pytest.raises(RunError, match="cannot be read as a checkpoint; train again with"):
+        list(glnet.train(recipe, tmp_path))
+
+
+def test_fine_tuning_starts_from_another_models_weights(data, tmp_path):
+    """Class layers go class by class, by name; what has no name there starts anew."""
+    recipe = load_recipe(write_recipe(data, "first", (2, 2, 1)))
+    list(glnet.train(recipe, tmp_path / "first"))
+    rows = (data / "classes.csv").read_text().splitlines()
+    (data / "fewer.csv").write_text(
+        "\n".join(
+            ["name,value,colour,ignored", *(
+                f"{name if i != 3 else 'new'},{i},{colour},{'yes' if i == 1 else 'no'}"
+                for i, (name, colour) in enumerate(row.split(",") for row in rows[1:])
+            )]
+        )
+    )  # fmt: skip
+    path = write_recipe(
+        data, "second", (1, 1, 1), classes="fewer.csv", start_from=str(tmp_path / "first/model"),
+    )  # fmt: skip
+    tuned = load_recipe(path)
+    slow = tuned.train.stages.global_.model_copy(update={"learning_rate": 1e-30})
+    stages = tuned.train.stages.model_copy(update={"global_": slow})
+    tuned = tuned.model_copy(update={"train": tuned.train.model_copy(update={"stages": stages})})
+
+    records = list(glnet.train(tuned, tmp_path / "second", ["global"]))
+
+    one, known = load_model(tmp_path / "first/model")
+    two, table = load_model(tmp_path / "second/global/last")
+    ours, theirs = two.global_branch.classify.weight, one.global_branch.classify.weight
+    assert table.names == [known.names[0], known.names[2], "new", *known.names[4:]]
+    for i, name in enumerate(table.names):
+        same = name != "new" and torch.equal(ours[i], theirs[known.names.index(name)])
+        assert same == (name != "new")
+    lateral = [branch.global_branch.lateral[0].weight for branch in (one, two)]
+    assert torch.equal(*lateral)
+    notes = [record.text for record in records if isinstance(record, NoteRecord)]
+    assert any("global_branch; new classes: new" in note for note in notes)
+
+
+def test_fine_tuning_refuses_another_network(data, tmp_path):
+    """Another width is named, not half loaded."""
+    recipe = load_recipe(write_recipe(data, "narrow", (1, 1, 1)))
+    list(glnet.train(recipe, tmp_path / "narrow", ["global"]))
+    path = write_recipe(
+        data, "wide", (1, 1, 1), model={"width": 16},
+        start_from=str(tmp_path / "narrow/global/best"),
+    )  # fmt: skip
+
+    with pytest.raises(GlnetError, match=r"start_from: .* of another network .* has shape"):
+        list(glnet.train(load_recipe(path), tmp_path / "wide"))
+
+
+def test_augmentation_depends_on_seed_epoch_and_image_alone(data):
+    """Whatever was drawn before, in whichever order, by whichever process."""
+    from glnet.datasets.classes import read_classes  # noqa: PLC0415  one test's
+    from glnet.datasets.draws import TrainingImages  # noqa: PLC0415
+    from glnet.datasets.manifest import read_manifest  # noqa: PLC0415
+    from glnet.datasets.masks import LabelCoder  # noqa: PLC0415
+
+    recipe = load_recipe(often(data, "order"))
+    samples = read_manifest(data / "manifest.csv", "train")
+    coder = LabelCoder(read_classes(data / "classes.csv"))
+    forward, backward = (
+        TrainingImages(some, coder, recipe, STAGES[1]) for some in (samples, samples[::-1])
+    )
+
+    one, other = forward[4, 1], backward[4, 0]
+
+    assert one.windows == other.windows
+    np.testing.assert_array_equal(one.patches[0], other.patches[0])
+    assert forward[5, 1].windows != one.windows or not np.array_equal(
+        forward[5, 1].patches[0], one.patches[0]
+    )
