@@ -123,7 +123,6 @@ def _by_wish(wishes: Wishes, folder: Path, kind: str) -> Choice:
     weights = wishes.trunk_weights
     if weights not in ("imagenet", "none"):
         weights = told(Path(weights), folder)
-    workers = min(_WORKERS, os.cpu_count() or 1) if kind == "cuda" else 0
     width = _CPU_WIDTH if kind == "cpu" else ModelSettings().width
     settings = {
         "model.trunk": wishes.trunk,
@@ -135,7 +134,7 @@ def _by_wish(wishes: Wishes, folder: Path, kind: str) -> Choice:
         "train.seed": wishes.seed,
         "train.device": wishes.device,
         "train.precision": "fp32",
-        "train.workers": workers,
+        "train.workers": _workers(kind),
     }  # fmt: skip
     paper = "The paper's trunk" if wishes.trunk == "resnet50" else "The trunk asked for"
     reasons = {
@@ -182,10 +181,15 @@ def _pace(
     return measured_pace(draft, len(facts.names), windows, facts.dtype)
 
 
+def _workers(kind: str) -> int:
+    return min(_WORKERS, os.cpu_count() or 1) if kind == "cuda" else 0
+
+
 def _with_reading(pace: StagePace, seconds: float, kind: str) -> StagePace:
     """With the time to read an image; beside a GPU other processes read meanwhile."""
     training, validation = pace
-    read = max(training, seconds / _WORKERS) if kind == "cuda" else training + seconds
+    workers = _workers(kind)
+    read = max(training, seconds / workers) if workers else training + seconds
     return StagePace(read, validation + seconds)
 
 
