@@ -4,13 +4,14 @@
 """
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import Field, ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from glnet import __version__
@@ -53,25 +54,39 @@ def write_bundle(folder: str | Path, config: BundleConfig, tensors: dict[str, np
     ):
         msg = f"{folder}: holds something that is no model; name a new or an empty folder"
         raise BundleError(msg)
-    partial = folder.with_name(folder.name + ".partial")
+    partial, replaced = (
+        folder.with_name(f"{folder.name}.{word}") for word in ("partial", "replaced")
+    )
     try:
+        if replaced.exists() and not folder.exists():
+            replaced.rename(folder)  # a process was killed between two renames
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, partial / _WEIGHTS)
         (partial / _CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (partial / _CARD).write_text(_card(config), encoding="utf-8")
+        _settle(partial)
+        shutil.rmtree(replaced, ignore_errors=True)
         if folder.exists():
-            replaced = folder.with_name(folder.name + ".replaced")
-            shutil.rmtree(replaced, ignore_errors=True)
             folder.rename(replaced)
-            partial.rename(folder)
-            shutil.rmtree(replaced)
-        else:
-            partial.rename(folder)
+        partial.rename(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
+        if replaced.exists() and not folder.exists():
+            replaced.rename(folder)
         msg = f"{folder}: the model cannot be written there ({error})"
         raise BundleError(msg) from error
+
+
+def _settle(partial: Path) -> None:
+    """Flush all files of a model folder, and read its weights' table of contents again."""
+    for path in partial.iterdir():
+        with path.open("r+b") as file:
+            os.fsync(file.fileno())
+    # Refuses a file that is shorter than its table says.
+    with safe_open(partial / _WEIGHTS, "numpy"):
+        pass
 
 
 def read_config(folder: str | Path) -> BundleConfig:

@@ -185,6 +185,16 @@ class Raster:
             )
             raise RasterError(msg)
 
+    @property
+    def left_out(self) -> int:
+        """How many bands count as alpha: GDAL calls the fourth of any 8-bit image so."""
+        return 0 if self._dataset is None else int(self._dataset.count) - self.bands
+
+    @property
+    def decoded_whole(self) -> bool:
+        """Can the file not be read by window?"""
+        return self.path.suffix.lower() in _PHOTOS | _DECODED_WHOLE
+
     def thumbnail(self, size: Size) -> np.ndarray:
         """The whole raster resampled to `size`; see `shrink`."""
         return shrink(self.read(), size)

@@ -119,7 +119,7 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch(data, tmp_path):
     assert steps[0].losses == first[-1].losses
     notes = [record.text for record in again if isinstance(record, NoteRecord)]
     assert f"goes on after step 1 of stage {STAGES[1]}" in notes
-    assert read_standing(tmp_path).finished == list(STAGES)
+    assert read_standing(tmp_path).finished == STAGES
 
 
 def test_a_finished_run_is_left_as_it_is(data, tmp_path):
@@ -136,6 +136,76 @@ def test_a_finished_run_is_left_as_it_is(data, tmp_path):
     assert not [record for record in again if isinstance(record, (StepRecord, EpochRecord))]
     assert weights(tmp_path) == before
     assert len(list(glnet.train(other, tmp_path, restart=True))) > len(again)
+
+
+def test_a_stage_run_again_voids_what_was_built_on_it(data, tmp_path):
+    """Stopped or not: the later stages are trained anew, and the old model is not called done."""
+    recipe = load_recipe(often(data, "again"))
+    list(glnet.train(recipe, tmp_path))
+    for record in glnet.train(recipe, tmp_path, ["global"]):
+        if isinstance(record, StepRecord) and record.step == 3:
+            break
+
+    assert read_standing(tmp_path).finished == ()
+    again = [r for r in glnet.train(recipe, tmp_path) if isinstance(r, StepRecord)]
+
+    assert (again[0].stage, again[0].step) == ("global", 3)
+    assert {record.stage for record in again} == set(STAGES)
+
+
+def test_named_stages_go_on_where_they_were_stopped(data, tmp_path):
+    """What of them is finished is not run again."""
+    recipe = load_recipe(often(data, "named"))
+    for record in glnet.train(recipe, tmp_path, STAGES[:2]):
+        if isinstance(record, StepRecord) and (record.stage, record.step) == (STAGES[1], 2):
+            break
+
+    again = list(glnet.train(recipe, tmp_path, STAGES[:2]))
+
+    assert {r.stage for r in again if isinstance(r, StepRecord)} == {STAGES[1]}
+
+
+def test_an_unfinished_stage_is_not_forgotten(data, tmp_path):
+    """Another stage by name is refused; so is a second process in the folder."""
+    recipe = load_recipe(often(data, "busy"))
+    records = glnet.train(recipe, tmp_path)
+    for record in records:
+        if isinstance(record, StepRecord) and record.step == 3:
+            break
+    with pytest.raises(RunError, match="another process trains in this folder"):
+        next(glnet.train(recipe, tmp_path))
+    records.close()
+
+    with pytest.raises(RunError, match="stage global was stopped there and is not finished"):
+        list(glnet.train(recipe, tmp_path, [STAGES[1]]))
+
+
+def test_a_stop_before_the_first_checkpoint_leaves_no_rows(data, tmp_path):
+    """What comes again is in the table once."""
+    recipe = load_recipe(write_recipe(data, "early", (2, 2, 2)))
+    for record in glnet.train(recipe, tmp_path):
+        if isinstance(record, EpochRecord):
+            break
+
+    list(glnet.train(recipe, tmp_path))
+
+    rows = [(row["stage"], row["epoch"]) for row in scores(tmp_path)]
+    assert rows == [(stage, str(epoch)) for stage in STAGES for epoch in (1, 2)]
+
+
+def test_a_begun_run_keeps_its_mini_batch(data, tmp_path):
+    """Memory says how a run is computed; what was chosen at its start stays."""
+    first = load_recipe(often(data, "roomy", memory="8GiB"))
+    for record in glnet.train(first, tmp_path, ["global"]):
+        if isinstance(record, StepRecord) and record.step == 2:
+            break
+
+    again = list(
+        glnet.train(load_recipe(often(data, "tight", memory="160MiB")), tmp_path, ["global"])
+    )
+
+    assert load_recipe(tmp_path / "resolved.yaml").train.mini_batch == first.train.mini_batch
+    assert next(r.step for r in again if isinstance(r, StepRecord)) == 2
 
 
 def test_what_says_how_and_not_what_may_change(data, tmp_path):
@@ -169,7 +239,7 @@ def test_a_file_that_vanishes_leaves_the_last_checkpoint(tmp_path):
     (data / "away").rename(data / "0.tif")
     go(recipe, run)
 
-    assert standing.finished != list(STAGES)
+    assert standing.finished != STAGES
     assert weights(run) == weights(tmp_path / "whole")
 
 

@@ -1,12 +1,15 @@
 """What the account of training memory promises."""
 
+import re
+
 import pytest
 
 from glnet.datasets.manifest import Sample
 from glnet.errors import RunError
+from glnet.geometry import Window
 from glnet.recipe import Recipe
 from glnet.training.memory import estimate_memory, fit_memory
-from makers import noise, write_tif
+from makers import noise, write_png, write_tif
 from networks import TINY, tiny_settings
 
 STAGES = ("global", "global_to_local", "local_to_global")
@@ -53,10 +56,13 @@ def test_the_mini_batch_is_lowered_until_it_fits(tmp_path):
     """The largest that fits, and no larger than the recipe asks for."""
     samples = [Sample(write_tif(tmp_path / "a.tif", noise(3, 40, 50)), tmp_path / "m", "train")]
     model = recipe("2GiB").model
-    budget = estimate_memory(model, 3, "global_to_local", 6, 5, frozen=True)
+    batches = {"global": 6, "global_to_local": 6, "local_to_global": 6}
+    budget = max(
+        estimate_memory(model, 3, stage, batch, 5, frozen=True) for stage, batch in batches.items()
+    )
 
-    fitted, said = fit_memory(recipe(f"{budget}B"), 3, STAGES[1:2], samples, "cuda")
-    whole, _ = fit_memory(recipe("100GiB"), 3, STAGES, samples, "cuda")
+    fitted, said = fit_memory(recipe(f"{budget}B"), 3, samples, "cuda")
+    whole, _ = fit_memory(recipe("100GiB"), 3, samples, "cuda")
 
     assert fitted.train.mini_batch == 5
     assert "with 5 patches at a time" in said
@@ -68,4 +74,22 @@ def test_too_little_memory_is_refused_with_what_would_do(tmp_path):
     samples = [Sample(write_tif(tmp_path / "a.tif", noise(3, 40, 50)), tmp_path / "m", "train")]
 
     with pytest.raises(RunError, match=r"50MiB is too little: .* stage \w+ needs about \d"):
-        fit_memory(recipe("50MiB"), 3, STAGES, samples, "cpu")
+        fit_memory(recipe("50MiB"), 3, samples, "cpu")
+
+
+def test_of_a_scene_only_its_own_pixels_count(tmp_path):
+    """Where the file is read by window; a PNG is decoded whole."""
+    scene = Window(0, 0, 64, 64)
+    large = noise(3, 2048, 2048)
+    need = []
+    for path in (
+        write_tif(tmp_path / "a.tif", large, tiled=True),
+        write_png(tmp_path / "a.png", large),
+    ):
+        sample = Sample(path, tmp_path / "m", "train", scene)
+        with pytest.raises(RunError, match=r"needs about (\d+)MiB") as refused:
+            fit_memory(recipe("50MiB"), 3, [sample], "cpu")
+        need.append(int(re.search(r"needs about (\d+)MiB", str(refused.value))[1]))
+
+    images = 3 + 3 * 6  # being decoded, and the patches of a step
+    assert need[1] - need[0] == pytest.approx(images * (large.size - 3 * 64**2) / 2**20, abs=2)

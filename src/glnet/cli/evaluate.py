@@ -78,6 +78,9 @@ def _check_sources(model: Path | None, masks: Path | None, classes: Path | None)
     if masks is not None and classes is None:
         msg = "--masks needs --classes"
         raise typer.BadParameter(msg)
+    if model is not None and classes is not None:
+        msg = "--classes goes with --masks; a model has its own class table"
+        raise typer.BadParameter(msg)
 
 
 def _by_masks(

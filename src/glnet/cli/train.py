@@ -105,7 +105,7 @@ def _show(records: Iterable[Record]) -> None:
                 )
                 progress.update(bars[record.stage], completed=record.step, now=now)
             elif isinstance(record, NoteRecord) or record.mean_iou:
-                _line(record, progress.console.print)
+                _line(record, lambda text: progress.console.print(text, markup=False))
 
 
 def _at(pace: Pace) -> str:

@@ -1,16 +1,19 @@
 """Predicted masks on disk against true ones: no model, no PyTorch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from glnet.datasets.classes import read_classes
 from glnet.datasets.manifest import Sample, read_manifest
-from glnet.datasets.masks import LabelCoder, MaskScene
+from glnet.datasets.masks import LabelCoder, MaskScene, check_size
 from glnet.datasets.samples import open_labels
+from glnet.datasets.vectors import VECTOR_SUFFIXES
 from glnet.errors import DataError
 from glnet.evaluation.result import Evaluation
 from glnet.evaluation.tally import Tally
 from glnet.geometry import scene_grid
 from glnet.metrics import IGNORE, ProtocolName
+from glnet.outputs.mask import MASK_SUFFIXES
 from glnet.raster import Raster
 
 #: Side of what is compared at a time, in pixels: masks may be of any size.
@@ -40,11 +43,18 @@ def evaluate_masks(
     """
     coder = LabelCoder(read_classes(classes), tolerance)
     samples = read_manifest(manifest, split, files=("mask",))
-    found = [_prediction(Path(predictions), sample) for sample in samples]
+    found = _predictions(Path(predictions), samples)
     tally = Tally(coder.table, ["masks"], protocol, boundary=boundary)
     near = 0
     for sample, path in zip(samples, found, strict=True):
-        with Raster(path) as predicted, open_labels(sample, predicted, coder) as true:
+        # Polygons lie on the image; its mask as a PNG has no georeference.
+        onto = sample.image if sample.mask.suffix.lower() in VECTOR_SUFFIXES else path
+        with (
+            Raster(path) as predicted,
+            Raster(onto) as ground,
+            open_labels(sample, ground, coder) as true,
+        ):
+            check_size(predicted, ground)
             guessed = MaskScene(predicted, coder, sample.window)
             # A boundary is a boundary of the whole: parts would have edges of their own.
             for part in scene_grid(true.size, max(true.size) if boundary else _PART):
@@ -59,12 +69,23 @@ def evaluate_masks(
     return tally.evaluation(near)
 
 
-def _prediction(folder: Path, sample: Sample) -> Path:
-    """The one mask in a folder that is named as the image."""
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    matches = [path for path in files if path.stem == sample.image.stem and path.is_file()]
-    if len(matches) != 1:
-        found = f"{len(matches)} files" if matches else "none"
-        msg = f"{folder}: wanted one mask named {sample.image.stem}.*, found {found}"
-        raise DataError(msg)
-    return matches[0]
+def _predictions(folder: Path, samples: Sequence[Sample]) -> list[Path]:
+    """Of every sample the one mask in a folder that is named as its image."""
+    named: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.suffix.lower() in MASK_SUFFIXES and path.is_file():
+            named.setdefault(path.stem, []).append(path)
+    images: dict[str, Path] = {}
+    found = []
+    for sample in samples:
+        stem = sample.image.stem
+        if images.setdefault(stem, sample.image) != sample.image:
+            msg = f"{images[stem]} and {sample.image} have one name, {folder} one mask for both; "
+            raise DataError(msg + "evaluate them apart, by two manifests")
+        matches = named.get(stem, [])
+        if len(matches) != 1:
+            count = f"{len(matches)} files" if matches else "none"
+            msg = f"{folder}: wanted one mask named {stem}.tif or .png, found {count}"
+            raise DataError(msg)
+        found += matches
+    return found

@@ -194,19 +194,20 @@ def choose_sampling(
 ) -> Choice:
     """How many patches of an image a step sees, and how many of them seek rare classes."""
     windows = typical_windows(sizes, sides)
-    few = windows <= PATCHES
+    rare = [name for name, share in zip(names, shares, strict=True) if share < RARE]
+    every = windows <= PATCHES and not rare
     reasons = {
         "train.patches": f"Patches drawn per image and step, of about {windows:g}"
-        + ("; the paper takes all." if few else "; the paper takes all: slower, less noise."),
+        + ("; the paper takes all." if every else "; the paper takes all: slower, less noise."),
     }
-    rare = [name for name, share in zip(names, shares, strict=True) if share < RARE]
     if rare:
         reasons["train.rare_patches"] = (
             f"Share of them centred on a pixel of a class, each equally likely: {', '.join(rare)} "
             f"{'is' if len(rare) == 1 else 'are'} below {RARE:.0%}."
         )
     settings = {
-        "train.patches": "all" if few else PATCHES,
+        # All patches of the grid leave none to be moved to rare classes.
+        "train.patches": "all" if every else min(windows, PATCHES),
         "train.rare_patches": 0.33 if rare else 0.0,
     }
     return Choice(settings, reasons)

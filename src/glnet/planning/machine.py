@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from glnet.planning.budget import Estimate, StagePace
-from glnet.recipe import ModelSettings, Recipe, Stage
+from glnet.recipe import LossSettings, ModelSettings, Recipe, Stage
 
 #: The paper's memory, for devices whose free memory is not asked for.
 PAPER_MEMORY = 2 << 30
@@ -49,11 +49,15 @@ def device_kind(device: str, *, measured: bool) -> str:
     return str(_pace_module().device_kind(device))
 
 
-def estimator(model: ModelSettings, classes: int, *, frozen: bool) -> Estimate:
-    """The estimate of a step's memory; batch statistics stay where `frozen`."""
+def estimator(
+    model: ModelSettings, classes: int, loss: LossSettings, *, frozen: bool, image: int
+) -> Estimate:
+    """The estimate of a step's memory, as training makes it; see `estimate_memory`."""
     module = importlib.import_module("glnet.training.memory")
     return lambda stage, batch, mini: int(
-        module.estimate_memory(model, classes, stage, batch, mini, frozen=frozen)
+        module.estimate_memory(
+            model, classes, stage, batch, mini, frozen=frozen, loss=loss, image=image
+        )
     )
 
 

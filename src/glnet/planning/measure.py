@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -11,7 +11,7 @@ from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder
 from glnet.datasets.samples import open_labels, window_in
 from glnet.errors import DataError
-from glnet.geometry import Size, Window
+from glnet.geometry import Size, Window, scene_grid
 from glnet.planning.labels import count_labels, strips
 from glnet.raster import Raster
 from glnet.recipe import InputSettings, ModelSettings
@@ -64,6 +64,7 @@ class ImageFacts:
         magnitudes: Some of its absolute values.
         pixels, ignored: Labelled pixels per class; pixels that are ignored.
         seconds: To read and decode both files.
+        left_out: Bands that the file calls alpha.
     """
 
     size: Size
@@ -74,6 +75,7 @@ class ImageFacts:
     pixels: np.ndarray
     ignored: int
     seconds: float
+    left_out: int = 0
 
 
 def measure(
@@ -115,7 +117,8 @@ def _measured(sample: Sample, coder: LabelCoder) -> ImageFacts:
         pixels, ignored = count_labels(labels, len(coder.table.trained))
         seconds += time.perf_counter() - began
         kind = image.bands, str(image.dtype)
-        return ImageFacts(own.size, *kind, moments, magnitudes, pixels, ignored, seconds)
+        left_out = image.left_out
+        return ImageFacts(own.size, *kind, moments, magnitudes, pixels, ignored, seconds, left_out)
 
 
 def _measured_image(image: Raster, own: Window) -> tuple[Moments, np.ndarray, float]:
@@ -164,6 +167,20 @@ class Facts:
     def images(self) -> int:
         """Number of training images."""
         return len(self.sizes)
+
+    @property
+    def largest_bytes(self) -> int:
+        """Of the pixels of the largest image."""
+        most = max(size.height * size.width for size in self.sizes)
+        return most * self.bands * np.dtype(self.dtype).itemsize
+
+    def in_scenes(self, side: int | None) -> "Facts":
+        """With longer images cut into scenes, as training cuts them."""
+        if side is None:
+            return self
+        sizes = [part.size for size in self.sizes for part in scene_grid(size, side)]
+        validation = round(self.validation * len(sizes) / len(self.sizes))
+        return replace(self, sizes=tuple(sizes), validation=validation)
 
     @property
     def shares(self) -> tuple[float, ...]:

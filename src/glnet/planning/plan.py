@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from glnet.datasets.classes import ClassTable, read_classes
-from glnet.datasets.manifest import Sample, read_manifest
+from glnet.datasets.manifest import CLASS_MARK, Sample, read_manifest
 from glnet.datasets.masks import LabelCoder
 from glnet.errors import DataError, RecipeError
 from glnet.outputs.files import whole_or_nothing
@@ -18,7 +18,7 @@ from glnet.planning.budget import StagePace
 from glnet.planning.choices import Choice
 from glnet.planning.labels import classes_csv, discover_classes
 from glnet.planning.measure import ImageFacts, gather, measure
-from glnet.planning.pairs import find_pairs, listed
+from glnet.planning.pairs import SUFFIXES, find_pairs, listed
 from glnet.planning.paths import refuse_existing, told
 from glnet.planning.proposal import propose
 from glnet.planning.splits import TRIES, choose_folds, choose_splits, take_validation
@@ -119,6 +119,12 @@ def plan(
     table = _table(data, classes, notes, say)
     say(f"reading {len(data.samples)} images and masks")
     images = measure(data.samples, LabelCoder(table, wishes.tolerance))
+    if images[0].left_out:
+        bands = images[0].bands + images[0].left_out
+        notes.append(
+            f"band {bands} of the images counts as alpha and is left out; if it is one to learn "
+            f"from, say model.bands: {bands} in the recipe, with input's mean and deviation"
+        )
     runs = _runs(data, images, wishes, notes)
     tables = {} if data.classes else {classes: classes_csv(table)}
     recipes: dict[Path, str] = {}
@@ -154,7 +160,11 @@ def _find(folder: Path, wishes: Wishes, notes: list[str]) -> _Data:
         manifest = folder / "manifest.csv"
     if classes is None and (folder / "classes.csv").is_file():
         classes = folder / "classes.csv"
-    notes += [f"{path} is used as it is" for path in (manifest, classes) if path is not None]
+    notes += [
+        f"{path} is used as it is; to have it made anew, delete it"
+        for path in (manifest, classes)
+        if path is not None
+    ]
     if manifest is not None:
         return _Data(read_manifest(manifest), manifest, classes)
     found = find_pairs(folder)
@@ -168,6 +178,11 @@ def _find(folder: Path, wishes: Wishes, notes: list[str]) -> _Data:
 def _table(data: _Data, path: Path, notes: list[str], say: Say) -> ClassTable:
     if data.classes is not None:
         return read_classes(data.classes)
+    odd = next((s.mask for s in data.samples if s.mask.suffix.lower() not in SUFFIXES), None)
+    odd = odd or next((s.mask for s in data.samples if CLASS_MARK in str(s.mask)), None)
+    if odd is not None:
+        msg = f"{odd}: only masks in one raster tell their classes; give a class table by --classes"
+        raise DataError(msg)
     say("looking for classes in the masks")
     table = discover_classes(data.samples)
     notes.append(
@@ -185,7 +200,7 @@ def _runs(
     given = [sample.split for sample in data.samples]
     if wishes.folds:
         try:
-            folds = choose_folds(pixels, wishes.folds, wishes.seed)
+            folds = _folds_by_image(data.samples, pixels, wishes)
         except ValueError as error:
             msg = f"--folds: {error}"
             raise RecipeError(msg) from error
@@ -197,6 +212,18 @@ def _runs(
     splits = given if data.manifest else _splits(given, pixels, wishes.seed, notes)
     notes += _lacking(splits)
     return [splits]
+
+
+def _folds_by_image(
+    samples: Sequence[Sample], pixels: np.ndarray, wishes: Wishes
+) -> list[list[str]]:
+    """Folds of whole images: parts of one image stay together."""
+    images = list(dict.fromkeys(sample.image for sample in samples))
+    number = [images.index(sample.image) for sample in samples]
+    summed = np.zeros((len(images), pixels.shape[1]), pixels.dtype)
+    np.add.at(summed, number, pixels)
+    folds = choose_folds(summed, wishes.folds, wishes.seed)
+    return [[splits[i] for i in number] for splits in folds]
 
 
 def _splits(given: list[str], pixels: np.ndarray, seed: int, notes: list[str]) -> list[str]:
@@ -238,7 +265,11 @@ def manifest_csv(samples: Sequence[Sample], splits: Sequence[str], folder: Path)
     """A manifest in `folder` as text."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("image", "mask", "split"))
+    parts = any(sample.window for sample in samples)
+    rows.writerow(("image", "mask", "split", *(("window",) if parts else ())))
     for sample, split in zip(samples, splits, strict=True):
-        rows.writerow((told(sample.image, folder), told(sample.mask, folder), split))
+        window = sample.window
+        place = f"{window.top} {window.left} {window.height} {window.width}" if window else ""
+        files = told(sample.image, folder), told(sample.mask, folder)
+        rows.writerow((*files, split, *((place,) if parts else ())))
     return text.getvalue()

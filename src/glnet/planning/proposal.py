@@ -28,6 +28,7 @@ from glnet.planning.paths import told
 from glnet.planning.text import nested
 from glnet.planning.wishes import Wishes
 from glnet.recipe import (
+    LossSettings,
     ModelSettings,
     Recipe,
     Stage,
@@ -84,15 +85,23 @@ def propose(
         GlnetError: the device or the trunk cannot be used.
     """
     kind = device_kind(wishes.device, measured=wishes.measure)
-    choice = _by_data(facts).plus(_by_wish(wishes, folder, kind))
+    sides = choices.choose_sides(facts.sizes)
+    facts = facts.in_scenes(sides.settings["model.scene"])
+    choice = sides.plus(_by_data(facts, sides)).plus(_by_wish(wishes, folder, kind))
     limit, memory = _memory(wishes, kind)
     model = check_settings(ModelSettings, nested(choice.settings)["model"], "the plan")
     classes = len(facts.names)
     pretrained = wishes.trunk_weights != "none"
-    estimate = estimator(model, classes, frozen=pretrained) if wishes.measure else None
+    estimate = None
+    if wishes.measure:
+        loss = check_settings(LossSettings, nested(choice.settings)["loss"], "the plan")
+        image = facts.largest_bytes if kind == "cpu" else 0
+        estimate = estimator(model, classes, loss, frozen=pretrained, image=image)
+    if wishes.measure or wishes.memory is not None:
+        choice = choice.plus(memory)
     batches = choose_batches(facts.images, model.stages, limit, estimate)
     fewest = min(batches.images.values())
-    choice = choice.plus(memory).plus(
+    choice = choice.plus(
         choices.choose_norm(facts.images, fewest, batches.mini_batch, pretrained=pretrained)
     )
     if pace is None:
@@ -111,12 +120,11 @@ def propose(
     return Proposal(choice, pace, expectation, _notes(facts, course, batches, limit, wishes))
 
 
-def _by_data(facts: Facts) -> Choice:
-    sides = choices.choose_sides(facts.sizes)
+def _by_data(facts: Facts, sides: Choice) -> Choice:
     spread = choices.choose_input(facts.bands, facts.dtype, facts.mean, facts.deviation, facts.high)
     loss = choices.choose_loss(facts.names, facts.shares)
     sampling = choices.choose_sampling(facts.names, facts.shares, facts.sizes, sides)
-    return sides.plus(spread).plus(loss).plus(sampling)
+    return spread.plus(loss).plus(sampling)
 
 
 def _by_wish(wishes: Wishes, folder: Path, kind: str) -> Choice:
@@ -161,6 +169,7 @@ def _memory(wishes: Wishes, kind: str) -> tuple[int, Choice]:
     else:
         limit, why = default_memory(kind)
     settings = {"train.memory": show_bytes(limit)}
+    limit = read_bytes(settings["train.memory"])
     return limit, Choice(settings, {"train.memory": f"What a step may take: {why}."})
 
 

@@ -220,6 +220,14 @@ class TrainSettings(Settings):
     memory: Annotated[str, AfterValidator(_an_amount)] | None = None
     #: Minutes between two checkpoints, from which a stopped run goes on.
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 10.0
+
+    @model_validator(mode="after")
+    def _room_to_seek(self) -> "TrainSettings":
+        if self.rare_patches and self.patches == "all":
+            msg = "train.rare_patches moves drawn patches; set train.patches to a number"
+            raise ValueError(msg)
+        return self
+
     #: Epochs between validations; the last epoch of a stage is always validated.
     validate_every: Positive = 1
 

@@ -5,19 +5,22 @@ random state, the best score. What a step reads depends on seed, epoch and image
 that goes on from here ends with the weights of one that was never stopped.
 """
 
+import contextlib
 import json
 import zipfile
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from glnet.datasets.classes import ClassTable
 from glnet.datasets.manifest import Sample
 from glnet.errors import RunError
 from glnet.outputs.files import whole_or_nothing
-from glnet.recipe import Recipe, Stage
+from glnet.recipe import STAGES, Recipe, Stage
 
 _NAME = "checkpoint.pt"
 
@@ -25,26 +28,36 @@ _NAME = "checkpoint.pt"
 _FREE = ("device", "workers", "checkpoint_minutes", "memory")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Standing:
     """How far a run has come.
 
     Attributes:
         run: What it is; see `identity`.
+        mini_batch: Patches per forward pass, fixed when the run began; None: not yet.
         finished: The stages that are done.
         stage: The one that was begun, if any.
-        state: All that its next step needs.
+        state: All that its next step needs; empty until its first checkpoint.
+        log: Bytes of `metrics.csv` that count; what follows comes again.
     """
 
     run: dict[str, Any]
-    finished: list[Stage] = field(default_factory=list)
+    mini_batch: int | None = None
+    finished: tuple[Stage, ...] = ()
     stage: Stage | None = None
     state: dict[str, Any] = field(default_factory=dict)
+    log: int = 0
 
-    def after(self, stage: Stage) -> "Standing":
-        """With a stage done; what was trained on top of its earlier result no longer counts."""
-        kept = self.finished[: self.finished.index(stage)] if stage in self.finished else None
-        return Standing(self.run, [*(self.finished if kept is None else kept), stage])
+    def begin(self, stage: Stage) -> "Standing":
+        """With a stage begun anew: what was trained on top of its earlier result is void."""
+        before = STAGES[: STAGES.index(stage)]
+        finished = tuple(done for done in self.finished if done in before)
+        return replace(self, finished=finished, stage=stage, state={})
+
+    def end(self, log: int) -> "Standing":
+        """With the stage at hand done."""
+        finished = (*self.finished, self.stage) if self.stage else self.finished
+        return replace(self, finished=finished, stage=None, state={}, log=log)
 
 
 def identity(recipe: Recipe, samples: list[Sample], table: ClassTable) -> dict[str, Any]:
@@ -52,6 +65,8 @@ def identity(recipe: Recipe, samples: list[Sample], table: ClassTable) -> dict[s
     settings = recipe.model_dump(mode="json", exclude={"data": {"manifest", "classes"}})
     for name in _FREE:
         del settings["train"][name]
+    for name in ("trunk_weights", "start_from"):
+        settings["train"][name] = Path(settings["train"][name] or "").name
     images = [[s.image.name, s.mask.name, s.split, s.window] for s in samples]
     known = {**settings, "images": images, "classes": table.as_dicts()}
     return dict(json.loads(json.dumps(known, default=str)))
@@ -81,20 +96,39 @@ def write_standing(out: Path, standing: Standing) -> None:
     """
     with whole_or_nothing(out / _NAME) as partial:
         try:
-            torch.save(vars(standing), partial)
-        except RuntimeError as error:  # how torch tells that a write failed
+            torch.save({f.name: getattr(standing, f.name) for f in fields(standing)}, partial)
+            with zipfile.ZipFile(partial) as file:
+                damaged = file.testzip()
+        except (RuntimeError, zipfile.BadZipFile) as error:  # how torch tells of a failed write
             raise OSError(str(error).splitlines()[0]) from error
-        with zipfile.ZipFile(partial) as file:
-            damaged = file.testzip()
         if damaged is not None:
             msg = f"{damaged} did not read back as written"
             raise OSError(msg)
 
 
+@contextlib.contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Hold a run's folder: two processes that write checkpoints there would undo each other.
+
+    Raises:
+        RunError: another process holds it; the system lets go of it with the process.
+    """
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        msg = f"{out}: another process trains in this folder; wait for it, or name another one"
+        raise RunError(msg) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def difference(one: Any, other: Any, place: str = "") -> str | None:  # noqa: ANN401  JSON
     """The first place where two nested values differ, as a dotted name; None where they agree."""
     if isinstance(one, dict) and isinstance(other, dict):
-        for key in one.keys() | other.keys():
+        for key in [*one, *(key for key in other if key not in one)]:
             found = difference(one.get(key), other.get(key), f"{place}.{key}" if place else key)
             if found is not None:
                 return found

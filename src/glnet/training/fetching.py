@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from glnet.datasets.draws import Draw, EpochBatches, TrainingImages
@@ -29,6 +30,8 @@ def fetch(images: TrainingImages, batches: EpochBatches, workers: int) -> Iterat
         num_workers=workers,
         collate_fn=list,
         multiprocessing_context="spawn",
+        # Of its own: the loader would draw from the generator that trunks drop paths by.
+        generator=torch.Generator(),
     )
     for fetched in loader:
         draws = []

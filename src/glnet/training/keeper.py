@@ -28,6 +28,11 @@ class Keeper:
         self._recipe, self._folder, self._stage = recipe, out / stage, stage
         self._data = data
 
+    @property
+    def has_best(self) -> bool:
+        """Is the best network in its place? A kill may have fallen between two renames."""
+        return (self._folder / "best" / "config.json").is_file()
+
     def validate(self, engine: TorchEngine, epoch: int, team: Team) -> dict[str, float]:
         """Mean IoU per view, every process taking its share of the images; empty if not due."""
         due = self._is_last(epoch) or epoch % self._recipe.train.validate_every == 0

@@ -15,21 +15,19 @@ _COLUMNS = ["stage", "epoch", "loss", "learning_rate", "seconds", "aggregated", 
 class StageLog:
     """Writes a stage's records to `metrics.csv` (a row per epoch) and TensorBoard (every step)."""
 
-    def __init__(
-        self, folder: Path, stage: Stage, length: int | None = None, step: int = 0
-    ) -> None:
+    def __init__(self, folder: Path, stage: Stage, length: int, step: int) -> None:
         """Append to what a run folder holds already.
 
         Args:
             folder: Of the run.
             stage: Whose records these are.
             length: Bytes of `metrics.csv` that still count: what a stopped run wrote after its
-                checkpoint comes again. None: all.
+                checkpoint comes again.
             step: The last step whose record counts.
         """
         path = folder / "metrics.csv"
-        if length is not None and path.exists():
-            os.truncate(path, length)
+        if path.exists():
+            os.truncate(path, min(length, path.stat().st_size))
         fresh = not path.exists() or not path.stat().st_size
         self._file = path.open("a", newline="", encoding="utf-8")
         self._csv = csv.DictWriter(self._file, _COLUMNS)

@@ -5,26 +5,30 @@ it leaves, per stage, `STAGE/best` and `STAGE/last`, each a bundle that predicts
 best of the last stage; while it runs, `checkpoint.pt`, from which the same call goes on.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from glnet.bundle import read_bundle, write_bundle
 from glnet.datasets.classes import ClassTable
 from glnet.errors import RecipeError, RunError
+from glnet.outputs.files import whole_or_nothing
 from glnet.recipe import Recipe, Stage, dump_recipe
 from glnet.training.checkpoint import (
     Standing,
+    alone_in,
     difference,
     identity,
     read_standing,
     write_standing,
 )
-from glnet.training.data import read_data
+from glnet.training.data import TrainingData, read_data
 from glnet.training.losses import PixelLoss
 from glnet.training.memory import fit_memory
 from glnet.training.records import NoteRecord, Record
 from glnet.training.stage_run import Run, StageRun
-from glnet.training.team import assemble
+from glnet.training.team import Team, assemble
 
 
 def train(
@@ -53,52 +57,86 @@ def train(
     chosen = _check_stages(recipe, out, stages)
     data = read_data(recipe)
     loss = _pixel_loss(recipe, data.table)
-    team, fits = assemble(recipe.train), None
-    if recipe.train.memory is not None:
-        kind = team.fabric.device.type
-        samples = data.train + data.validation
-        recipe, fits = fit_memory(recipe, len(data.table.trained), chosen, samples, kind)
-    run = identity(recipe, data.train + data.validation, data.table)
-    standing = Standing(run) if restart else _standing(out, run, stages)
-    left = [stage for stage in chosen if stages is not None or stage not in standing.finished]
-    _start_folder(recipe, out)
-    if team.leads and standing.stage not in left:
-        write_standing(out, Standing(run, standing.finished))
-    yield from map(NoteRecord, [*data.notes, *filter(None, [fits])])
-    if not left:
-        yield NoteRecord(f"{out} is trained already; --restart trains it again")
-    context = Run(recipe, out, team, loss, data)
-    for stage in left:
-        yield from StageRun(context, stage, standing).records()
-        standing = standing.after(stage)
-        if team.leads:
-            write_standing(out, standing)
-        team.wait()
-    if chosen[-1] == recipe.model.stages[-1]:
-        if team.leads:
+    team = assemble(recipe.train)
+    _make_folder(out)
+    with alone_in(out) if team.leads else contextlib.nullcontext():
+        run = identity(recipe, data.train + data.validation, data.table)
+        standing = Standing(run) if restart else _standing(out, run, stages)
+        recipe, standing, fits = _fitted(recipe, data, standing, team)
+        _write_resolved(recipe, out)
+        yield from map(NoteRecord, [*data.notes, *fits])
+        left = _left(chosen, standing, named=stages is not None)
+        if not left:
+            yield NoteRecord(f"{out} is trained already; --restart trains it again")
+        context = Run(recipe, out, team, loss, data)
+        for stage in left:
+            if standing.stage != stage:
+                standing = standing.begin(stage)
+                _write(out, standing, team)
+            stage_run = StageRun(context, stage, standing)
+            yield from stage_run.records()
+            standing = standing.end(stage_run.logged)
+            team.wait()
+        if left:
+            _write(out, standing, team)
+        if chosen[-1] == recipe.model.stages[-1] and team.leads:
             write_bundle(out / "model", *read_bundle(out / chosen[-1] / "best"))
+    if chosen[-1] == recipe.model.stages[-1]:
         yield NoteRecord(f"the trained model is {out / 'model'}")
 
 
 def _standing(out: Path, run: dict[str, object], stages: Sequence[Stage] | None) -> Standing:
-    """Where the run in a folder stands; refuses to go on with another run's work.
+    """Where the run in a folder stands; refuses to go on with another's work, or to undo it.
 
     Raises:
-        RunError: the folder holds another run that this one would go on from.
+        RunError: the folder holds another run that this one would go on from, or a stage that was
+            stopped and is not to be run.
     """
     found = read_standing(out)
     if found is None:
         return Standing(run)
     place = difference(found.run, run)
-    if place is None:
-        return found
-    if stages is None or found.stage in stages:
+    if place is not None and (stages is None or found.stage is not None):
         msg = (
             f"{out}: holds a run of another recipe (they differ in {place}); name another folder, "
             "or say --restart to train anew"
         )
         raise RunError(msg)
-    return Standing(run, found.finished)
+    if stages is not None and found.stage is not None and found.stage not in stages:
+        msg = (
+            f"{out}: stage {found.stage} was stopped there and is not finished; run it first, or "
+            "say --restart to forget it"
+        )
+        raise RunError(msg)
+    return found if place is None else Standing(run, log=found.log)
+
+
+def _left(chosen: Sequence[Stage], standing: Standing, *, named: bool) -> list[Stage]:
+    """The stages to run: what is finished is run again only if it was asked for by name."""
+    goes_on = standing.stage in chosen
+    again = named and not goes_on
+    return [stage for stage in chosen if again or stage not in standing.finished]
+
+
+def _fitted(
+    recipe: Recipe, data: TrainingData, standing: Standing, team: Team
+) -> tuple[Recipe, Standing, list[str]]:
+    """The recipe with the mini-batch that its memory allows; a begun run keeps the one it has."""
+    said = []
+    if standing.mini_batch is not None:
+        train = recipe.train.model_copy(update={"mini_batch": standing.mini_batch})
+        recipe = recipe.model_copy(update={"train": train})
+    elif recipe.train.memory is not None:
+        samples = data.train + data.validation
+        kind = team.fabric.device.type
+        recipe, text = fit_memory(recipe, len(data.table.trained), samples, kind)
+        said = [text]
+    return recipe, replace(standing, mini_batch=recipe.train.mini_batch), said
+
+
+def _write(out: Path, standing: Standing, team: Team) -> None:
+    if team.leads:
+        write_standing(out, standing)
 
 
 def _check_stages(recipe: Recipe, out: Path, stages: Sequence[Stage] | None) -> Sequence[Stage]:
@@ -123,10 +161,15 @@ def _pixel_loss(recipe: Recipe, table: ClassTable) -> PixelLoss:
         raise RecipeError(str(error)) from error
 
 
-def _start_folder(recipe: Recipe, out: Path) -> None:
+def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "resolved.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+        (out / ".lock").touch()
     except OSError as error:
         msg = f"{out}: a run cannot be written there ({error})"
         raise RunError(msg) from error
+
+
+def _write_resolved(recipe: Recipe, out: Path) -> None:
+    with whole_or_nothing(out / "resolved.yaml") as partial:
+        partial.write_text(dump_recipe(recipe), encoding="utf-8")

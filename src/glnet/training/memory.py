@@ -41,8 +41,9 @@ def estimate_memory(
     *,
     frozen: bool = False,
     loss: LossSettings | None = None,
+    image: int = 0,
 ) -> int:
-    """Bytes that a step of a stage takes on its device: weights, optimiser, maps.
+    """Bytes that a step of a stage takes: weights, optimiser, maps; on the CPU pixels too.
 
     Args:
         model: The network of the whole run.
@@ -52,8 +53,7 @@ def estimate_memory(
         mini_batch: Patches per forward pass.
         frozen: Batch statistics stay; images of a step then follow one another.
         loss: By default the default preset's.
-
-    The images themselves are not counted: their pixels wait on the host.
+        image: Bytes of the largest image's pixels; 0 where they wait on the host, beside a GPU.
     """
     with torch.device("meta"):
         network = build_glnet(model.after(stage), classes)
@@ -72,18 +72,18 @@ def estimate_memory(
         kept = count.refined(together) + max(
             count.maps_of_patches(mini_batch), count.aggregated(mini_batch)
         )
-    return round(weights + trained + (1 + _SURCHARGE) * kept + _FLOOR)
+    pixels = image * _images_held(stage, batch)
+    return round(weights + trained + (1 + _SURCHARGE) * kept + _FLOOR + pixels)
 
 
 def fit_memory(
-    recipe: Recipe, classes: int, stages: Sequence[Stage], samples: Sequence[Sample], device: str
+    recipe: Recipe, classes: int, samples: Sequence[Sample], device: str
 ) -> tuple[Recipe, str]:
     """Lower a recipe's mini-batch until every stage fits into its memory.
 
     Args:
         recipe: `train.memory` says how much there is.
         classes: How many are trained.
-        stages: Which are run.
         samples: What is read; on the CPU their pixels count.
         device: `cpu`, `cuda` or `mps`.
 
@@ -102,11 +102,11 @@ def fit_memory(
             (
                 estimate_memory(
                     recipe.model, classes, stage, train.stages.of(stage).batch, mini_batch,
-                    frozen=train.freeze_batch_norm, loss=recipe.loss,
-                ) + largest * _images_held(stage, train.stages.of(stage).batch),
+                    frozen=train.freeze_batch_norm, loss=recipe.loss, image=largest,
+                ),
                 stage,
             )
-            for stage in stages
+            for stage in recipe.model.stages
         )  # fmt: skip
 
     need, stage = needs(1)
@@ -117,6 +117,8 @@ def fit_memory(
         changed = train.model_copy(update={"mini_batch": mini_batch})
         said = f"a step needs about {show_bytes(needs(mini_batch)[0])} of {train.memory}"
         patches = f"{mini_batch} patch{'es' * (mini_batch > 1)} at a time"
+        if mini_batch < train.mini_batch and not train.freeze_batch_norm:
+            patches += ", of which batch norm learns its statistics: consider freeze_batch_norm"
         return recipe.model_copy(update={"train": changed}), f"{said}, with {patches}"
     msg = (
         f"train.memory: {train.memory} is too little: with one patch at a time stage {stage} needs "
@@ -131,8 +133,11 @@ def _images_held(stage: Stage, batch: int) -> int:
 
 
 def _pixel_bytes(sample: Sample) -> int:
+    """Of a scene; of the whole file where it cannot be read by window."""
     with Raster(sample.image) as image:
-        return image.size.height * image.size.width * image.bands * image.dtype.itemsize
+        part = None if image.decoded_whole else sample.window
+        height, width = part.size if part else image.size
+        return height * width * image.bands * image.dtype.itemsize
 
 
 class _Probe:

@@ -12,7 +12,7 @@ import torch
 
 from glnet.datasets.draws import Draw, EpochBatches, TrainingImages
 from glnet.engines.torch_engine import TorchEngine
-from glnet.errors import RunError
+from glnet.errors import GlnetError, RunError
 from glnet.recipe import Recipe, Stage, TrainSettings
 from glnet.training.checkpoint import Standing, write_standing
 from glnet.training.data import TrainingData
@@ -56,7 +56,11 @@ class Counts:
 
 
 class StageRun:
-    """A stage at work: its network, its optimiser, and how far it has come."""
+    """A stage at work: its network, its optimiser, and how far it has come.
+
+    Attributes:
+        logged: Bytes of the run's table once the stage is done.
+    """
 
     def __init__(self, run: Run, stage: Stage, standing: Standing) -> None:
         """Build the network, and give it its start or the state of a checkpoint.
@@ -64,13 +68,14 @@ class StageRun:
         Args:
             run: All that the stages share.
             stage: Which.
-            standing: What earlier stages left, and the state of this one if it was begun.
+            standing: What earlier stages left, and the state of this one if it was stopped.
 
         Raises:
             GlnetError: the weights to start from cannot be had, or several processes would learn
                 batch statistics of their own.
         """
         self._run, self._stage, self._standing = run, stage, standing
+        self.logged = standing.log
         recipe, team = run.recipe, run.team
         self._settings, self._train = recipe.train.stages.of(stage), recipe.train
         self._model = build_stage(recipe, run.out, stage, run.data.table)
@@ -83,9 +88,9 @@ class StageRun:
                 "train.freeze_batch_norm: true, or a trunk with another normalisation"
             )
             raise RunError(msg)
-        self._resumed = standing.state if standing.stage == stage else None
+        self._resumes = bool(standing.state)
         start = None
-        if self._resumed is None:
+        if not self._resumes:
             start = start_stage(self._model, recipe, stage, run.data.table)
         self._engine = TorchEngine(
             self._model, team.fabric.device, self._train.precision, self._train.mini_batch
@@ -99,12 +104,14 @@ class StageRun:
             lambda: team.grad_scale, team.total,
         )  # fmt: skip
         self._keeper = Keeper(recipe, run.out, stage, run.data)
-        self._counts, length = Counts(), None
-        if self._resumed is not None:
-            length = self._restore(self._resumed)
+        self._counts = Counts()
+        if self._resumes:
+            self._restore(standing.state)
             start = f"goes on after step {self._counts.step} of stage {stage}"
         self._start = start
-        self._log = StageLog(run.out, stage, length, self._counts.step) if team.leads else None
+        self._log = (
+            StageLog(run.out, stage, standing.log, self._counts.step) if team.leads else None
+        )
         self._batches = EpochBatches(
             len(run.data.train), self._settings.batch, self._settings.epochs, self._train.seed,
             done=self._counts.step, rank=team.rank, ranks=team.size,
@@ -120,7 +127,7 @@ class StageRun:
         try:
             if self._start:
                 yield NoteRecord(self._start)
-            if self._resumed is None and self._stage == "local_to_global":
+            if not self._resumes and self._stage == "local_to_global":
                 yield self._as_it_starts()
             for record in self._steps():
                 if self._log is not None:
@@ -128,6 +135,7 @@ class StageRun:
                 yield record
         finally:
             if self._log is not None:
+                self.logged = self._log.length
                 self._log.close()
 
     def _steps(self) -> Iterator[Record]:
@@ -141,7 +149,7 @@ class StageRun:
             self._stage,
             self._run.data.report.places,
         )
-        for draws in fetch(images, self._batches, self._train.workers):
+        for draws in self._fetched(images):
             counts.waited += time.monotonic() - asked
             counts.step += 1
             losses, rate = self._learn(draws)
@@ -158,6 +166,14 @@ class StageRun:
                 self._save()
                 saved = time.monotonic()
             asked = time.monotonic()
+
+    def _fetched(self, images: TrainingImages) -> Iterator[list[Draw]]:
+        """The draws of all steps; what was learnt is saved before an unreadable image ends it."""
+        try:
+            yield from fetch(images, self._batches, self._train.workers)
+        except GlnetError:
+            self._save()
+            raise
 
     def _learn(self, draws: list[Draw]) -> tuple[dict[str, float], float]:
         """One step of the optimiser; the losses over all processes, and the learning rate."""
@@ -225,13 +241,13 @@ class StageRun:
             "random": _random_state(),
             "best": self._keeper.best,
             "counts": dataclasses.asdict(self._counts),
-            "log": self._log.length,
         }
-        before = self._standing
-        write_standing(self._run.out, Standing(before.run, before.finished, self._stage, state))
+        write_standing(
+            self._run.out, dataclasses.replace(self._standing, state=state, log=self._log.length)
+        )
 
-    def _restore(self, state: dict[str, Any]) -> int:
-        """Go on from a checkpoint's state; gives how much of the log still counts, in bytes."""
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint's state."""
         for name, part in trained_parts(self._model, self._stage).items():
             part.load_state_dict(state["parts"][name])
         self._adam.load_state_dict(state["optimiser"])
@@ -239,9 +255,8 @@ class StageRun:
         if scaler is not None and state["scaler"] is not None:
             scaler.load_state_dict(state["scaler"])
         _set_random_state(state["random"])
-        self._keeper.best = state["best"]
+        self._keeper.best = state["best"] if self._keeper.has_best else -math.inf
         self._counts = Counts(**state["counts"])
-        return int(state["log"])
 
 
 def _random_state() -> list[torch.Tensor]:

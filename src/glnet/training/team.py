@@ -104,4 +104,8 @@ def assemble(train: TrainSettings) -> Team:
         precision=precision,
     )
     fabric.launch()
-    return Team(fabric)
+    team = Team(fabric)
+    if team.scaler is not None:
+        # Sets the scale up: a process without images in the first step would have none.
+        team.scaler.scale(torch.zeros(1, device=fabric.device))
+    return team
