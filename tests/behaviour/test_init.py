@@ -17,7 +17,15 @@ from glnet.planning.budget import StagePace
 from glnet.planning.machine import rough_pace
 from glnet.recipe import STAGES, Recipe
 from glnet.training.pace import measure_pace
-from makers import noise, write_classes, write_jpg, write_manifest, write_png, write_tif
+from makers import (
+    noise,
+    write_classes,
+    write_jpg,
+    write_manifest,
+    write_png,
+    write_text,
+    write_tif,
+)
 from networks import TINY
 
 
@@ -169,6 +177,53 @@ def test_folds_test_every_image_once(tmp_path, init):
         tested += [s.image.name for s in read_manifest(recipe.data.manifest, "test")]
         assert read_manifest(recipe.data.manifest, "validation")
     assert sorted(tested) == [f"{n}.tif" for n in range(5)]
+
+
+def test_folds_keep_the_parts_of_an_image_together(tmp_path, init):
+    """A manifest of windows is folded by image, and every fold names the windows again."""
+    lay(tmp_path, 3)
+    parts = ["0 0 75 150", "75 0 75 150"]
+    rows = [f"images/{n}.tif,labels/{n}.png,train,{part}" for n in range(3) for part in parts]
+    write_text(tmp_path / "all.csv", "image,mask,split,window", *rows)
+
+    status, _, _ = init(
+        tmp_path, "-o", tmp_path / "out/recipe.yaml", "--folds", "3", "--manifest",
+        tmp_path / "all.csv",
+    )  # fmt: skip
+
+    assert status == 0
+    tested = []
+    for k in (1, 2, 3):
+        manifest = tmp_path / f"out/manifest.fold{k}.csv"
+        test = read_manifest(manifest, "test")
+        assert len({sample.image for sample in test}) == 1
+        assert {s.image for s in test}.isdisjoint(s.image for s in read_manifest(manifest, "train"))
+        tested += [(s.image.name, s.window.top) for s in test]
+    assert sorted(tested) == [(f"{n}.tif", top) for n in range(3) for top in (0, 75)]
+
+
+def test_a_fourth_band_that_counts_as_alpha_is_told(tmp_path, init):
+    """Near infrared would be left out silently."""
+    lay(tmp_path, 3, bands=4)
+
+    status, out, _ = init(tmp_path, "-o", tmp_path / "out/recipe.yaml")
+
+    assert status == 0
+    assert "band 4 of the images counts as alpha and is left out" in out
+
+
+def test_classes_are_not_looked_for_in_polygons(tmp_path, init):
+    """One line asks for a class table."""
+    lay(tmp_path, 3)
+    write_text(tmp_path / "all.csv", "image,mask,split", "images/0.tif,labels/{class}.png,train")
+    write_text(tmp_path / "labels/a.png", "")
+
+    status, _, err = init(
+        tmp_path, "-o", tmp_path / "out/recipe.yaml", "--manifest", tmp_path / "all.csv"
+    )
+
+    assert status == 1
+    assert "give a class table by --classes" in err
 
 
 def test_files_that_exist_are_kept_unless_forced(tmp_path, init):

@@ -301,13 +301,18 @@ def test_a_pixel_is_the_last_polygons_that_holds_its_centre(rings, rows, cut):
     np.testing.assert_array_equal(scene.read(window)[0], expected[window.slices])
 
 
-def test_masks_on_disk_are_compared_with_labels_of_any_format(tmp_path):
-    """Whole and by window: a true prediction scores fully, every labelled pixel counts once."""
+@pytest.mark.parametrize(("place", "options"), [(pixels, {}), (ground(WGS84), PLACE)])
+def test_masks_on_disk_are_compared_with_labels_of_any_format(tmp_path, place, options):
+    """Whole and by window: a true prediction scores fully, every labelled pixel counts once.
+
+    Polygons lie on the image, whatever its mask's file knows of the ground.
+    """
     write_classes(tmp_path / "classes.csv", TABLE)
     values = np.array([row.value for row in TABLE.rows], np.uint8)
     (tmp_path / "predicted").mkdir()
     write_png(tmp_path / "predicted" / "image.png", values[ROWS])
-    write_geojson(tmp_path / "m.geojson", features(pixels, by_class))
+    write_tif(tmp_path / "image.tif", noise(3, *SIZE), **options)
+    write_geojson(tmp_path / "m.geojson", features(place, by_class))
     for windows in ([""], ["0 0 10 31", "10 0 13 31"]):
         rows = [f"image.tif,m.geojson,test,{window}" for window in windows]
         write_text(tmp_path / "manifest.csv", "image,mask,split,window", *rows)

@@ -1,5 +1,6 @@
 """What written files promise: exactly what was found, where it lies, and whole or not at all."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,13 @@ import rasterio
 from PIL import Image
 from rasterio.transform import Affine
 
-from glnet.errors import RasterError
+from glnet.bundle import BundleConfig, read_bundle, write_bundle
+from glnet.errors import BundleError, RasterError
 from glnet.geometry import Size, Window
 from glnet.outputs.files import check_target, partial_of, whole_or_nothing
 from glnet.outputs.mask import MASK_SUFFIXES, SCORE_SUFFIXES, write_mask, write_scores
 from glnet.raster import Georeference
+from glnet.recipe import ModelSettings
 from makers import noise, opened, write_text
 
 PALETTE = {0: (169, 143, 107), 3: (47, 109, 181), 7: (255, 0, 0), 250: (1, 2, 3)}
@@ -297,3 +300,39 @@ def test_a_folder_that_vanished_is_one_line_too(tmp_path, below):
         write_mask(path, MASK, PALETTE, None)
 
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_model_folder_survives_a_kill_between_two_renames(tmp_path):
+    """The older one was moved away and the new one not yet in place: the older one counts."""
+    folder = tmp_path / "model"
+    config = BundleConfig(model=ModelSettings(), classes=[], origin="first")
+    write_bundle(folder, config, {"a": np.zeros(3)})
+    folder.rename(tmp_path / "model.replaced")
+    (tmp_path / "model.partial").mkdir()
+
+    write_bundle(folder, config.model_copy(update={"origin": "second"}), {"a": np.ones(3)})
+
+    found, tensors = read_bundle(folder)
+    assert found.origin == "second"
+    assert tensors["a"].tolist() == [1, 1, 1]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_model_that_cannot_be_written_leaves_the_older_one(tmp_path, monkeypatch):
+    """Whichever step fails."""
+    folder = tmp_path / "model"
+    config = BundleConfig(model=ModelSettings(), classes=[], origin="first")
+    write_bundle(folder, config, {"a": np.zeros(3)})
+    rename = Path.rename
+
+    def refuse(path, target):
+        if path.name == "model.partial":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(BundleError, match="cannot be written"):
+        write_bundle(folder, config.model_copy(update={"origin": "second"}), {"a": np.ones(3)})
+
+    assert read_bundle(folder)[0].origin == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
