@@ -99,9 +99,11 @@ def _show(records: Iterable[Record]) -> None:
                 if record.stage not in bars:
                     total = record.steps
                     bars[record.stage] = progress.add_task(record.stage, total=total, now="")
+                pace = record.pace
                 now = (
-                    f"step {record.step}/{record.steps}  loss {record.losses['loss']:.4f}  "
-                    f"rate {record.learning_rate:.1e}  {_at(record.pace)}"
+                    f"{record.step}/{record.steps} loss {record.losses['loss']:.3f} "
+                    f"rate {record.learning_rate:.0e} {pace.images:.2g}/s, "
+                    f"{pace.waiting:.0%} waiting, {_clock(pace.remaining)} left"
                 )
                 progress.update(bars[record.stage], completed=record.step, now=now)
             elif isinstance(record, NoteRecord) or record.mean_iou:
