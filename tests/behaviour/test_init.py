@@ -202,6 +202,22 @@ def test_folds_keep_the_parts_of_an_image_together(tmp_path, init):
     assert sorted(tested) == [(f"{n}.tif", top) for n in range(3) for top in (0, 75)]
 
 
+def test_a_raster_alone_is_split_by_blocks(tmp_path, init):
+    """That share no pixel and cover it; all three splits are there."""
+    lay(tmp_path, 1, side=1500)
+
+    status, out, _ = init(tmp_path, "-o", tmp_path / "out/recipe.yaml")
+
+    assert status == 0
+    assert "1 raster alone: split by blocks" in out
+    samples = read_manifest(tmp_path / "out/manifest.csv")
+    assert {sample.split for sample in samples} == {"train", "validation", "test"}
+    covered = np.zeros((1500, 1500), int)
+    for sample in samples:
+        covered[sample.window.slices] += 1
+    assert (covered == 1).all()
+
+
 def test_a_fourth_band_that_counts_as_alpha_is_told(tmp_path, init):
     """Near infrared would be left out silently."""
     lay(tmp_path, 3, bands=4)

@@ -4,7 +4,7 @@ import contextlib
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,10 @@ from glnet.datasets.classes import ClassTable, read_classes
 from glnet.datasets.manifest import CLASS_MARK, Sample, read_manifest
 from glnet.datasets.masks import LabelCoder
 from glnet.errors import DataError, RecipeError
+from glnet.geometry import scene_grid
 from glnet.outputs.files import whole_or_nothing
 from glnet.planning.budget import StagePace
-from glnet.planning.choices import Choice
+from glnet.planning.choices import PAPER_SIDE, Choice
 from glnet.planning.labels import classes_csv, discover_classes
 from glnet.planning.measure import ImageFacts, gather, measure
 from glnet.planning.pairs import SUFFIXES, find_pairs, listed
@@ -25,9 +26,13 @@ from glnet.planning.splits import TRIES, choose_folds, choose_splits, take_valid
 from glnet.planning.summary import head
 from glnet.planning.text import recipe_text
 from glnet.planning.wishes import Wishes
+from glnet.raster import Raster
 from glnet.recipe import Stage, load_recipe
 
 Say = Callable[[str], object]
+
+#: Fewer images than to train, to validate and to test; and blocks along a raster's longer side.
+_FEW = _BLOCKS = 3
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,24 @@ def _find(folder: Path, wishes: Wishes, notes: list[str]) -> _Data:
         names = listed(path.relative_to(folder) for path in found.unlabelled)
         count = len(found.unlabelled)
         notes.append(f"left out, having no mask: {count} image{'s' * (count > 1)}: {names}")
-    return _Data(found.samples, None, classes)
+    return _Data(_in_blocks(found.samples, notes), None, classes)
+
+
+def _in_blocks(samples: list[Sample], notes: list[str]) -> list[Sample]:
+    """One or two large rasters as blocks that share no pixel, or there is nothing to hold out."""
+    with contextlib.ExitStack() as stack:
+        sizes = [stack.enter_context(Raster(sample.image)).size for sample in samples]
+    if len(samples) >= _FEW or min(map(max, sizes)) < _BLOCKS * PAPER_SIDE:
+        return samples
+    notes.append(
+        f"{len(samples)} raster{'s' * (len(samples) > 1)} alone: split by blocks, a third of the "
+        "longer side each; blocks of one raster are alike, so scores flatter: label another area"
+    )
+    return [
+        replace(sample, window=block)
+        for sample, size in zip(samples, sizes, strict=True)
+        for block in scene_grid(size, -(-max(size) // _BLOCKS))
+    ]
 
 
 def _table(data: _Data, path: Path, notes: list[str], say: Say) -> ClassTable:
@@ -231,8 +253,8 @@ def _splits(given: list[str], pixels: np.ndarray, seed: int, notes: list[str]) -
     kinds = set(given)
     if kinds <= {"", "train"}:
         notes.append(
-            f"split by whole images, never by crops: of {TRIES} random orders (--seed {seed}) the "
-            "one whose class shares are most alike"
+            f"splits: of {TRIES} random orders (--seed {seed}) the one whose class shares are most "
+            "alike"
         )
         return choose_splits(pixels, seed)
     if "" in kinds or "train" not in kinds:
