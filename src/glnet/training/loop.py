@@ -63,7 +63,9 @@ def train(
         run = identity(recipe, data.train + data.validation, data.table)
         standing = Standing(run) if restart else _standing(out, run, stages)
         recipe, standing, fits = _fitted(recipe, data, standing, team)
-        _write_resolved(recipe, out)
+        team.wait()  # all have read where the run stands before the first one changes it
+        if team.leads:
+            _write_resolved(recipe, out)
         yield from map(NoteRecord, [*data.notes, *fits])
         left = _left(chosen, standing, named=stages is not None)
         if not left:
