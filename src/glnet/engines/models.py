@@ -12,6 +12,19 @@ from glnet.errors import BundleError
 from glnet.model import GLNet, build_glnet
 
 
+def table_of(folder: str | Path, config: BundleConfig) -> ClassTable:
+    """The classes of a model folder, from its config.
+
+    Raises:
+        BundleError: the config's classes cannot be used.
+    """
+    try:
+        return ClassTable.from_dicts(config.classes)
+    except (ValueError, KeyError) as error:
+        msg = f"{folder}: the classes in its config cannot be used ({error})"
+        raise BundleError(msg) from error
+
+
 def load_model(folder: str | Path) -> tuple[GLNet, ClassTable]:
     """The network of a model folder, in evaluation mode, and its classes.
 
@@ -19,11 +32,7 @@ def load_model(folder: str | Path) -> tuple[GLNet, ClassTable]:
         BundleError: not a model folder, or weights that do not fit its config.
     """
     config, tensors = read_bundle(folder)
-    try:
-        table = ClassTable.from_dicts(config.classes)
-    except (ValueError, KeyError) as error:
-        msg = f"{folder}: the classes in its config cannot be used ({error})"
-        raise BundleError(msg) from error
+    table = table_of(folder, config)
     model = build_glnet(config.model, len(table.trained))
     try:
         model.load_state_dict({k: torch.from_numpy(v) for k, v in tensors.items()})

@@ -6,14 +6,12 @@ from typing import Any
 
 from glnet.bundle import read_config
 from glnet.datasets.checks import check_samples
-from glnet.datasets.classes import ClassTable
 from glnet.datasets.manifest import Sample, read_manifest
 from glnet.datasets.masks import LabelCoder
 from glnet.datasets.problems import Problems
 from glnet.datasets.samples import scenes_of
-from glnet.engines.models import load_engine
+from glnet.engines.models import load_engine, table_of
 from glnet.engines.scoring import predict_samples
-from glnet.errors import BundleError
 from glnet.evaluation.comparison import Comparison, check_same_classes
 from glnet.evaluation.result import Evaluation
 from glnet.evaluation.tally import Tally
@@ -80,15 +78,6 @@ def compare(
     Raises:
         GlnetError: see `evaluate`, or the classes differ; that is found before the work.
     """
-    check_same_classes(_table(model), _table(against))
+    check_same_classes(*(table_of(each, read_config(each)) for each in (model, against)))
     ours, theirs = (evaluate(each, manifest, split, **options) for each in (model, against))
     return Comparison(ours, theirs)
-
-
-def _table(folder: str | Path) -> ClassTable:
-    """A bundle's classes, without its weights."""
-    try:
-        return ClassTable.from_dicts(read_config(folder).classes)
-    except (ValueError, KeyError) as error:
-        msg = f"{folder}: the classes in its config cannot be used ({error})"
-        raise BundleError(msg) from error
