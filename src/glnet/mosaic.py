@@ -49,6 +49,14 @@ class ScoreMap:
             return triangle(source, Axis(start, start + length, length))
         return nearest(source, self.size[axis], start, length)
 
+    def at(self, extent: Size, cells: Size) -> Any:  # noqa: ANN401  any array kind
+        """The scores on other cells, equal ones on `extent` pixels: shape (classes, *cells)."""
+        rows, columns = (
+            triangle(Axis(0, self.extent[a], self.cells.shape[a + 1]), Axis(0, extent[a], cells[a]))
+            for a in range(2)
+        )
+        return resample(self.cells, rows, columns)
+
     def strips(self) -> Iterator[tuple[Window, Any]]:
         """The whole scene's scores, from top to bottom, as (window, scores) pairs."""
         for top in range(0, self.size.height, STRIP):
@@ -101,12 +109,23 @@ class Mosaic:
                 :, :, : window.width
             ]
 
-    def scores(self) -> ScoreMap:
-        """What was added, ready to be read; call it once, after the last patch."""
+    def scores(self, elsewhere: ScoreMap | None = None) -> ScoreMap:
+        """What was added, ready to be read; call it once, after the last patch.
+
+        Args:
+            elsewhere: Scores of the whole scene, for cells that no patch covers (`exact` alone).
+        """
         if self.alignment == "authors":
             return ScoreMap(self._sum, self.size, self.size, self.alignment)
-        xp = array_namespace(self._sum)
-        self._sum /= xp.asarray(self._count, device=device(self._sum))
         rows, columns = self._count.shape
         extent = Size(rows * OUTPUT_STRIDE, columns * OUTPUT_STRIDE)
+        if elsewhere is not None:
+            around = elsewhere.at(extent, Size(rows, columns))
+            if self._sum is None:
+                return ScoreMap(around, extent, self.size, self.alignment)
+            bare = self._count == 0
+            self._count[bare] = 1
+            self._sum += around * array_namespace(around).asarray(bare, device=device(around))
+        xp = array_namespace(self._sum)
+        self._sum /= xp.asarray(self._count, device=device(self._sum))
         return ScoreMap(self._sum, extent, self.size, self.alignment)

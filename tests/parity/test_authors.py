@@ -88,7 +88,7 @@ def test_scores_and_labels_are_the_authors(bundles, case, mode):
     truth = np.asarray(Image.open(CASES / f"{case}.{mode}.png"))
 
     with Raster(CASES / f"{case}.png") as scene:
-        found = engine.segment(scene, engine.model.settings.views)
+        found = engine.segment(scene, engine.model.settings.views).views
 
     view = engine.model.settings.views[0]
     assert (found[view].labels() == truth).mean() >= SAME

@@ -17,9 +17,8 @@ SHARINGS = ["none", "shallow", "global_to_local", "bidirectional"]
 
 
 def segment(model, scene, mini_batch=6):
-    return TorchEngine(model, torch.device("cpu"), mini_batch=mini_batch).segment(
-        scene, model.settings.views
-    )
+    engine = TorchEngine(model, torch.device("cpu"), mini_batch=mini_batch)
+    return engine.segment(scene, model.settings.views).views
 
 
 @pytest.mark.parametrize("alignment", ["exact", "authors"])

@@ -15,10 +15,10 @@ def test_turning_the_scene_turns_the_mean_scores(sharing):
     engine = TorchEngine(tiny_network(sharing=sharing), torch.device("cpu"), mini_batch=8)
     scene = random_scene(72, 104)
     views = engine.model.settings.views
-    upright = segment_turned(engine, scene, views)
+    upright = segment_turned(engine, scene, views).views
 
     for turn in (TURNS[1], TURNS[6]):
-        turned = segment_turned(engine, ArrayScene(turn.apply(scene.pixels)), views)
+        turned = segment_turned(engine, ArrayScene(turn.apply(scene.pixels)), views).views
         for view in views:
             back = turn.undo(turned[view].cells)
             largest = upright[view].cells.abs().max()
@@ -31,12 +31,12 @@ def test_the_mean_is_over_eight_turned_passes():
     scene = random_scene(70, 93)
     passes = []
     for turn in TURNS:
-        found = engine.segment(ArrayScene(turn.apply(scene.pixels)), ["aggregated"])
+        found = engine.segment(ArrayScene(turn.apply(scene.pixels)), ["aggregated"]).views
         passes.append(
             turn.undo(np.concatenate([s for _, s in found["aggregated"].strips()], axis=1))
         )
 
-    mean = segment_turned(engine, scene, ["aggregated"])["aggregated"].cells
+    mean = segment_turned(engine, scene, ["aggregated"]).views["aggregated"].cells
 
     assert np.allclose(mean, np.mean(passes, axis=0), atol=1e-4)
 
@@ -46,7 +46,7 @@ def test_a_turned_scene_is_read_by_window():
     engine = TorchEngine(tiny_network(), torch.device("cpu"))
     scene = random_scene(80, 120)
     for turn in TURNS:
-        lazy = engine.segment(TurnedScene(scene, turn), ["local"])["local"]
-        whole = engine.segment(ArrayScene(turn.apply(scene.pixels)), ["local"])["local"]
+        lazy = engine.segment(TurnedScene(scene, turn), ["local"]).views["local"]
+        whole = engine.segment(ArrayScene(turn.apply(scene.pixels)), ["local"]).views["local"]
 
         assert torch.equal(lazy.cells, whole.cells)

@@ -102,6 +102,10 @@ def _remarks(result: Evaluation) -> Iterator[str]:
         yield f"Ground of {names} {counted}; the means leave {'them' if more else 'it'} out."
     if result.near:
         yield f"{result.near} pixels of the true masks were near-colours."
+    patches = result.patches
+    if patches and patches.computed < patches.whole:
+        share = percent(patches.computed / patches.whole)
+        yield f"The local branch saw {patches.computed} of {patches.whole} patches ({share} %)."
 
 
 def _table(first: str, *columns: str) -> Table:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Dataset
 
+from glnet.boxes import find_boxes, patches_in
 from glnet.datasets.augment import (
     Augmentation,
     ScaledScene,
@@ -54,10 +55,17 @@ class TrainingImages(Dataset[Draw]):
         recipe: Recipe,
         stage: Stage,
         places: Mapping[Sample, ClassPlaces] | None = None,
+        coarse: Mapping[Sample, np.ndarray] | None = None,
     ) -> None:
-        """Over the samples of the training split; `places` are needed where patches seek them."""
+        """Over the samples of the training split.
+
+        Args:
+            samples, coder, recipe, stage: What is read, how, and for which stage.
+            places: Where pixels of every class lie; needed where patches seek them.
+            coarse: Foreground on cells, boolean; needed where patches keep to it.
+        """
         self.samples, self.coder, self.recipe, self.stage = samples, coder, recipe, stage
-        self.places = places or {}
+        self.places, self.coarse = places or {}, coarse or {}
 
     def __getitem__(self, key: tuple[int, int]) -> Draw:
         """Read one image."""
@@ -67,14 +75,13 @@ class TrainingImages(Dataset[Draw]):
         model = self.recipe.model
         augmentation = draw_augmentation(train.augment, model.bands, rng)
         with open_sample(sample, self.coder, model) as (image, labels):
-            places = self.places.get(sample, {})
-            return self._draw(image, labels, places, augmentation, rng)
+            return self._draw(sample, image, labels, augmentation, rng)
 
     def _draw(
         self,
+        sample: Sample,
         image: Scene,
         mask: Scene,
-        places: ClassPlaces,
         augmentation: Augmentation,
         rng: np.random.Generator,
     ) -> Draw:
@@ -90,8 +97,9 @@ class TrainingImages(Dataset[Draw]):
         windows: tuple[Window, ...] = ()
         drawn: list[int] = []
         if self.stage != "global":
-            windows = patch_grid(image.size, model.patch, model.overlap, model.alignment)
+            windows = self._windows(sample, image.size, augmentation, rng)
             wanted, share = self.recipe.train.patches, self.recipe.train.rare_patches
+            places = self.places.get(sample, {})
             sought = seek(places, augmentation, stored, rng) if share else iter(())
             # Laying needs every patch; nothing before it needs the ones without a loss.
             choose = choose_centred if self.stage == "global_to_local" else choose_of_grid
@@ -109,6 +117,19 @@ class TrainingImages(Dataset[Draw]):
             drawn,
             [label_cells(patch, OUTPUT_STRIDE) for patch in labels] if quarter else labels,
         )
+
+    def _windows(
+        self, sample: Sample, size: Size, augmentation: Augmentation, rng: np.random.Generator
+    ) -> tuple[Window, ...]:
+        """All patches of the augmented scene, or those that cover its foreground."""
+        model = self.recipe.model
+        grid = patch_grid(size, model.patch, model.overlap, model.alignment)
+        if model.coarse_to_fine is None or sample not in self.coarse:
+            return grid
+        foreground = augmentation.turn.apply(self.coarse[sample])
+        found = patches_in(find_boxes(foreground, size, model.coarse_to_fine, model), model)
+        # Without foreground there is still something to learn: that this is background.
+        return found or (grid[rng.integers(len(grid))],)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,27 @@
 """A network against labels: its predictions of a set of samples, and their count."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from glnet.boxes import PatchCount
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder
 from glnet.datasets.samples import open_sample
 from glnet.engines.torch_engine import TorchEngine, segment_turned
 from glnet.metrics import ConfusionMatrix
 from glnet.recipe import View
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedSample:
+    """A sample, its labels and every view's prediction, uint8, shape (height, width)."""
+
+    sample: Sample
+    labels: np.ndarray
+    views: dict[View, np.ndarray]
+    patches: PatchCount
 
 
 def predict_samples(
@@ -19,7 +31,7 @@ def predict_samples(
     views: Sequence[View],
     *,
     turns: bool = False,
-) -> Iterator[tuple[Sample, np.ndarray, dict[View, np.ndarray]]]:
+) -> Iterator[PredictedSample]:
     """Segment every sample, one at a time; full-resolution scores live strip by strip.
 
     Args:
@@ -28,16 +40,14 @@ def predict_samples(
         coder: Turns masks into labels.
         views: Which outputs to give.
         turns: With test-time augmentation.
-
-    Yields:
-        The sample, its labels and every view's prediction; uint8, shape (height, width).
     """
     run = segment_turned if turns else TorchEngine.segment
     for sample in samples:
         with open_sample(sample, coder, engine.model.settings) as (image, scene):
             labels = scene.read()[0]
-            found = {view: s.labels() for view, s in run(engine, image, views).items()}
-        yield sample, labels, {view: found[view] for view in views}
+            found = run(engine, image, views)
+            predictions = {view: found.views[view].labels() for view in views}
+        yield PredictedSample(sample, labels, predictions, found.patches)
 
 
 def score_samples(
@@ -45,7 +55,7 @@ def score_samples(
 ) -> dict[View, ConfusionMatrix]:
     """Segment every sample and count its pixels; one matrix per view over the set."""
     matrices = {view: ConfusionMatrix(engine.model.classes) for view in views}
-    for _, labels, predictions in predict_samples(engine, samples, coder, views):
-        for view, prediction in predictions.items():
-            matrices[view].add(labels, prediction)
+    for found in predict_samples(engine, samples, coder, views):
+        for view, prediction in found.views.items():
+            matrices[view].add(found.labels, prediction)
     return matrices

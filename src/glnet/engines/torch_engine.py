@@ -7,13 +7,15 @@ maps, one coarse canvas per view.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from glnet.boxes import PatchCount, find_boxes, patches_in
 from glnet.errors import RunError
-from glnet.geometry import patch_grid
+from glnet.geometry import Size, Window, patch_grid
 from glnet.model.branch import SharedMaps
 from glnet.model.glnet import COARSE_FIRST, GLNet
 from glnet.model.sharing import Canvas, Place
@@ -40,6 +42,24 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         msg = f"device '{name}' cannot be used here ({str(error).splitlines()[0]}); try auto or cpu"
         raise RunError(msg) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Segmented:
+    """What became of one scene.
+
+    Attributes:
+        views: Class scores, by view.
+        patches: How many the local branch saw.
+    """
+
+    views: dict[View, ScoreMap]
+    patches: PatchCount
+
+
+def foreground_of(logits: Tensor, background: int) -> np.ndarray:
+    """Where the coarse mask of logits (classes, rows, columns) shows another class: boolean."""
+    return np.asarray((logits.argmax(dim=0) != background).cpu())
 
 
 class TorchEngine:
@@ -71,7 +91,7 @@ class TorchEngine:
         self.mini_batch = mini_batch
         self._dtype = _DTYPES[precision]
 
-    def segment(self, scene: Scene, views: Sequence[View]) -> dict[View, ScoreMap]:
+    def segment(self, scene: Scene, views: Sequence[View]) -> Segmented:
         """Class scores of one scene, one map per view.
 
         Raises:
@@ -88,10 +108,10 @@ class TorchEngine:
             torch.no_grad(),
             torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32),
         ):
-            scores = _Pass(self, scene, views).run()
+            segmented = _Pass(self, scene, views).run()
         for module in training:
             module.training = True
-        return scores
+        return segmented
 
     def to_device(self, pixels: np.ndarray) -> Tensor:
         """Stored pixels as a tensor here; dtypes that torch lacks become float32."""
@@ -108,41 +128,64 @@ class _Pass:
         self.views = set(views)
         settings = engine.model.settings
         self.alignment = settings.alignment
-        self.windows = patch_grid(scene.size, settings.patch, settings.overlap, self.alignment)
         self.local, self.aggregated = (Mosaic(scene.size, self.alignment) for _ in range(2))
 
-    def run(self) -> dict[View, ScoreMap]:
+    def run(self) -> Segmented:
         out: dict[View, ScoreMap] = {}
         thumbnail, logits, joined, maps = None, None, None, None
         if self.model.global_branch is not None:
             pixels = self.scene.thumbnail(self.model.thumbnail_size)
             thumbnail = self.engine.to_device(pixels)[None]
             logits, joined, maps = self.model.global_pass(thumbnail)
+        patches, elsewhere = self._choose(logits)
+        count = 0
         if self._refines or self.views - {"global"}:
-            laid = self._run_patches(maps)
+            count = len(patches)
+            laid = self._run_patches(patches, maps)
             if laid is not None and thumbnail is not None:
                 logits, joined, _ = self.model.refined_global_pass(thumbnail, laid)
             if "aggregated" in self.views and joined is not None:
-                self._add_global_share(joined)
-                out["aggregated"] = self.aggregated.scores()
+                self._add_global_share(patches, joined)
+                out["aggregated"] = self.aggregated.scores(elsewhere)
             if "local" in self.views:
-                out["local"] = self.local.scores()
+                out["local"] = self.local.scores(elsewhere)
         if "global" in self.views and logits is not None:
-            size = self.scene.size
-            out["global"] = ScoreMap(logits[0].float(), size, size, self.alignment)
-        return out
+            out["global"] = self._whole(logits)
+        return Segmented(out, PatchCount(count, len(self._grid)))
+
+    def _choose(self, coarse: Tensor | None) -> tuple[Sequence[Window], ScoreMap | None]:
+        """The patches to run, and the scores of the scene where they leave it out.
+
+        These are the coarse ones: where no box lies, they show background by the boxes' making.
+        """
+        settings = self.model.settings
+        search = settings.coarse_to_fine
+        if search is None or coarse is None:
+            return self._grid, None
+        foreground = foreground_of(coarse[0], search.background)
+        boxes = find_boxes(foreground, self.scene.size, search, settings)
+        return patches_in(boxes, settings), self._whole(coarse)
+
+    @property
+    def _grid(self) -> Sequence[Window]:
+        settings = self.model.settings
+        return patch_grid(self.scene.size, settings.patch, settings.overlap, self.alignment)
+
+    def _whole(self, logits: Tensor) -> ScoreMap:
+        """Logits of a thumbnail (1, classes, rows, columns) as scores of the scene."""
+        return ScoreMap(logits[0].float(), self.scene.size, self.scene.size, self.alignment)
 
     @property
     def _refines(self) -> bool:
         """Is the refined global branch there, and does any view read it?"""
         return self.model.refined_global is not None and bool(self.views - {"local"})
 
-    def _run_patches(self, maps: SharedMaps | None) -> SharedMaps | None:
+    def _run_patches(self, patches: Sequence[Window], maps: SharedMaps | None) -> SharedMaps | None:
         """The local branch on every patch; gives the laid maps where they are needed."""
         canvas = None
-        if self._refines:
+        if self._refines and patches:
             canvas = Canvas(self.scene.size, self.model.thumbnail_size, self.alignment)
-        for places in self._mini_batches():
+        for places in self._mini_batches(patches):
             pixels = np.stack([self.scene.read(place.window) for place in places])
             local = self.model.local_pass(self.engine.to_device(pixels), places, maps)
             if canvas is not None:
@@ -156,14 +199,18 @@ class _Pass:
             return None
         return SharedMaps(*(tuple(m[None] for m in kind) for kind in canvas.finished()))
 
-    def _add_global_share(self, joined: Tensor) -> None:
-        for places in self._mini_batches():
+    def _add_global_share(self, patches: Sequence[Window], joined: Tensor) -> None:
+        for places in self._mini_batches(patches):
             self._add(self.aggregated, places, self.model.global_share(joined, places), share=True)
 
-    def _mini_batches(self) -> Iterator[list[Place]]:
-        places = [Place(0, self.scene.size, window) for window in self.windows]
-        for start in range(0, len(places), self.engine.mini_batch):
-            yield places[start : start + self.engine.mini_batch]
+    def _mini_batches(self, patches: Sequence[Window]) -> Iterator[list[Place]]:
+        """Places of patches of one size each: those at a border may be shorter."""
+        groups: dict[Size, list[Place]] = {}
+        for window in patches:
+            groups.setdefault(window.size, []).append(Place(0, self.scene.size, window))
+        for places in groups.values():
+            for start in range(0, len(places), self.engine.mini_batch):
+                yield places[start : start + self.engine.mini_batch]
 
     def _add(
         self, mosaic: Mosaic, places: Sequence[Place], logits: Tensor, *, share: bool = False
@@ -172,24 +219,26 @@ class _Pass:
             mosaic.add(place.window, values, covers=not share)
 
 
-def segment_turned(
-    engine: TorchEngine, scene: Scene, views: Sequence[View]
-) -> dict[View, ScoreMap]:
+def segment_turned(engine: TorchEngine, scene: Scene, views: Sequence[View]) -> Segmented:
     """Mean scores over the eight flips and quarter turns of the scene (test-time augmentation).
 
     Thumbnail and patches are turned together, whatever the sharing. Memory: one full-resolution
     array of classes x 4 bytes per pixel and view.
     """
     totals: dict[View, Tensor] = {}
+    patches = PatchCount(0, 0)
     for turn in TURNS:
-        for view, scores in engine.segment(TurnedScene(scene, turn), views).items():
+        found = engine.segment(TurnedScene(scene, turn), views)
+        patches += found.patches
+        for view, scores in found.views.items():
             if view not in totals:
                 shape = (engine.model.classes, *scene.size)
                 totals[view] = torch.zeros(shape, device=engine.device)
             _add_upright(totals[view], scores, turn)
     size = scene.size
     alignment = engine.model.settings.alignment
-    return {v: ScoreMap(total / len(TURNS), size, size, alignment) for v, total in totals.items()}
+    means = {v: ScoreMap(total / len(TURNS), size, size, alignment) for v, total in totals.items()}
+    return Segmented(means, patches)
 
 
 def _add_upright(total: Tensor, scores: ScoreMap, turn: Turn) -> None:

@@ -56,9 +56,10 @@ def evaluate(  # noqa: PLR0913  each by its name
     problems.refuse()
     views = engine.model.settings.views
     tally = Tally(table, views, protocol, boundary=boundary)
-    for sample, labels, predictions in predict_samples(engine, samples, coder, views, turns=tta):
-        tally.add(sample, labels, {str(view): found for view, found in predictions.items()})
-        done(sample)
+    for found in predict_samples(engine, samples, coder, views, turns=tta):
+        predictions = {str(view): prediction for view, prediction in found.views.items()}
+        tally.add(found.sample, found.labels, predictions, found.patches)
+        done(found.sample)
     return tally.evaluation(report.near)
 
 

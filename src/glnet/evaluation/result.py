@@ -1,9 +1,10 @@
 """What an evaluation found."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from glnet.boxes import PatchCount
 from glnet.datasets.classes import ClassTable
 from glnet.metrics import (
     DRAWS,
@@ -31,6 +32,7 @@ class Evaluation:
             view first; shape (images, classes + 1, classes), see `ConfusionMatrix.pairs`.
         boundaries: Boundaries of the whole set, by view; empty where they were not asked for.
         near: Pixels of the true masks that were near-colours, within the tolerance.
+        patches: How many the local branch saw; None for masks from disk.
     """
 
     table: ClassTable
@@ -39,6 +41,7 @@ class Evaluation:
     pairs: dict[str, np.ndarray]
     boundaries: dict[str, BoundaryCounts]
     near: int
+    patches: PatchCount | None = None
 
     @property
     def names(self) -> list[str]:
@@ -113,6 +116,7 @@ class Evaluation:
         return {
             "images": len(self.images),
             "near_colour_pixels": self.near,
+            "patches": asdict(self.patches) if self.patches else None,
             "protocol": self.protocol.name,
             "unknown": self.unknown,
             "bootstrap": {"draws": DRAWS, "seed": SEED, "level": LEVEL},

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from glnet.boxes import PatchCount
 from glnet.datasets.classes import ClassTable
 from glnet.datasets.manifest import Sample
 from glnet.evaluation.result import Evaluation
@@ -32,11 +33,16 @@ class Tally:
         self._table = table
         self._protocol = Protocol.of(protocol, table.names)
         self._pairs: dict[str, dict[str, np.ndarray]] = {view: {} for view in views}
+        self._patches: PatchCount | None = None
         classes = len(table.trained)
         self._boundaries = {view: BoundaryCounts(classes) for view in views if boundary}
 
     def add(
-        self, sample: Sample, labels: np.ndarray, predictions: Mapping[str, np.ndarray]
+        self,
+        sample: Sample,
+        labels: np.ndarray,
+        predictions: Mapping[str, np.ndarray],
+        patches: PatchCount | None = None,
     ) -> None:
         """Count an image, or a part of one: parts of one image add up.
 
@@ -44,7 +50,10 @@ class Tally:
             sample: Of which image.
             labels: uint8, shape (height, width).
             predictions: Every view's, the same.
+            patches: How many the local branch saw, where a network predicted.
         """
+        if patches is not None:
+            self._patches = patches + (self._patches or PatchCount(0, 0))
         image, ground = sample.image.as_posix(), self._protocol.ground(labels)
         for view, prediction in predictions.items():
             matrix = ConfusionMatrix(len(self._table.trained))
@@ -58,4 +67,6 @@ class Tally:
         """What was counted; `near` pixels of the true masks were near-colours."""
         images = tuple(next(iter(self._pairs.values())))
         pairs = {view: np.stack([*found.values()]) for view, found in self._pairs.items()}
-        return Evaluation(self._table, self._protocol, images, pairs, self._boundaries, near)
+        return Evaluation(
+            self._table, self._protocol, images, pairs, self._boundaries, near, self._patches
+        )

@@ -57,7 +57,8 @@ def predict(
         raster.expect(settings)
         check_scene(raster.path, raster.size, "cut it into parts")
         chosen = view or settings.views[0]
-        found = (segment_turned if tta else TorchEngine.segment)(engine, raster, [chosen])[chosen]
+        run = segment_turned if tta else TorchEngine.segment
+        found = run(engine, raster, [chosen]).views[chosen]
         mask = np.array(table.values, np.uint8)[found.labels()]
         _write(raster, table, mask, found, out, scores)
     return mask

@@ -43,6 +43,18 @@ class InputSettings(Settings):
     deviation: list[Annotated[float, Field(gt=0)]] | None = None
 
 
+class CoarseToFineSettings(Settings):
+    """Patches only where the global branch finds foreground (paper: small, single foregrounds)."""
+
+    #: At most so many boxes are laid around the foreground; the paper has one.
+    boxes: Positive = 1
+    #: Ground added on each side, as a share of the foreground's longer side; at least one cell of
+    #: the coarse mask. It is what the local branch may correct.
+    margin: Share = 0.2
+    #: The class of all that lies outside: its position among the classes that are not ignored.
+    background: Annotated[int, Field(ge=0)] = 0
+
+
 class ModelSettings(Settings):
     """What the network computes. Fixed when a model is trained or imported."""
 
@@ -64,11 +76,16 @@ class ModelSettings(Settings):
     #: Longest side of a scene in pixels; a larger image or window is cut into equal scenes. None:
     #: one image is one scene, as in the paper.
     scene: Positive | None = None
+    #: None: patches cover the whole scene.
+    coarse_to_fine: CoarseToFineSettings | None = None
     #: `exact` samples maps where they lie; `authors` rounds windows to cells as the released code.
     alignment: Alignment = "exact"
 
     @model_validator(mode="after")
     def _consistent(self) -> "ModelSettings":
+        if self.coarse_to_fine and (self.branches != "both" or self.alignment != "exact"):
+            msg = "coarse_to_fine needs branches: both and alignment: exact"
+            raise ValueError(msg)
         if self.overlap > self.patch - 2 * OUTPUT_STRIDE:
             limit = self.patch - 2 * OUTPUT_STRIDE
             msg = f"overlap must be at most patch - {2 * OUTPUT_STRIDE} = {limit}"
@@ -96,7 +113,8 @@ class ModelSettings(Settings):
     def after(self, stage: Stage) -> "ModelSettings":
         """The smaller network that is complete once `stage` is trained."""
         if stage == "global":
-            return self.model_copy(update={"branches": "global", "sharing": "none"})
+            alone = {"branches": "global", "sharing": "none", "coarse_to_fine": None}
+            return self.model_copy(update=alone)
         if stage == "global_to_local" and self.sharing == "bidirectional":
             return self.model_copy(update={"sharing": "global_to_local"})
         return self
@@ -240,6 +258,13 @@ class Recipe(Settings):
     model: ModelSettings = ModelSettings()
     loss: LossSettings = LossSettings()
     train: TrainSettings = TrainSettings()
+
+    @model_validator(mode="after")
+    def _one_search(self) -> "Recipe":
+        if self.model.coarse_to_fine and self.train.rare_patches:
+            msg = "model.coarse_to_fine chooses the patches already; leave train.rare_patches at 0"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="before")
     @classmethod

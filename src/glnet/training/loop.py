@@ -57,6 +57,7 @@ def train(
     chosen = _check_stages(recipe, out, stages)
     data = read_data(recipe)
     loss = _pixel_loss(recipe, data.table)
+    _check_background(recipe, data.table)
     team = assemble(recipe.train)
     _make_folder(out)
     with alone_in(out) if team.leads else contextlib.nullcontext():
@@ -161,6 +162,14 @@ def _pixel_loss(recipe: Recipe, table: ClassTable) -> PixelLoss:
         return PixelLoss(recipe.loss, len(table.trained))
     except ValueError as error:
         raise RecipeError(str(error)) from error
+
+
+def _check_background(recipe: Recipe, table: ClassTable) -> None:
+    search = recipe.model.coarse_to_fine
+    if search is not None and search.background >= len(table.trained):
+        names = ", ".join(f"{i} {name}" for i, name in enumerate(table.names))
+        msg = f"model.coarse_to_fine.background: no class {search.background}; there are: {names}"
+        raise RecipeError(msg)
 
 
 def _make_folder(out: Path) -> None:

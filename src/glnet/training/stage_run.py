@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from glnet.datasets.draws import Draw, EpochBatches, TrainingImages
+from glnet.datasets.manifest import Sample
 from glnet.engines.torch_engine import TorchEngine
 from glnet.errors import GlnetError, RunError
 from glnet.recipe import Recipe, Stage, TrainSettings
 from glnet.training.checkpoint import Standing, write_standing
+from glnet.training.coarse import coarse_masks
 from glnet.training.data import TrainingData
 from glnet.training.fetching import fetch
 from glnet.training.keeper import Keeper
@@ -129,7 +132,9 @@ class StageRun:
                 yield NoteRecord(self._start)
             if not self._resumes and self._stage == "local_to_global":
                 yield self._as_it_starts()
-            for record in self._steps():
+            coarse, said = self._look_coarsely()
+            yield from said
+            for record in self._steps(coarse):
                 if self._log is not None:
                     self._log.write(record)
                 yield record
@@ -138,7 +143,21 @@ class StageRun:
                 self.logged = self._log.length
                 self._log.close()
 
-    def _steps(self) -> Iterator[Record]:
+    def _look_coarsely(self) -> tuple[dict[Sample, np.ndarray], list[NoteRecord]]:
+        """Where a coarse-to-fine network's patches lie; nothing for others."""
+        search = self._model.settings.coarse_to_fine
+        if search is None or self._stage == "global":
+            return {}, []
+        data = self._run.data
+        masks, patches = coarse_masks(self._engine, data.train, data.coder, search)
+        return masks, [
+            NoteRecord(
+                f"{self._stage}: the training images' boxes hold {patches.computed} of "
+                f"{patches.whole} patches; all else is '{data.table.names[search.background]}'"
+            )
+        ]
+
+    def _steps(self, coarse: dict[Sample, np.ndarray]) -> Iterator[Record]:
         counts, per_epoch = self._counts, self._batches.steps_per_epoch
         began = saved = time.monotonic()
         before, asked = counts.seconds, began
@@ -148,6 +167,7 @@ class StageRun:
             self._run.recipe,
             self._stage,
             self._run.data.report.places,
+            coarse,
         )
         for draws in self._fetched(images):
             counts.waited += time.monotonic() - asked

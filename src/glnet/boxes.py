@@ -1,0 +1,148 @@
+"""Boxes around the foreground of a coarse mask: where a coarse-to-fine network looks closely.
+
+Paper: section 3, "coarse-to-fine GLNet". There one box is laid around all of the foreground.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from math import ceil, floor
+
+import numpy as np
+from rasterio.features import shapes
+
+from glnet.geometry import OUTPUT_STRIDE, Size, Window, patch_grid
+from glnet.recipe import CoarseToFineSettings, ModelSettings
+
+
+@dataclass(frozen=True, slots=True)
+class PatchCount:
+    """How many patches the local branch saw, of how many that cover everything."""
+
+    computed: int
+    whole: int
+
+    def __add__(self, other: "PatchCount") -> "PatchCount":
+        return PatchCount(self.computed + other.computed, self.whole + other.whole)
+
+
+def patches_in(boxes: tuple[Window, ...], model: ModelSettings) -> tuple[Window, ...]:
+    """The patches that cover boxes, each box by a grid of its own."""
+    windows = (
+        box.within(part)
+        for box in boxes
+        for part in patch_grid(box.size, model.patch, model.overlap)
+    )
+    return tuple(dict.fromkeys(windows))
+
+
+def find_boxes(
+    foreground: np.ndarray, scene: Size, search: CoarseToFineSettings, model: ModelSettings
+) -> tuple[Window, ...]:
+    """Lay boxes around the foreground of a coarse mask; together they hold all of it.
+
+    A box is no smaller than a patch, begins on the output stride, and is as large as it is for the
+    foreground's sake: boxes are joined where that needs no more patches, and until no more are left
+    than the settings allow. Where the whole scene needs no more patches, it is the one box.
+
+    Args:
+        foreground: Boolean, shape (rows, columns): equal cells over the scene.
+        scene: Its size in pixels.
+        search: How many boxes, and how much margin.
+        model: Patches and their overlap.
+
+    Returns:
+        None where there is no foreground; row by row.
+    """
+    boxes: list[Window] = []
+    for extent in _extents(foreground):
+        box = _box(extent, Size(*foreground.shape), scene, search.margin, model.patch)
+        _insert(boxes, box, model)
+    whole, limit = Window(0, 0, *scene), search.boxes
+    if _cost_of(boxes, model) >= _cost(whole.size, model):
+        limit = 1  # scattered all over: one box, or everything
+    if limit == 1 and boxes:
+        boxes = [_around(boxes)]
+    while len(boxes) > limit:
+        one, other = min(combinations(boxes, 2), key=lambda pair: _added(pair[0], pair[1], model))
+        boxes = [box for box in boxes if box not in (one, other)]
+        _insert(boxes, _around([one, other]), model)
+    if _cost_of(boxes, model) >= _cost(whole.size, model):
+        return (whole,)
+    return tuple(sorted(boxes, key=lambda box: (box.top, box.left)))
+
+
+def _extents(foreground: np.ndarray) -> list[Window]:
+    """The bounding box of every connected piece, in cells; corners connect."""
+    found = []
+    marks = foreground.astype(np.uint8)
+    for polygon, _ in shapes(marks, mask=foreground, connectivity=8):
+        columns, rows = zip(*polygon["coordinates"][0], strict=True)
+        top, left = int(min(rows)), int(min(columns))
+        found.append(Window(top, left, int(max(rows)) - top, int(max(columns)) - left))
+    return found
+
+
+def _box(extent: Window, cells: Size, scene: Size, share: float, patch: int) -> Window:
+    """The pixels of an extent of cells, with margin, as a box that patches can cover."""
+    steps = [length / count for length, count in zip(scene, cells, strict=True)]
+    longer = max(length * step for length, step in zip(extent.size, steps, strict=True))
+    spans = []
+    for axis, (start, length) in enumerate((extent.rows, extent.columns)):
+        margin = max(share * longer, steps[axis])
+        first = start * steps[axis] - margin
+        last = (start + length) * steps[axis] + margin
+        spans.append(_span(first, last, patch, scene[axis]))
+    (top, height), (left, width) = spans
+    return Window(top, left, height, width)
+
+
+def _span(first: float, last: float, patch: int, scene: int) -> tuple[int, int]:
+    """Start and length along one axis: on the output stride, inside, no shorter than a patch."""
+    if scene <= patch:
+        return 0, scene
+    start = OUTPUT_STRIDE * floor(max(0.0, first) / OUTPUT_STRIDE)
+    stop = min(scene, OUTPUT_STRIDE * ceil(last / OUTPUT_STRIDE))
+    if stop - start >= patch:
+        return start, stop - start
+    middle = OUTPUT_STRIDE * floor((start + stop - patch) / 2 / OUTPUT_STRIDE)
+    final = OUTPUT_STRIDE * ceil((scene - patch) / OUTPUT_STRIDE)
+    start = max(0, min(middle, final))
+    return start, min(patch, scene - start)
+
+
+def _insert(boxes: list[Window], box: Window, model: ModelSettings) -> None:
+    """Add a box, joined with those with which it needs no more patches than apart."""
+    while boxes:
+        near = min(boxes, key=lambda other: _added(box, other, model))
+        if _added(box, near, model) > 0:
+            break
+        boxes.remove(near)
+        box = _around([box, near])
+    boxes.append(box)
+
+
+def _added(one: Window, other: Window, model: ModelSettings) -> int:
+    """How many more patches two boxes need joined than apart."""
+    joined = _cost(_around([one, other]).size, model)
+    return joined - _cost(one.size, model) - _cost(other.size, model)
+
+
+def _around(boxes: list[Window]) -> Window:
+    top, left = min(box.top for box in boxes), min(box.left for box in boxes)
+    bottom, right = max(box.bottom for box in boxes), max(box.right for box in boxes)
+    return Window(top, left, bottom - top, right - left)
+
+
+def _cost_of(boxes: list[Window], model: ModelSettings) -> int:
+    return sum(_cost(box.size, model) for box in boxes)
+
+
+def _cost(size: Size, model: ModelSettings) -> int:
+    return _patches(size, model.patch, model.overlap)
+
+
+@lru_cache(maxsize=4096)
+def _patches(size: Size, patch: int, overlap: int) -> int:
+    """How many patches cover a size."""
+    return len(patch_grid(size, patch, overlap))
