@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -89,8 +89,10 @@ def _known(kind: type[BaseModel], prefix: str = "") -> dict[str, type[BaseModel]
     for name, field in kind.model_fields.items():
         path = f"{prefix}{field.alias or name}"
         found[path] = kind
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            found |= _known(field.annotation, f"{path}.")
+        # Settings that may be left out are annotated as a union with None.
+        for below in get_args(field.annotation) or (field.annotation,):
+            if isinstance(below, type) and issubclass(below, BaseModel):
+                found |= _known(below, f"{path}.")
     return found
 
 

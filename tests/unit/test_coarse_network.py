@@ -165,7 +165,6 @@ def test_around_the_boxes_the_coarse_scores_stand():
     """One patch in a corner: in the opposite one the scores are the plain global branch's."""
     model = network(0.0)
     coarse = segment(model).views["aggregated"]
-    scene = SCENE
     far = Window(200, 200, 131, 83)
     logits = coarse_logits(model)
     with torch.no_grad():
@@ -174,13 +173,13 @@ def test_around_the_boxes_the_coarse_scores_stand():
     found = segment(model)
 
     assert found.patches.computed == 1
-    assert not chosen(model)[0].meets(far), scene
+    assert not chosen(model)[0].meets(far)
     assert torch.allclose(found.views["aggregated"].read(far)[0], coarse.read(far)[0], atol=1e-5)
 
 
 def test_mini_batches_hold_patches_of_one_size_whatever_the_boxes():
     """Boxes at the far borders have shorter patches; the mini-batch changes no score."""
-    model = network(0.05, boxes=4, margin=0.0)
+    model = network(0.1, boxes=4, margin=0.0)
     sizes = {window.size for window in chosen(model)}
     assert len(sizes) > 1
 
