@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from glnet.geometry import Size
 from glnet.model.aggregation import Aggregation
 from glnet.model.branch import Branch, BranchOutput, Receives, SharedMaps
+from glnet.model.pretrained import input_statistics
 from glnet.model.sharing import Place, crop_maps, crop_under
 from glnet.model.trunk import STRIDES, Trunk
 from glnet.recipe import InputSettings, ModelSettings, Sharing
@@ -62,8 +63,7 @@ class GLNet(nn.Module):
         self.refined_global = branch("all") if refines else None
         self.aggregation = Aggregation(2 * settings.width, classes) if both else None
 
-        any_branch = self.global_branch or self.local_branch
-        statistics = _with_statistics(settings, any_branch.trunk if any_branch else None)
+        statistics = _with_statistics(settings)
         self.settings = settings.model_copy(update={"input": statistics})
         shape = (1, -1, 1, 1)
         self.register_buffer("_mean", torch.tensor(statistics.mean).view(shape), persistent=False)
@@ -149,17 +149,14 @@ class GLNet(nn.Module):
         return branch
 
 
-def _with_statistics(settings: ModelSettings, trunk: Trunk | None) -> InputSettings:
+def _with_statistics(settings: ModelSettings) -> InputSettings:
     """The input settings, mean and deviation filled in from the trunk where they are not given."""
-    given = settings.input
+    given, bands = settings.input, settings.bands
     known = {"mean": given.mean, "deviation": given.deviation}
-    for name, values in known.items():
-        if values is None:
-            own: list[float] = getattr(trunk, name)
+    for name, own in zip(known, input_statistics(settings.trunk), strict=True):
+        if known[name] is None:
             # A trunk pretrained on RGB says nothing of other bands: their mean serves all.
-            known[name] = (
-                own if settings.bands == len(own) else [sum(own) / len(own)] * settings.bands
-            )
+            known[name] = own if bands == len(own) else [sum(own) / len(own)] * bands
     return given.model_copy(update=known)
 
 
