@@ -75,21 +75,28 @@ class ScoreMap:
 class Mosaic:
     """Patch logits added up over a scene.
 
-    `exact` grids add at the output stride, where all patches share one grid of cells, and divide
+    `exact` grids add at the logits' stride, where all patches share one grid of cells, and divide
     by how many patches cover a cell. `authors` grids enlarge each patch by nearest neighbour, add
     at full resolution and leave the sum, as the released code does. Memory: classes x 4 bytes per
     cell (exact) or per pixel (authors).
     """
 
-    def __init__(self, size: Size, alignment: Alignment) -> None:
-        """Start empty; the first patch decides the number of classes, the array kind and device."""
+    def __init__(self, size: Size, alignment: Alignment, stride: int = OUTPUT_STRIDE) -> None:
+        """Start empty; the first patch decides the number of classes, the array kind and device.
+
+        Args:
+            size: Of the scene.
+            alignment: Of the patch grid.
+            stride: Pixels per cell of the logits; it divides the origins of `exact` patches.
+        """
         self.size = size
         self.alignment = alignment
+        self._stride = stride
         self._sum: Any = None
-        self._count = np.zeros(size.cells(OUTPUT_STRIDE), np.float32)
+        self._count = np.zeros(size.cells(stride), np.float32)
 
     def add(self, window: Window, logits: Any, *, covers: bool = True) -> None:  # noqa: ANN401
-        """Add one patch: `logits` of shape (classes, rows, columns) at the output stride.
+        """Add one patch: `logits` of shape (classes, rows, columns).
 
         `covers=False` adds a further share of the logits of a patch that was counted before.
         """
@@ -99,13 +106,13 @@ class Mosaic:
             shape = (logits.shape[0], *canvas)
             self._sum = xp.zeros(shape, dtype=xp.float32, device=device(logits))
         if self.alignment == "exact":
-            top, left = window.top // OUTPUT_STRIDE, window.left // OUTPUT_STRIDE
+            top, left = window.top // self._stride, window.left // self._stride
             place = (slice(top, top + logits.shape[1]), slice(left, left + logits.shape[2]))
             self._sum[:, *place] += logits
             self._count[place] += covers
         else:
-            tall = xp.repeat(logits, OUTPUT_STRIDE, axis=1)[:, : window.height]
-            self._sum[:, *window.slices] += xp.repeat(tall, OUTPUT_STRIDE, axis=2)[
+            tall = xp.repeat(logits, self._stride, axis=1)[:, : window.height]
+            self._sum[:, *window.slices] += xp.repeat(tall, self._stride, axis=2)[
                 :, :, : window.width
             ]
 
@@ -118,7 +125,7 @@ class Mosaic:
         if self.alignment == "authors":
             return ScoreMap(self._sum, self.size, self.size, self.alignment)
         rows, columns = self._count.shape
-        extent = Size(rows * OUTPUT_STRIDE, columns * OUTPUT_STRIDE)
+        extent = Size(rows * self._stride, columns * self._stride)
         if elsewhere is not None:
             around = elsewhere.at(extent, Size(rows, columns))
             if self._sum is None:

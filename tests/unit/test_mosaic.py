@@ -91,6 +91,49 @@ def test_scores_are_those_of_loops_over_full_arrays(alignment, twin, seed, grid)
     np.testing.assert_allclose(found, twin(size, windows, patches), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 4])
+@settings(max_examples=20)
+@given(seed=SEEDS, grid=grids(most=70))
+def test_cells_are_the_sum_by_the_coverage_to_the_last_bit(stride, seed, grid):
+    """At any stride that divides the origins: patch after patch in float32, one division."""
+    size, patch, overlap = grid
+    mosaic = Mosaic(size, "exact", stride)
+    total = np.zeros((2, *size.cells(stride)), np.float32)
+    count = np.zeros(size.cells(stride), np.float32)
+
+    for number, window in enumerate(patch_grid(size, patch, overlap)):
+        rows, columns = window.size.cells(stride)
+        logits = noise((seed, number), 2, rows, columns)
+        mosaic.add(window, logits)
+        for row in range(rows):
+            here = row + window.top // stride, slice(window.left // stride, None)
+            total[:, *here][:, :columns] += logits[:, row]
+            count[here][:columns] += 1
+
+    scores = mosaic.scores()
+    np.testing.assert_array_equal(scores.cells, total / count)
+    if stride == 1:
+        np.testing.assert_array_equal(whole(scores), total / count)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@settings(max_examples=10)
+@given(seed=SEEDS, grid=grids(most=70))
+def test_finer_logits_are_summed_where_the_authors_sum(stride, seed, grid):
+    """At every pixel the cells of all patches on it."""
+    size, patch, overlap = grid
+    mosaic = Mosaic(size, "authors", stride)
+    wanted = np.zeros((2, *size), np.float32)
+
+    for number, window in enumerate(patch_grid(size, patch, overlap, "authors")):
+        logits = noise((seed, number), 2, *window.size.cells(stride))
+        mosaic.add(window, logits)
+        rows, columns = (np.arange(length) // stride for length in window.size)
+        wanted[:, *window.slices] += logits[:, rows[:, None], columns]
+
+    np.testing.assert_array_equal(whole(mosaic.scores()), wanted)
+
+
 @pytest.mark.parametrize("kind", ["constant", "coordinates", "noise"])
 @given(seed=SEEDS, grid=grids(most=200))
 def test_cutting_and_laying_back_is_the_identity(kind, seed, grid):

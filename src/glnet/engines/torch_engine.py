@@ -128,7 +128,9 @@ class _Pass:
         self.views = set(views)
         settings = engine.model.settings
         self.alignment = settings.alignment
-        self.local, self.aggregated = (Mosaic(scene.size, self.alignment) for _ in range(2))
+        self.local, self.aggregated = (
+            Mosaic(scene.size, self.alignment, settings.output_stride) for _ in range(2)
+        )
 
     def run(self) -> Segmented:
         out: dict[View, ScoreMap] = {}

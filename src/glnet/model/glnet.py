@@ -4,10 +4,12 @@ No field holds anything about one image: methods take what they need and return 
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from glnet.errors import RecipeError
 from glnet.geometry import Size
 from glnet.model.aggregation import Aggregation
 from glnet.model.branch import Branch, BranchOutput, Receives, SharedMaps
@@ -15,6 +17,9 @@ from glnet.model.pretrained import input_statistics
 from glnet.model.sharing import Place, crop_maps, crop_under
 from glnet.model.trunk import STRIDES, Trunk
 from glnet.recipe import InputSettings, ModelSettings, Sharing
+
+if TYPE_CHECKING:
+    from glnet.model.rivals import Rival
 
 #: Strides in the order of the maps: coarsest first.
 COARSE_FIRST = STRIDES[::-1]
@@ -29,6 +34,8 @@ _LOCAL_RECEIVES: dict[Sharing, Receives] = {
 
 class GLNet(nn.Module):
     """The network of Chen et al., CVPR 2019, in every setting of its ablation.
+
+    A rival stands in the place of the one branch that it has.
 
     Attributes:
         settings: What it computes; input mean and deviation are filled in.
@@ -58,8 +65,12 @@ class GLNet(nn.Module):
             trunk = Trunk(settings.trunk, settings.bands, settings.trunk_options)
             return Branch(trunk, settings.width, classes, receives)
 
-        self.global_branch = branch("nothing") if settings.branches != "local" else None
-        self.local_branch = branch(receives) if settings.branches != "global" else None
+        def branch_or_rival(receives: Receives) -> "Branch | Rival":
+            rival = settings.network != "glnet"
+            return _rival(settings, classes) if rival else branch(receives)
+
+        self.global_branch = branch_or_rival("nothing") if settings.branches != "local" else None
+        self.local_branch = branch_or_rival(receives) if settings.branches != "global" else None
         self.refined_global = branch("all") if refines else None
         self.aggregation = Aggregation(2 * settings.width, classes) if both else None
 
@@ -141,12 +152,22 @@ class GLNet(nn.Module):
             raise ValueError(msg)
         return self.aggregation
 
-    def _branch(self, name: str) -> Branch:
-        branch: Branch | None = getattr(self, name)
+    def _branch(self, name: str) -> "Branch | Rival":
+        branch: Branch | Rival | None = getattr(self, name)
         if branch is None:
             msg = f"this network ({self.settings.branches}, {self.settings.sharing}) has no {name}"
             raise ValueError(msg)
         return branch
+
+
+def _rival(settings: ModelSettings, classes: int) -> "Rival":
+    """The rival that the settings name, from libraries that GLNet does not need."""
+    try:
+        from glnet.model.rivals import Rival  # noqa: PLC0415  an extra, and slow to import
+    except ImportError as error:
+        msg = f"model.network: {settings.network} needs: pip install 'glnet[rivals]' ({error})"
+        raise RecipeError(msg) from error
+    return Rival(settings, classes)
 
 
 def _with_statistics(settings: ModelSettings) -> InputSettings:

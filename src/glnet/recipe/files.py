@@ -1,11 +1,13 @@
 """Recipes as YAML files, and what is said of a wrong one."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from glnet.errors import RecipeError
 from glnet.recipe.settings import Recipe, Settings, merged
@@ -77,10 +79,17 @@ def check_settings(kind: type[S], values: dict[str, Any], where: str) -> S:
         else:
             said = first["msg"].removeprefix("Value error, ")
             given = f", got {first['input']!r}" if not isinstance(first["input"], dict) else ""
-            message = f"{place + ': ' if place else ''}{said}{given}"
+            message = f"{place + ': ' if place else ''}{said}{given}{_nearest(first)}"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         msg = f"{where}: {message}{more}"
         raise RecipeError(msg) from error
+
+
+def _nearest(error: ErrorDetails) -> str:
+    """The word that was probably meant, where a setting is one of a few words."""
+    words = re.findall("'(.+?)'", error.get("ctx", {}).get("expected", ""))
+    near = difflib.get_close_matches(str(error["input"]), words, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def _known(kind: type[BaseModel], prefix: str = "") -> dict[str, type[BaseModel]]:

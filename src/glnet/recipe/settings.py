@@ -16,6 +16,9 @@ from glnet.recipe.amounts import read_bytes
 Stage = Literal["global", "global_to_local", "local_to_global"]
 Sharing = Literal["none", "shallow", "global_to_local", "bidirectional"]
 View = Literal["aggregated", "global", "local"]
+Network = Literal[
+    "glnet", "unet", "fpn", "pspnet", "deeplabv3plus", "fcn", "segformer", "upernet"
+]  # fmt: skip
 
 STAGES: tuple[Stage, ...] = ("global", "global_to_local", "local_to_global")
 
@@ -58,6 +61,9 @@ class CoarseToFineSettings(Settings):
 class ModelSettings(Settings):
     """What the network computes. Fixed when a model is trained or imported."""
 
+    #: GLNet, or a rival of one branch on the same trunk: `branches: global` gives it thumbnails
+    #: ("global inference" in the paper), `local` patches. `width` and `sharing` are GLNet's alone.
+    network: Network = "glnet"
     #: Any timm model with stages at strides 4, 8, 16 and 32.
     trunk: str = "resnet50"
     #: Passed on to timm, e.g. {channels: [16, 32, 64, 128]} for a thin ResNet.
@@ -83,6 +89,9 @@ class ModelSettings(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> "ModelSettings":
+        if self.network != "glnet" and self.branches == "both":
+            msg = f"a {self.network} is one branch: say branches: global (on thumbnails) or local"
+            raise ValueError(msg)
         if self.coarse_to_fine and (self.branches != "both" or self.alignment != "exact"):
             msg = "coarse_to_fine needs branches: both and alignment: exact"
             raise ValueError(msg)
@@ -95,6 +104,11 @@ class ModelSettings(Settings):
                 msg = f"input.{name} has {len(values)} values for {self.bands} bands"
                 raise ValueError(msg)
         return self
+
+    @property
+    def output_stride(self) -> int:
+        """Pixels per cell of the logits: rivals give them at the input's size."""
+        return OUTPUT_STRIDE if self.network == "glnet" else 1
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -266,6 +280,19 @@ class Recipe(Settings):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _rival_can(self) -> "Recipe":
+        network = self.model.network
+        if network != "glnet" and self.loss.resolution == "quarter":
+            msg = f"loss.resolution: quarter is GLNet's; a {network} has logits at full size"
+            raise ValueError(msg)
+        if network in _POOLING and self.train.deterministic:
+            msg = (
+                f"train.deterministic: on CUDA the pooling of a {network} cannot be; leave it away"
+            )
+            raise ValueError(msg)
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _start_from_preset(cls, values: Any) -> Any:  # noqa: ANN401  whatever the file held
@@ -273,6 +300,9 @@ class Recipe(Settings):
             return merged(AUTHORS, values)
         return values
 
+
+#: Rivals that pool maps to a few cells, which PyTorch does in no fixed order on CUDA.
+_POOLING = ("pspnet", "upernet")
 
 #: Where the released code departs from the defaults. "Unknown" is trained there: in a recipe that
 #: is a matter of the class table, which says what is ignored.

@@ -217,7 +217,7 @@ class _Probe:
         return torch.empty(shape, dtype=torch.uint8, device="meta")
 
     def _with_loss(self, logits: Tensor) -> list[Tensor]:
-        size = [OUTPUT_STRIDE * cells for cells in logits.shape[-2:]]
+        size = [self._settings.output_stride * cells for cells in logits.shape[-2:]]
         labels = torch.empty((len(logits), *size), dtype=torch.uint8, device="meta")
         return [self._loss.in_full_precision(logits, labels)]  # autocast knows no meta
 

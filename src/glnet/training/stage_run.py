@@ -86,10 +86,10 @@ class StageRun:
             self._model, stage, freeze_batch_norm=self._train.freeze_batch_norm
         )
         if team.size > 1 and statistics_move(self._model):
-            msg = (
-                "several processes need batch statistics that stay: set "
-                "train.freeze_batch_norm: true, or a trunk with another normalisation"
-            )
+            mend = "set train.freeze_batch_norm: true, or a trunk with another normalisation"
+            if self._train.freeze_batch_norm:
+                mend = f"the decoder of a {recipe.model.network} learns its own: take one process"
+            msg = f"several processes need batch statistics that stay: {mend}"
             raise RunError(msg)
         self._resumes = bool(standing.state)
         start = None

@@ -42,12 +42,16 @@ def trained_parts(model: GLNet, stage: Stage) -> dict[str, nn.Module]:
 
 
 def prepare(model: GLNet, stage: Stage, *, freeze_batch_norm: bool) -> list[nn.Parameter]:
-    """Freeze all but the stage's parts; batch statistics move only there. Gives what is trained."""
+    """Freeze all but the stage's parts; batch statistics move only there. Gives what is trained.
+
+    Trunks alone have statistics to keep: those of a rival's decoder start at nothing.
+    """
     model.eval().requires_grad_(requires_grad=False)
     for part in trained_parts(model, stage).values():
         part.train().requires_grad_(requires_grad=True)
-        for module in part.modules():
-            if freeze_batch_norm and isinstance(module, nn.BatchNorm2d):
+        for name, module in part.named_modules():
+            of_trunk = name.startswith("trunk.")
+            if freeze_batch_norm and of_trunk and isinstance(module, nn.BatchNorm2d):
                 module.eval()
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 

@@ -55,10 +55,10 @@ def start_stage(model: GLNet, recipe: Recipe, stage: Stage, table: ClassTable) -
         start_refined(model, train.refined_start)
     else:
         name = "global_branch" if stage == "global" else "local_branch"
-        branch: Branch | None = getattr(model, name)
-        if branch is not None:
-            if train.trunk_weights != "none" and name not in taken:
-                branch.trunk.load(train.trunk_weights)
+        branch = getattr(model, name)
+        if branch is not None and train.trunk_weights != "none" and name not in taken:
+            branch.trunk.load(train.trunk_weights)
+        if isinstance(branch, Branch):  # a rival keeps its library's start
             start_pyramid(branch, train.initialisation)
         start_aggregation(model, train.initialisation)
     if source is None or known is None or not taken:
