@@ -136,7 +136,8 @@ def _card(config: BundleConfig) -> str:
     return (
         f"# A glnet model\n\n{config.origin}\n\n"
         f"- classes: {names}\n"
-        f"- trunk {model.trunk}, branches: {model.branches}, sharing: {model.sharing}\n"
+        f"- {model.network} on the trunk {model.trunk}, branches: {model.branches}, "
+        f"sharing: {model.sharing if model.branches == 'both' else 'none'}\n"
         f"- thumbnail {model.thumbnail} px, patches {model.patch} px, {model.bands} bands\n"
         f"{scores}\n"
         f"Run it: `glnet predict IMAGE --model THIS_FOLDER -o MASK.tif`\n"
