@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from glnet import __version__
+from glnet.cli.benchmark import benchmark_command
 from glnet.cli.evaluate import evaluate_command
 from glnet.cli.import_weights import import_weights_command
 from glnet.cli.init import init_command
@@ -24,6 +25,7 @@ app.command("init")(init_command)
 app.command("train")(train_command)
 app.command("predict")(predict_command)
 app.command("evaluate")(evaluate_command)
+app.command("benchmark")(benchmark_command)
 app.command("import-weights")(import_weights_command)
 
 

@@ -59,7 +59,7 @@ def train_command(
         _show(records)
     else:
         for record in records:
-            _line(record, lambda text: print(text, flush=True))
+            print_record(record)
 
 
 def _without_nan(record: Record) -> dict[str, object]:
@@ -69,6 +69,11 @@ def _without_nan(record: Record) -> dict[str, object]:
         scores = record.mean_iou.items()
         values["mean_iou"] = {v: None if math.isnan(score) else score for v, score in scores}
     return values
+
+
+def print_record(record: Record) -> None:
+    """What plain output says of a record."""
+    _line(record, lambda text: print(text, flush=True))
 
 
 def _line(record: Record, say: Callable[[str], object]) -> None:

@@ -1,7 +1,13 @@
 """Recipes: every knob of the package, as pydantic models, in YAML files."""
 
 from glnet.recipe.amounts import read_bytes, show_bytes
-from glnet.recipe.files import check_settings, dump_recipe, load_recipe
+from glnet.recipe.files import (
+    check_settings,
+    dump_recipe,
+    load_recipe,
+    read_settings,
+    recipe_from,
+)
 from glnet.recipe.settings import (
     AUTHORS,
     STAGES,
@@ -19,6 +25,7 @@ from glnet.recipe.settings import (
     StageSettings,
     TrainSettings,
     View,
+    merged,
 )
 
 __all__ = [
@@ -41,6 +48,9 @@ __all__ = [
     "check_settings",
     "dump_recipe",
     "load_recipe",
+    "merged",
     "read_bytes",
+    "read_settings",
+    "recipe_from",
     "show_bytes",
 ]

@@ -27,20 +27,37 @@ def load_recipe(path: str | Path, over: dict[str, Any] | None = None) -> Recipe:
             or a value that cannot be.
     """
     path = Path(path)
+    return recipe_from(merged(read_settings(path), over or {}), path.resolve().parent, str(path))
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings of a YAML file, unchecked.
+
+    Raises:
+        RecipeError: no such file, not YAML, or no mapping.
+    """
     if not path.is_file():
-        msg = f"{path}: no such recipe file"
+        msg = f"{path}: no such file of settings"
         raise RecipeError(msg)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         detail = " ".join(str(error).split())
-        msg = f"{path}: cannot be read as a YAML recipe ({detail})"
+        msg = f"{path}: cannot be read as YAML ({detail})"
         raise RecipeError(msg) from error
     if not isinstance(values, dict):
-        msg = f"{path}: a recipe is a mapping of settings, this is {type(values).__name__}"
+        msg = f"{path}: wanted a mapping of settings, this is {type(values).__name__}"
         raise RecipeError(msg)
-    recipe = check_settings(Recipe, merged(values, over or {}), str(path))
-    folder = path.resolve().parent
+    return values
+
+
+def recipe_from(values: dict[str, Any], folder: Path, where: str) -> Recipe:
+    """Check the settings of a recipe, and make its paths absolute against a folder.
+
+    Raises:
+        RecipeError: see `check_settings`; `where` begins the line.
+    """
+    recipe = check_settings(Recipe, values, where)
     data = recipe.data.model_copy(
         update={
             "manifest": folder / recipe.data.manifest,

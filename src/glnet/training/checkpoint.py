@@ -25,7 +25,7 @@ from glnet.recipe import STAGES, Recipe, Stage
 _NAME = "checkpoint.pt"
 
 #: Settings that say how a run is computed, not what: they may change between two parts of it.
-_FREE = ("device", "workers", "checkpoint_minutes", "memory")
+FREE = ("device", "workers", "checkpoint_minutes", "memory")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Standing:
 def identity(recipe: Recipe, samples: list[Sample], table: ClassTable) -> dict[str, Any]:
     """What a run is: everything its result depends on, but for where its files lie."""
     settings = recipe.model_dump(mode="json", exclude={"data": {"manifest", "classes"}})
-    for name in _FREE:
+    for name in FREE:
         del settings["train"][name]
     for name in ("trunk_weights", "start_from"):
         settings["train"][name] = Path(settings["train"][name] or "").name

@@ -6,7 +6,7 @@ best of the last stage; while it runs, `checkpoint.pt`, from which the same call
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +37,7 @@ def train(
     stages: Sequence[Stage] | None = None,
     *,
     restart: bool = False,
+    given: Mapping[Stage, Path] | None = None,
 ) -> Iterator[Record]:
     """Train the stages of a recipe in order, or some of them, as the records are asked for.
 
@@ -49,6 +50,8 @@ def train(
         stages: Which to run, finished or not; the one before the first must then lie in `out`.
             Default: all that are not finished.
         restart: Forget a checkpoint that lies in `out`.
+        given: Models of earlier stages that another run has trained alike; they are copied, and
+            their stages count as finished.
 
     Raises:
         GlnetError: anything a user can mend, found before the first step where it can be.
@@ -67,9 +70,10 @@ def train(
         team.wait()  # all have read where the run stands before the first one changes it
         if team.leads:
             _write_resolved(recipe, out)
+        standing = _take_over(out, standing, given or {}, recipe, team)
         yield from map(NoteRecord, [*data.notes, *fits])
         left = _left(chosen, standing, named=stages is not None)
-        if not left:
+        if not left and not given:
             yield NoteRecord(f"{out} is trained already; --restart trains it again")
         context = Run(recipe, out, team, loss, data)
         for stage in left:
@@ -135,6 +139,23 @@ def _fitted(
         recipe, text = fit_memory(recipe, len(data.table.trained), samples, kind)
         said = [text]
     return recipe, replace(standing, mini_batch=recipe.train.mini_batch), said
+
+
+def _take_over(
+    out: Path, standing: Standing, given: Mapping[Stage, Path], recipe: Recipe, team: Team
+) -> Standing:
+    """The first stages from other runs, as far as they are given and nothing was begun."""
+    if standing.stage is not None:
+        return standing
+    for stage in recipe.model.stages[len(standing.finished) :]:
+        if stage not in given:
+            break
+        if team.leads:
+            write_bundle(out / stage / "best", *read_bundle(given[stage]))
+        standing = replace(standing, finished=(*standing.finished, stage))
+    _write(out, standing, team)
+    team.wait()
+    return standing
 
 
 def _write(out: Path, standing: Standing, team: Team) -> None:

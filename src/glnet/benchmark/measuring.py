@@ -1,0 +1,166 @@
+"""What a prediction costs, measured in a process of its own: `python -m glnet.benchmark.measuring`.
+
+Memory and speed of a process depend on what it did before; a fresh one has done nothing.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from glnet import __version__
+from glnet.engines.models import load_engine
+from glnet.errors import RunError
+from glnet.geometry import Size, Window
+from glnet.prediction.whole import predict
+from glnet.raster import Raster
+from glnet.recipe import View
+
+#: The forward pass is repeated while it has taken fewer seconds than this, and the best one counts.
+_ENOUGH = 10.0
+_PASSES = 3
+_MEGA = 1e6
+_MB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one prediction.
+
+    Attributes:
+        parameters: Of the network.
+        megapixels: Of the image.
+        forward: Megapixels per second: the decoded image to scores in memory, network loaded.
+        file_to_mask: Megapixels per second of `glnet.predict`: loading, reading and writing too.
+        memory_mb: What the prediction added: on the CPU to the process, at its peak, the weights
+            included; on CUDA the most that tensors took. None where the system does not say.
+        reserved_mb, driver_mb: CUDA: what the allocator held, and what the driver counts.
+        machine: Device, threads, versions.
+    """
+
+    parameters: int
+    megapixels: float
+    forward: float
+    file_to_mask: float
+    memory_mb: float | None
+    reserved_mb: float | None
+    driver_mb: float | None
+    machine: str
+
+
+def measure(model: Path, image: Path, view: View, device: str) -> Cost:
+    """Predict an image in a new process.
+
+    Raises:
+        RunError: the process failed; the line holds its last words.
+    """
+    command = [sys.executable, "-m", "glnet.benchmark.measuring", str(model), str(image)]
+    done = subprocess.run(  # noqa: S603  our own interpreter and module
+        [*command, view, device], check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        words = done.stderr.strip().splitlines()
+        msg = f"{image}: measuring a prediction failed ({words[-1] if words else 'no message'})"
+        raise RunError(msg)
+    return Cost(**json.loads(done.stdout.splitlines()[-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """A scene whose pixels and thumbnail are in memory."""
+
+    pixels: np.ndarray
+    small: np.ndarray
+
+    @property
+    def size(self) -> Size:
+        return Size(*self.pixels.shape[1:])
+
+    def thumbnail(self, size: Size) -> np.ndarray:  # noqa: ARG002  the network's one
+        return self.small
+
+    def read(self, window: Window | None = None) -> np.ndarray:
+        window = window or Window(0, 0, *self.size)
+        return np.ascontiguousarray(self.pixels[:, *window.slices])
+
+
+def _measure(model: Path, image: Path, view: View, device: str) -> Cost:
+    before = _peak()
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        predict(image, model, Path(folder) / "mask.tif", view=view, device=device)
+        whole = time.perf_counter() - began
+    after = _peak()
+    engine, _ = load_engine(model, device)
+    with Raster(image) as raster:
+        size = engine.model.thumbnail_size
+        scene = _Decoded(np.asarray(raster.read()), raster.thumbnail(size))
+    times: list[float] = []
+    while len(times) < _PASSES and sum(times) < _ENOUGH:
+        began = time.perf_counter()
+        engine.segment(scene, [view])
+        if engine.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    megapixels = scene.size.height * scene.size.width / _MEGA
+    on_cuda = engine.device.type == "cuda"
+    added = (after - before) / _MB if before is not None and after is not None else None
+    return Cost(
+        sum(p.numel() for p in engine.model.parameters()),
+        megapixels,
+        megapixels / min(times),
+        megapixels / whole,
+        torch.cuda.max_memory_allocated() / _MB if on_cuda else added,
+        torch.cuda.max_memory_reserved() / _MB if on_cuda else None,
+        _driver_mb() if on_cuda else None,
+        _machine(engine.device),
+    )
+
+
+def _peak() -> int | None:
+    """The most memory that this process has held, in bytes; Windows does not say."""
+    try:
+        import resource  # noqa: PLC0415  not on every system
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def _driver_mb() -> float | None:
+    """What the driver counts for the device; it takes NVIDIA's library to ask."""
+    try:
+        return torch.cuda.device_memory_used() / _MB
+    except (ImportError, RuntimeError):
+        return None
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        name = f"{_processor() if device.type == 'cpu' else device.type}"
+        name += f", {torch.get_num_threads()} threads"
+    return f"{name}; glnet {__version__}, torch {torch.__version__}"
+
+
+def _processor() -> str:
+    """What the system calls its processor."""
+    info = Path("/proc/cpuinfo")
+    names = [
+        line.partition(":")[2].strip()
+        for line in (info.read_text(encoding="utf-8").splitlines() if info.is_file() else [])
+        if line.startswith("model name")
+    ]
+    return names[0] if names else "CPU"
+
+
+if __name__ == "__main__":
+    _model, _image, _view, _device = sys.argv[1:]
+    print(json.dumps(asdict(_measure(Path(_model), Path(_image), _view, _device))))  # type: ignore[arg-type]  # noqa: T201

@@ -1,0 +1,122 @@
+"""What is kept of a run: enough to make every table again without running anything."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from glnet import __version__
+from glnet.benchmark.measuring import Cost
+from glnet.benchmark.study import Job, StudySettings
+from glnet.boxes import PatchCount
+from glnet.datasets.classes import ClassTable
+from glnet.errors import RunError
+from glnet.evaluation.result import Evaluation, plain
+from glnet.metrics import Protocol, ProtocolName
+from glnet.outputs.tables import write_json
+from glnet.training.checkpoint import FREE
+
+_NAME = "result.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Of one run.
+
+    Attributes:
+        identity: What the result depends on.
+        glnet: The version that made it.
+        view: What was scored.
+        classes: The class table's rows.
+        protocol: Name of the protocol.
+        images: What was counted.
+        pairs: Confusion matrices, an image each, by view.
+        boundary: Boundary IoU of every class in the scored view; None where it was not asked for.
+        patches: Computed and whole.
+        seconds: Of training.
+        cost: Of a prediction; None where it could not be measured.
+    """
+
+    identity: dict[str, Any]
+    glnet: str
+    view: str
+    classes: list[dict[str, Any]]
+    protocol: str
+    images: list[str]
+    pairs: dict[str, list[list[list[int]]]]
+    boundary: list[float | None] | None
+    patches: dict[str, int] | None
+    seconds: float
+    cost: dict[str, Any] | None
+
+    @classmethod
+    def of(
+        cls,
+        identity: dict[str, Any],
+        evaluation: Evaluation,
+        view: str,
+        seconds: float,
+        cost: Cost | None,
+    ) -> "Result":
+        """What an evaluation and a measurement found."""
+        boundary = evaluation.boundary_iou(view)
+        return cls(
+            identity,
+            __version__,
+            view,
+            evaluation.table.as_dicts(),
+            evaluation.protocol.name,
+            list(evaluation.images),
+            {name: pairs.tolist() for name, pairs in evaluation.pairs.items()},
+            None if boundary is None else [plain(value) for value in boundary],
+            asdict(evaluation.patches) if evaluation.patches else None,
+            seconds,
+            asdict(cost) if cost else None,
+        )
+
+    def evaluation(self) -> Evaluation:
+        """The evaluation, of the scored view alone; boundaries are in `boundary`."""
+        table = ClassTable.from_dicts(self.classes)
+        return Evaluation(
+            table,
+            Protocol.of(cast("ProtocolName", self.protocol), table.names),
+            tuple(self.images),
+            {self.view: np.array(self.pairs[self.view])},
+            {},
+            0,
+            PatchCount(**self.patches) if self.patches else None,
+        )
+
+
+def identity(job: Job, study: StudySettings) -> dict[str, Any]:
+    """All that a result depends on, but for where its files lie."""
+    recipe = job.recipe.model_dump(mode="json", exclude={"data": {"manifest", "classes"}})
+    for name in FREE:
+        del recipe["train"][name]
+    for name in ("trunk_weights", "start_from"):
+        recipe["train"][name] = Path(recipe["train"][name] or "").name
+    counted = {"split": study.split, "protocol": study.protocol, "boundary": study.boundary}
+    return {**recipe, **counted, "view": job.view}
+
+
+def read_result(folder: Path) -> Result | None:
+    """The result of a finished run; None where there is none.
+
+    Raises:
+        RunError: the file is damaged, or of another glnet.
+    """
+    path = folder / _NAME
+    if not path.is_file():
+        return None
+    try:
+        return Result(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        msg = f"{path}: cannot be read as a result ({error}); delete it, to measure it again"
+        raise RunError(msg) from error
+
+
+def write_result(folder: Path, result: Result) -> None:
+    """Keep a result; it appears whole or not at all."""
+    write_json(folder / _NAME, asdict(result))

@@ -1,0 +1,152 @@
+"""The runs of a study, one after the other, each kept as soon as it is known."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from glnet.benchmark.measuring import measure
+from glnet.benchmark.results import Result, identity, read_result, write_result
+from glnet.benchmark.stages import stage_key
+from glnet.benchmark.study import Job, Study, StudySettings
+from glnet.benchmark.table import write_tables
+from glnet.datasets.manifest import read_manifest
+from glnet.errors import GatheredError, GlnetError, RunError
+from glnet.evaluation.model import evaluate
+from glnet.raster import Raster
+from glnet.recipe import Recipe, Stage
+from glnet.training.checkpoint import difference
+from glnet.training.loop import train
+from glnet.training.records import NoteRecord, Record
+
+
+def benchmark(study: Study, out: str | Path, *, restart: bool = False) -> Iterator[Record]:
+    """Train, evaluate and measure every run of a study, as the records are asked for.
+
+    What an earlier call has finished is not done again, and a run that was stopped goes on. Stages
+    that several runs have in common are trained once. After every run the tables are written.
+
+    Args:
+        study: See `load_study`.
+        out: Folder for runs, results and tables.
+        restart: Do all runs again.
+
+    Raises:
+        GatheredError: runs that failed, a line each; all others are done.
+        RunError: the folder holds results of another study.
+    """
+    out = Path(out)
+    _make_folder(out)
+    results = {} if restart else _earlier_results(study, out)
+    trained: dict[str, Path] = {}
+    failures: dict[Job, str] = {}
+    for number, job in enumerate(study.jobs, start=1):
+        title = f"{number}/{len(study.jobs)} {job.entry.name}, seed {job.seed}"
+        title += f", fold {job.fold}" if study.settings.folds else ""
+        folder = out / "runs" / job.name
+        try:
+            if job in results:
+                yield NoteRecord(f"{title}: done before")
+            else:
+                yield NoteRecord(f"{title}: {folder}")
+                yield from _train(job.recipe, folder, trained, restart=restart)
+                results[job] = _score(study.settings, job, folder, trained)
+                write_result(folder, results[job])
+                yield NoteRecord(f"{title}: {_summary(results[job])}")
+            for stage in job.recipe.model.stages:
+                trained.setdefault(stage_key(job.recipe, stage), folder)
+        except GlnetError as error:
+            failures[job] = str(error).splitlines()[0]
+            yield NoteRecord(f"{title}: failed: {failures[job]}")
+        write_tables(study, results, out)
+    if failures:
+        lines = [f"{job.entry.name}, seed {job.seed}: {said}" for job, said in failures.items()]
+        raise GatheredError(lines)
+
+
+def _train(
+    recipe: Recipe, folder: Path, trained: dict[str, Path], *, restart: bool
+) -> Iterator[Record]:
+    """Train what no earlier run has trained."""
+    given = {
+        stage: source / stage / "best"
+        for stage, source in _sources(recipe, folder, trained).items()
+        if source != folder
+    }
+    yield from train(recipe, folder, restart=restart, given=given)
+
+
+def _score(study: StudySettings, job: Job, folder: Path, trained: dict[str, Path]) -> Result:
+    """Evaluate and measure a trained run."""
+    recipe, model = job.recipe, folder / "model"
+    evaluation = evaluate(
+        model, recipe.data.manifest, study.split, protocol=study.protocol,
+        boundary=study.boundary, tolerance=recipe.data.tolerance, device=recipe.train.device,
+    )  # fmt: skip
+    image = _largest(recipe, study.split)
+    cost = measure(model, image, job.view, recipe.train.device) if image else None
+    sources = _sources(recipe, folder, trained)
+    seconds = sum(_seconds(source, stage) for stage, source in sources.items())
+    return Result.of(identity(job, study), evaluation, job.view, seconds, cost)
+
+
+def _sources(recipe: Recipe, folder: Path, trained: dict[str, Path]) -> dict[Stage, Path]:
+    """The run that trains each stage: an earlier one, or the one in `folder`."""
+    return {stage: trained.get(stage_key(recipe, stage), folder) for stage in recipe.model.stages}
+
+
+def _summary(result: Result) -> str:
+    speed = f", {result.cost['file_to_mask']:.2f} megapixels/s" if result.cost else ""
+    return f"{result.view} mIoU {100 * result.evaluation().scores().mean_iou:.1f}{speed}"
+
+
+def _largest(recipe: Recipe, split: str) -> Path | None:
+    """The largest image of a split that is one scene; None where all are cut."""
+    if recipe.model.scene is not None:
+        return None
+    sizes = {}
+    for sample in read_manifest(recipe.data.manifest, split):
+        with Raster(sample.image) as raster:
+            sizes[sample.image] = raster.size.height * raster.size.width
+    return max(sizes, key=lambda image: sizes[image])
+
+
+def _seconds(folder: Path, stage: Stage) -> float:
+    """How long a run took over a stage, from its table; all parts of a stopped one count."""
+    try:
+        with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+            found = [float(row["seconds"]) for row in csv.DictReader(file) if row["stage"] == stage]
+    except OSError as error:
+        msg = f"{folder}: the run's metrics.csv is missing ({error}); train it with --restart"
+        raise RunError(msg) from error
+    return max(found, default=0.0)
+
+
+def _earlier_results(study: Study, out: Path) -> dict[Job, Result]:
+    """What earlier calls have finished.
+
+    Raises:
+        RunError: a result is of other settings.
+    """
+    results = {}
+    for job in study.jobs:
+        folder = out / "runs" / job.name
+        found = read_result(folder)
+        if found is None:
+            continue
+        place = difference(found.identity, identity(job, study.settings))
+        if place is not None:
+            msg = (
+                f"{folder}: holds a result of other settings (they differ in {place}); name "
+                "another folder, or say --restart to do all again"
+            )
+            raise RunError(msg)
+        results[job] = found
+    return results
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{out}: results cannot be written there ({error})"
+        raise RunError(msg) from error

@@ -1,0 +1,134 @@
+"""A study: entries that are trained over seeds and folds and end in one table, as a YAML file."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from glnet.errors import RecipeError
+from glnet.metrics import ProtocolName
+from glnet.recipe import Recipe, Settings, View, check_settings, merged, read_settings, recipe_from
+
+
+class EntrySettings(Settings):
+    """One row of the table."""
+
+    name: Annotated[str, Field(min_length=1)]
+    #: Laid over the study's recipe, nested as there.
+    settings: Annotated[dict[str, Any], Field(default_factory=dict)]
+    #: Which output is scored; None: the model's first.
+    view: View | None = None
+    #: Numbers to stand beside what is measured: `mean_iou` in percent, `memory_mb`.
+    published: Annotated[dict[str, float], Field(default_factory=dict)]
+
+
+class StudySettings(Settings):
+    """What a study file holds."""
+
+    title: str
+    #: A recipe; paths in it are relative to the study file.
+    recipe: dict[str, Any]
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    #: Manifests of a cross-validation; none: the recipe's own.
+    folds: tuple[Path, ...] = ()
+    split: str = "test"
+    protocol: ProtocolName = "ignore"
+    boundary: bool = False
+    entries: Annotated[list[EntrySettings], Field(min_length=1)]
+
+
+def slug(name: str) -> str:
+    """A name as a folder's."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "entry"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """An entry with one seed on one fold: a run. Equal to itself alone."""
+
+    entry: EntrySettings
+    seed: int
+    fold: int
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        """Of its folder, unique in a study."""
+        return f"{slug(self.entry.name)}/seed-{self.seed}-fold-{self.fold}"
+
+    @property
+    def view(self) -> View:
+        """The output that is scored."""
+        return self.entry.view or self.recipe.model.views[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study, checked: every run's recipe is known to be sound."""
+
+    settings: StudySettings
+    jobs: tuple[Job, ...]
+
+
+def load_study(
+    path: str | Path,
+    *,
+    data: Path | None = None,
+    over: dict[str, Any] | None = None,
+    only: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+) -> Study:
+    """Read a study and check every entry's recipe.
+
+    Args:
+        path: The YAML file.
+        data: A folder whose `manifest.csv` and `classes.csv` take the place of the study's.
+        over: Settings laid over every entry's.
+        only: Names of the entries to take; all by default.
+        seeds: Instead of the study's.
+
+    Raises:
+        RecipeError: a file or a setting that cannot be used; the line names the entry.
+    """
+    path = Path(path)
+    study = check_settings(StudySettings, read_settings(path), str(path))
+    if seeds:
+        study = study.model_copy(update={"seeds": tuple(seeds)})
+    entries = _entries(study, only, str(path))
+    folder = path.resolve().parent
+    base = study.recipe
+    if data is not None:
+        files = {name: str(data.resolve() / f"{name}.csv") for name in ("manifest", "classes")}
+        base = merged(base, {"data": files})
+    manifests = [{"data": {"manifest": str(fold)}} for fold in study.folds] or [{}]
+    jobs = []
+    for entry in entries:
+        own = merged(merged(base, entry.settings), over or {})
+        for fold, manifest in enumerate(manifests):
+            for seed in study.seeds:
+                values = merged(merged(own, manifest), {"train": {"seed": seed}})
+                recipe = recipe_from(values, folder, f"{path}: entry '{entry.name}'")
+                jobs.append(Job(entry, seed, fold, recipe))
+        views = jobs[-1].recipe.model.views
+        if entry.view is not None and entry.view not in views:
+            msg = f"{path}: entry '{entry.name}': view {entry.view} is not one of {list(views)}"
+            raise RecipeError(msg)
+    return Study(study.model_copy(update={"entries": entries}), tuple(jobs))
+
+
+def _entries(study: StudySettings, only: Sequence[str], where: str) -> list[EntrySettings]:
+    names = [entry.name for entry in study.entries]
+    folders = [slug(name) for name in names]
+    for position, folder in enumerate(folders):
+        if folder in folders[:position]:
+            one, other = names[folders.index(folder)], names[position]
+            msg = f"{where}: entries '{one}' and '{other}' must differ in letters or digits"
+            raise RecipeError(msg)
+    for name in only:
+        if name not in names:
+            msg = f"{where}: no entry '{name}'; there are: {', '.join(names)}"
+            raise RecipeError(msg)
+    return [entry for entry in study.entries if not only or entry.name in only]
