@@ -1,0 +1,220 @@
+"""What a benchmark promises: every entry alike, what is shared trained once, nothing done twice."""
+
+import csv
+import multiprocessing
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import glnet
+from glnet.benchmark.results import read_result
+from glnet.benchmark.run import benchmark
+from glnet.benchmark.study import load_study
+from glnet.bundle import read_bundle
+from glnet.cli import main
+from runs import write_data, write_recipe
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["glnet.benchmark.run"])
+
+#: The paper's seven rows, the coarse-to-fine network and two rivals.
+ENTRIES = {
+    "local only": {"model": {"branches": "local"}},
+    "global only": {"model": {"branches": "global"}},
+    "aggregated": {"model": {"sharing": "none"}, "loss": {"regulariser": 0}},
+    "regularised": {"model": {"sharing": "none"}},
+    "shallow": {"model": {"sharing": "shallow"}},
+    "deep": {"model": {"sharing": "global_to_local"}},
+    "deep both ways": {"model": {"sharing": "bidirectional"}},
+    "coarse to fine": {"model": {"coarse_to_fine": {"boxes": 2}}},
+    "unet patches": {"model": {"network": "unet", "branches": "local"}},
+    "fcn thumbnails": {"model": {"network": "fcn", "branches": "global"}},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+def write_study(data, entries, name="study", **changes):
+    """A study file over the miniature data; entries are names with settings."""
+    recipe = yaml.safe_load(write_recipe(data, epochs=(2, 2, 1)).read_text())
+    listed = [{"name": entry, "settings": over} for entry, over in entries.items()]
+    study = {"title": "Miniature", "recipe": recipe, "boundary": True, "entries": listed, **changes}
+    path = data / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(study))
+    return path
+
+
+def command(monkeypatch, *arguments):
+    """Exit status of the command."""
+    monkeypatch.setattr(sys, "argv", ["glnet", "benchmark", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    return left.value.code
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """The study of all entries, run through once."""
+    out = tmp_path_factory.mktemp("whole")
+    study = write_study(data, ENTRIES)
+    records = [getattr(r, "text", "") for r in benchmark(load_study(study), out)]
+    return out, study, records
+
+
+def run_of(out, entry, seed=0):
+    return out / "runs" / entry.replace(" ", "-") / f"seed-{seed}-fold-0"
+
+
+def runs_csv(out):
+    with (out / "runs.csv").open() as file:
+        return {row["entry"]: float(row["mean_iou"]) for row in csv.DictReader(file)}
+
+
+def stages_trained(folder):
+    with (folder / "metrics.csv").open() as file:
+        return list(dict.fromkeys(row["stage"] for row in csv.DictReader(file)))
+
+
+def test_every_entry_is_a_row_with_all_that_was_measured(whole):
+    out, _, _ = whole
+    with (out / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+
+    assert [row["entry"] for row in rows] == list(ENTRIES)
+    for row in rows:
+        assert 0 <= float(row["mean_iou"]) <= 1
+        assert 0 <= float(row["mean_boundary_iou"]) <= 1
+        for column in ("parameters", "memory_mb", "forward_mps", "training_seconds"):
+            assert float(row[column]) > 0, (row["entry"], column)
+    text = (out / "table.md").read_text()
+    assert all(f"| {entry} " in text for entry in ENTRIES)
+    assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_says_what_evaluate_says(whole, data):
+    out, _, _ = whole
+    for entry in ("deep both ways", "unet patches"):
+        model = run_of(out, entry) / "model"
+
+        found = glnet.evaluate(model, data / "manifest.csv", device="cpu")
+
+        assert runs_csv(out)[entry] == found.scores().mean_iou
+
+
+def test_stages_that_entries_share_are_trained_once(whole):
+    """Seven rows of the ablation take one global stage, and one second stage less than rows."""
+    out, _, _ = whole
+    trained = {entry: stages_trained(run_of(out, entry)) for entry in ENTRIES}
+
+    assert trained == {
+        "local only": ["global_to_local"],
+        "global only": ["global"],
+        "aggregated": ["global_to_local"],
+        "regularised": ["global_to_local"],
+        "shallow": ["global_to_local"],
+        "deep": ["global_to_local"],
+        "deep both ways": ["local_to_global"],
+        "coarse to fine": ["global_to_local", "local_to_global"],
+        "unet patches": ["global_to_local"],
+        "fcn thumbnails": ["global"],
+    }
+
+
+def test_a_shared_stage_gives_the_bytes_of_one_trained_apart(whole, tmp_path):
+    out, study, _ = whole
+    (job,) = load_study(study, only=["deep both ways"]).jobs
+
+    for _ in glnet.train(job.recipe, tmp_path):
+        pass
+
+    _, apart = read_bundle(tmp_path / "model")
+    _, shared = read_bundle(run_of(out, "deep both ways") / "model")
+    assert apart.keys() == shared.keys()
+    assert all(np.array_equal(apart[key], shared[key]) for key in apart)
+
+
+def test_what_is_finished_is_not_done_again(whole):
+    out, study, _ = whole
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
+
+    texts = [getattr(record, "text", None) for record in benchmark(load_study(study), out)]
+
+    assert len(texts) == len(ENTRIES)
+    assert all(str(text).endswith("done before") for text in texts)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")} == before
+
+
+def go(study, out):
+    """In a process of its own, computing as the tests do."""
+    torch.set_num_threads(1)
+    for _ in benchmark(load_study(study, only=["deep", "deep both ways"]), out):
+        pass
+
+
+def test_killed_half_way_it_goes_on_to_the_same_table(whole, tmp_path):
+    """Killed in the second entry; the first one's result stays, and the end is the same."""
+    _, study, _ = whole
+    child = PROCESSES.Process(target=go, args=(study, tmp_path))
+    child.start()
+    second = run_of(tmp_path, "deep both ways")
+    while child.is_alive() and not second.exists():
+        time.sleep(0.01)
+    child.kill()
+    child.join()
+    assert read_result(run_of(tmp_path, "deep")) is not None
+    assert read_result(second) is None
+
+    go(study, tmp_path)
+
+    entries = ("deep", "deep both ways")
+    assert runs_csv(tmp_path) == {entry: runs_csv(whole[0])[entry] for entry in entries}
+
+
+def test_an_entry_that_fails_leaves_the_others(data, tmp_path, monkeypatch, capsys):
+    """It is told in a line, the table has the rest, and the status is 1."""
+    entries = {
+        "sound": {"model": {"branches": "global"}},
+        "lost": {"model": {"branches": "global"}, "train": {"trunk_weights": "missing.pth"}},
+    }
+    study = write_study(data, entries, "failing")
+
+    status = command(monkeypatch, study, "--out", tmp_path / "out", "--quiet")
+
+    told = capsys.readouterr()
+    assert status == 1
+    (line,) = told.err.splitlines()
+    assert "lost, seed 0" in line
+    assert "missing.pth" in line
+    assert "| sound " in told.out
+    assert "| lost " not in told.out
+
+
+def test_results_of_other_settings_are_not_mixed(whole, data, monkeypatch, capsys):
+    out, _, _ = whole
+    changed = write_study(data, ENTRIES, "changed", protocol="glnet")
+
+    status = command(monkeypatch, changed, "--out", out)
+
+    assert status == 1
+    assert "they differ in protocol" in capsys.readouterr().err
+
+
+def test_another_folder_of_data_and_other_settings_can_be_laid_over(data, tmp_path):
+    study = write_study(data, {"one": {}}, "elsewhere")
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("manifest.csv", "classes.csv"):
+        (other / name).write_text((data / name).read_text())
+
+    (job,) = load_study(study, data=other, over={"train": {"device": "cpu"}}, seeds=[7]).jobs
+
+    assert job.recipe.data.manifest == other / "manifest.csv"
+    assert job.recipe.data.classes == other / "classes.csv"
+    assert (job.recipe.train.device, job.recipe.train.seed, job.seed) == ("cpu", 7, 7)

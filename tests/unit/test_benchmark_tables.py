@@ -1,0 +1,193 @@
+"""What a study's tables promise: right means, spreads and intervals; one key for one stage."""
+
+import numpy as np
+import pytest
+import yaml
+
+from glnet.benchmark.results import Result
+from glnet.benchmark.rows import pooled_interval, rows_of
+from glnet.benchmark.stages import stage_key
+from glnet.benchmark.study import load_study
+from glnet.benchmark.table import markdown
+from glnet.errors import RecipeError
+from glnet.metrics.bootstrap import DRAWS, SEED
+from makers import TWO_CLASSES
+
+COST = {
+    "parameters": 2_000_000, "megapixels": 4.0, "forward": 2.0, "file_to_mask": 1.0,
+    "memory_mb": 300.0, "reserved_mb": None, "driver_mb": None, "machine": "a machine",
+}  # fmt: skip
+
+
+def result(pairs, images, seconds=60.0, boundary=(0.5, 0.25), patches=(3, 12), **cost):
+    """A run with one confusion matrix per image, (images, 3, 2)."""
+    return Result(
+        identity={}, glnet="0", view="aggregated", classes=TWO_CLASSES.as_dicts(),
+        protocol="ignore", images=list(images), pairs={"aggregated": pairs.tolist()},
+        boundary=list(boundary), patches={"computed": patches[0], "whole": patches[1]},
+        seconds=seconds, cost={**COST, **cost},
+    )  # fmt: skip
+
+
+def matrices(images, seed):
+    return np.random.default_rng(seed).integers(1, 50, (images, 3, 2))
+
+
+def mean_iou(pairs):
+    """Of summed matrices, by hand."""
+    hits, missed, false = pairs[0, 0], pairs[0, 1], pairs[1, 0]
+    other = pairs[1, 1]
+    both = missed + false
+    return (hits / (hits + both) + other / (other + both)) / 2
+
+
+def study_file(folder, entries=None, **changes):
+    recipe = {"data": {"manifest": "m.csv", "classes": "c.csv"}}
+    entries = entries or [{"name": "one", "published": {"mean_iou": 71.6, "memory_mb": 1865}}]
+    study = {"title": "A study", "recipe": recipe, "entries": entries, **changes}
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(study))
+    return path
+
+
+@pytest.fixture
+def two_by_two(tmp_path):
+    """A study with two seeds and two folds, and results for its four runs."""
+    study = load_study(study_file(tmp_path, seeds=[3, 5], folds=["a.csv", "b.csv"]))
+    results = {}
+    for number, job in enumerate(study.jobs):
+        images = [f"{job.fold}-{i}" for i in range(4 + job.fold)]
+        pairs = matrices(len(images), number)
+        results[job] = result(pairs, images, 60.0 * number, memory_mb=300.0 + number)
+    return study, results
+
+
+def test_a_row_is_the_mean_over_seeds_of_the_mean_over_folds(two_by_two):
+    study, results = two_by_two
+
+    (row,) = rows_of(study, results)
+
+    by_seed = {3: [], 5: []}
+    for job, found in results.items():
+        by_seed[job.seed].append(mean_iou(np.sum(found.pairs["aggregated"], axis=0)))
+    means = [np.mean(found) for found in by_seed.values()]
+    assert row.mean_iou == pytest.approx(np.mean(means), abs=1e-12)
+    assert row.spread == pytest.approx(abs(means[0] - means[1]) / 2**0.5, abs=1e-12)
+    assert (row.images, row.runs, row.planned) == (9, 4, 4)
+    assert row.patches == 0.25
+    assert row.seconds == 90.0
+    assert row.memory_mb == 303.0
+    assert row.mean_boundary == pytest.approx(0.375)
+
+
+def test_the_interval_pools_folds_and_draws_the_same_images_for_every_seed(two_by_two):
+    """Against a slow loop over the draws."""
+    study, results = two_by_two
+    by_seed = [[results[j] for j in study.jobs if j.seed == seed] for seed in (3, 5)]
+
+    found = pooled_interval(by_seed)
+
+    pooled = [np.concatenate([r.pairs["aggregated"] for r in runs]) for runs in by_seed]
+    rng = np.random.default_rng(SEED)
+    drawn = [index for _ in range(0, DRAWS, 100) for index in rng.integers(0, 9, (100, 9))]
+    scores = [np.mean([mean_iou(p[index].sum(axis=0)) for p in pooled]) for index in drawn]
+    low, high = np.quantile(scores, (0.025, 0.975))
+    assert found == pytest.approx((low, high), abs=1e-9)
+
+
+def test_runs_that_are_missing_are_said_to_be(two_by_two):
+    study, results = two_by_two
+    first = next(iter(results))
+
+    (row,) = rows_of(study, {first: results[first]})
+
+    assert (row.runs, row.planned) == (1, 4)
+    assert np.isnan(row.spread)
+    assert " 1/4 |" in markdown(study, [row])
+
+
+def test_the_published_number_stands_beside_the_measured_one(two_by_two):
+    study, results = two_by_two
+
+    lines = markdown(study, rows_of(study, results)).splitlines()
+
+    table = [line for line in lines if line.startswith("|")]
+    header, _, row = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table[:3])
+    cells = dict(zip(header, row, strict=True))
+    assert cells["published"] == "71.6"
+    assert cells["published MB"] == "1865"
+    assert cells["memory, MB"] == "303"
+    assert cells["parameters, M"] == "2.0"
+    assert len({len(line) for line in table[:3]}) == 1
+
+
+@pytest.mark.parametrize(
+    ("entries", "changes", "said"),
+    [
+        ([{"name": "a", "settings": {"model": {"trunc": 1}}}], {}, "entry 'a': unknown setting"),
+        ([{"name": "a", "setting": {}}], {}, "unknown setting"),
+        ([{"name": "G->L"}, {"name": "G<->L"}], {}, "'G->L' and 'G<->L' must differ in letters"),
+        ([{"name": "a", "view": "local", "settings": {"model": {"branches": "global"}}}], {},
+         "entry 'a': view local"),
+        ([{"name": "a"}], {"seeds": []}, "seeds"),
+        ([{"name": "a"}], {"protocol": "paper"}, "protocol"),
+    ],
+)  # fmt: skip
+def test_a_study_that_cannot_be_is_refused_in_a_line(tmp_path, entries, changes, said):
+    with pytest.raises(RecipeError) as caught:
+        load_study(study_file(tmp_path, entries, **changes))
+
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_entry_that_is_not_there_is_named_with_those_that_are(tmp_path):
+    with pytest.raises(RecipeError, match="no entry 'two'; there are: one"):
+        load_study(study_file(tmp_path), only=["two"])
+
+
+def recipe(tmp_path, **over):
+    (job,) = load_study(study_file(tmp_path), over=over).jobs
+    return job.recipe
+
+
+@pytest.mark.parametrize(
+    ("over", "stage"),
+    [
+        ({"model": {"sharing": "none"}}, "global"),
+        ({"model": {"branches": "global"}}, "global"),
+        ({"model": {"coarse_to_fine": {}}}, "global"),
+        ({"loss": {"regulariser": 0}}, "global"),
+        ({"train": {"stages": {"global_to_local": {"epochs": 1}}}}, "global"),
+        ({"train": {"workers": 2, "checkpoint_minutes": 1}}, "global"),
+        ({"model": {"sharing": "global_to_local"}}, "global_to_local"),
+        ({"train": {"stages": {"local_to_global": {"epochs": 1}}}}, "global_to_local"),
+    ],
+)
+def test_what_a_stage_does_not_read_leaves_its_key(tmp_path, over, stage):
+    assert stage_key(recipe(tmp_path, **over), stage) == stage_key(recipe(tmp_path), stage)
+
+
+@pytest.mark.parametrize(
+    ("over", "stage"),
+    [
+        ({"train": {"weight_decay": 0}}, "global"),
+        ({"train": {"stages": {"global": {"epochs": 1}}}}, "global_to_local"),
+        ({"train": {"precision": "bf16"}}, "global"),
+        ({"model": {"thumbnail": 508}}, "global"),
+        ({"model": {"sharing": "shallow"}}, "global_to_local"),
+        ({"model": {"coarse_to_fine": {}}}, "global_to_local"),
+        ({"loss": {"regulariser": 0}}, "global_to_local"),
+        ({"loss": {"gamma": 3}}, "global"),
+        ({"data": {"manifest": "other.csv"}}, "global"),
+        ({"model": {"network": "unet", "branches": "global"}}, "global"),
+    ],
+)
+def test_what_a_stage_depends_on_changes_its_key(tmp_path, over, stage):
+    assert stage_key(recipe(tmp_path, **over), stage) != stage_key(recipe(tmp_path), stage)
+
+
+def test_every_seed_has_stages_of_its_own(tmp_path):
+    one, other = load_study(study_file(tmp_path, seeds=[0, 1])).jobs
+
+    assert stage_key(one.recipe, "global") != stage_key(other.recipe, "global")
