@@ -128,7 +128,7 @@ def test_the_published_number_stands_beside_the_measured_one(two_by_two):
         ([{"name": "a", "setting": {}}], {}, "unknown setting"),
         ([{"name": "G->L"}, {"name": "G<->L"}], {}, "'G->L' and 'G<->L' must differ in letters"),
         ([{"name": "a", "view": "local", "settings": {"model": {"branches": "global"}}}], {},
-         "entry 'a': view local"),
+         "entry 'a': the network has no view local"),
         ([{"name": "a"}], {"seeds": []}, "seeds"),
         ([{"name": "a"}], {"protocol": "paper"}, "protocol"),
     ],

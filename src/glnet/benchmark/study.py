@@ -98,25 +98,39 @@ def load_study(
     if seeds:
         study = study.model_copy(update={"seeds": tuple(seeds)})
     entries = _entries(study, only, str(path))
-    folder = path.resolve().parent
     base = study.recipe
     if data is not None:
         files = {name: str(data.resolve() / f"{name}.csv") for name in ("manifest", "classes")}
         base = merged(base, {"data": files})
     manifests = [{"data": {"manifest": str(fold)}} for fold in study.folds] or [{}]
-    jobs = []
-    for entry in entries:
-        own = merged(merged(base, entry.settings), over or {})
-        for fold, manifest in enumerate(manifests):
-            for seed in study.seeds:
-                values = merged(merged(own, manifest), {"train": {"seed": seed}})
-                recipe = recipe_from(values, folder, f"{path}: entry '{entry.name}'")
-                jobs.append(Job(entry, seed, fold, recipe))
-        views = jobs[-1].recipe.model.views
-        if entry.view is not None and entry.view not in views:
-            msg = f"{path}: entry '{entry.name}': view {entry.view} is not one of {list(views)}"
-            raise RecipeError(msg)
-    return Study(study.model_copy(update={"entries": entries}), tuple(jobs))
+    # Seed by seed: a table that is not finished has all entries, with fewer seeds.
+    jobs = tuple(
+        Job(entry, seed, fold, _recipe(base, entry, over or {}, manifest, seed, path))
+        for seed in study.seeds
+        for fold, manifest in enumerate(manifests)
+        for entry in entries
+    )
+    return Study(study.model_copy(update={"entries": entries}), jobs)
+
+
+def _recipe(
+    base: dict[str, Any],
+    entry: EntrySettings,
+    over: dict[str, Any],
+    manifest: dict[str, Any],
+    seed: int,
+    path: Path,
+) -> Recipe:
+    """One run's recipe: the study's, the entry's settings, the fold's manifest, the seed."""
+    values = merged(merged(base, entry.settings), over)
+    values = merged(merged(values, manifest), {"train": {"seed": seed}})
+    where = f"{path}: entry '{entry.name}'"
+    recipe = recipe_from(values, path.resolve().parent, where)
+    if entry.view is not None and entry.view not in recipe.model.views:
+        views = ", ".join(recipe.model.views)
+        msg = f"{where}: the network has no view {entry.view}; it has: {views}"
+        raise RecipeError(msg)
+    return recipe
 
 
 def _entries(study: StudySettings, only: Sequence[str], where: str) -> list[EntrySettings]:
