@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glnet.datasets.classes import read_classes
+from glnet.datasets.classes import classes_csv, read_classes
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder
 from glnet.errors import DataError
 from glnet.geometry import Size
-from glnet.planning.labels import classes_csv, discover_classes, strips
+from glnet.planning.labels import discover_classes, strips
 from glnet.planning.measure import Moments, gather, measure
 from makers import TWO_CLASSES, noise, write_png, write_text, write_tif
 

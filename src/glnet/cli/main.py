@@ -7,6 +7,7 @@ import typer
 
 from glnet import __version__
 from glnet.cli.benchmark import benchmark_command
+from glnet.cli.data import data
 from glnet.cli.evaluate import evaluate_command
 from glnet.cli.import_weights import import_weights_command
 from glnet.cli.init import init_command
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(data, name="data")
 app.command("init")(init_command)
 app.command("train")(train_command)
 app.command("predict")(predict_command)

@@ -156,6 +156,15 @@ def read_classes(path: str | Path) -> ClassTable:
         raise DataError(msg) from error
 
 
+def classes_csv(table: ClassTable) -> str:
+    """A class table as the text of its file."""
+    rows = [
+        f"{row.name},{row.value},#{bytes(row.colour).hex()},{'yes' if row.ignored else 'no'}"
+        for row in table.rows
+    ]
+    return "\n".join(["name,value,colour,ignored", *rows, ""])
+
+
 def _row(record: dict[str, str], number: int) -> ClassInfo:
     """One record as a row; ValueError says what is wrong with it."""
     name = (record.get("name") or "").strip()

@@ -1,6 +1,7 @@
 """The manifest: a CSV that names images, their masks and the split each belongs to."""
 
 import csv
+import io
 import re
 import zlib
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from glnet.datasets.problems import Problems, gathering
 from glnet.errors import DataError, GatheredError
 from glnet.geometry import Window
+from glnet.recipe.paths import told
 
 #: In a mask's path: stands for each class's file name in turn.
 CLASS_MARK = "{class}"
@@ -86,6 +88,20 @@ def read_manifest(
                 msg = f"{path}: no row of the split '{split}'; there are: {splits}"
                 raise DataError(msg)
     return samples
+
+
+def manifest_csv(samples: Sequence[Sample], splits: Sequence[str], folder: Path) -> str:
+    """A manifest in `folder` as text."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    parts = any(sample.window for sample in samples)
+    rows.writerow(("image", "mask", "split", *(("window",) if parts else ())))
+    for sample, split in zip(samples, splits, strict=True):
+        window = sample.window
+        place = _shown(window) if window else ""
+        files = told(sample.image, folder), told(sample.mask, folder)
+        rows.writerow((*files, split, *((place,) if parts else ())))
+    return text.getvalue()
 
 
 def _rows(path: Path) -> list[_Row]:

@@ -1,7 +1,7 @@
 """What is wrong with the data, gathered so that it can be told all at once."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from glnet.errors import DataError, GatheredError, RasterError
 
@@ -54,3 +54,10 @@ def gathering(problems: Problems | None) -> Iterator[Problems]:
     yield found
     if problems is None:
         found.refuse()
+
+
+def listed(paths: Iterable[object], most: int = 3) -> str:
+    """Some names, and how many more."""
+    names = [str(path) for path in paths]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

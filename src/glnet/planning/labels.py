@@ -112,12 +112,3 @@ def count_labels(scene: LabelScene, classes: int) -> tuple[np.ndarray, int]:
     for window in strips(scene.size):
         counts += np.bincount(scene.read(window).ravel(), minlength=IGNORE + 1)
     return counts[:classes], int(counts[IGNORE])
-
-
-def classes_csv(table: ClassTable) -> str:
-    """A class table as the text of its file."""
-    rows = [
-        f"{row.name},{row.value},#{bytes(row.colour).hex()},{'yes' if row.ignored else 'no'}"
-        for row in table.rows
-    ]
-    return "\n".join(["name,value,colour,ignored", *rows, ""])

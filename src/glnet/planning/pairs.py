@@ -6,12 +6,13 @@ could be read in two ways is refused: a wrong pair would teach silently.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
 
 from glnet.datasets.manifest import Sample
+from glnet.datasets.problems import listed
 from glnet.errors import DataError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".jp2"})
@@ -168,10 +169,3 @@ def _refuse(folder: Path, what: str, one: _File, kind: str, many: Sequence[_File
         "move one away, or name a manifest with --manifest"
     )
     raise DataError(msg)
-
-
-def listed(paths: Iterable[object], most: int = 3) -> str:
-    """Some names, and how many more."""
-    names = [str(path) for path in paths]
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

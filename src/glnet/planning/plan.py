@@ -1,26 +1,24 @@
 """`plan`: a folder of labelled images in, a recipe with reasons, a manifest and classes out."""
 
 import contextlib
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from glnet.datasets.classes import ClassTable, read_classes
-from glnet.datasets.manifest import CLASS_MARK, Sample, read_manifest
+from glnet.datasets.classes import ClassTable, classes_csv, read_classes
+from glnet.datasets.manifest import CLASS_MARK, Sample, manifest_csv, read_manifest
 from glnet.datasets.masks import LabelCoder
+from glnet.datasets.problems import listed
 from glnet.errors import DataError, RecipeError
 from glnet.geometry import scene_grid
 from glnet.outputs.files import whole_or_nothing
 from glnet.planning.budget import StagePace
 from glnet.planning.choices import PAPER_SIDE, Choice
-from glnet.planning.labels import classes_csv, discover_classes
+from glnet.planning.labels import discover_classes
 from glnet.planning.measure import ImageFacts, gather, measure
-from glnet.planning.pairs import SUFFIXES, find_pairs, listed
-from glnet.planning.paths import refuse_existing, told
+from glnet.planning.pairs import SUFFIXES, find_pairs
 from glnet.planning.proposal import propose
 from glnet.planning.splits import TRIES, choose_folds, choose_splits, take_validation
 from glnet.planning.summary import head
@@ -28,6 +26,7 @@ from glnet.planning.text import recipe_text
 from glnet.planning.wishes import Wishes
 from glnet.raster import Raster
 from glnet.recipe import Stage, load_recipe
+from glnet.recipe.paths import refuse_existing, told
 
 Say = Callable[[str], object]
 
@@ -281,17 +280,3 @@ def _lacking(splits: Sequence[str]) -> list[str]:
             "label more images, or try --folds"
         )
     return notes
-
-
-def manifest_csv(samples: Sequence[Sample], splits: Sequence[str], folder: Path) -> str:
-    """A manifest in `folder` as text."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    parts = any(sample.window for sample in samples)
-    rows.writerow(("image", "mask", "split", *(("window",) if parts else ())))
-    for sample, split in zip(samples, splits, strict=True):
-        window = sample.window
-        place = f"{window.top} {window.left} {window.height} {window.width}" if window else ""
-        files = told(sample.image, folder), told(sample.mask, folder)
-        rows.writerow((*files, split, *((place,) if parts else ())))
-    return text.getvalue()

@@ -24,7 +24,6 @@ from glnet.planning.machine import (
     rough_pace,
 )
 from glnet.planning.measure import Facts
-from glnet.planning.paths import told
 from glnet.planning.text import nested
 from glnet.planning.wishes import Wishes
 from glnet.recipe import (
@@ -36,6 +35,7 @@ from glnet.recipe import (
     read_bytes,
     show_bytes,
 )
+from glnet.recipe.paths import told
 
 #: Channels of the pyramids where the paper's would leave time for a few hundred patches only.
 _CPU_WIDTH = 64

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from glnet.datasets.problems import listed
 from glnet.planning.choices import percent
 from glnet.planning.measure import Facts, ImageFacts
-from glnet.planning.pairs import listed
 
 #: Classes that are named with their shares; a table of more is not readable anyway.
 _NAMED = 24

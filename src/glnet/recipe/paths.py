@@ -28,4 +28,4 @@ def refuse_existing(paths: Iterable[Path]) -> None:
     for path in paths:
         if path.exists():
             msg = f"{path}: exists, and may hold your edits; say --force to overwrite it, or name "
-            raise RecipeError(msg + "a recipe in another folder by --out")
+            raise RecipeError(msg + "another folder by --out")
