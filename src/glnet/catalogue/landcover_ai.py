@@ -40,7 +40,7 @@ def _size(path: Path, problems: Problems) -> Size | None:
     size = None
     with problems.gathered(), Raster(path) as photo:
         size = photo.size
-    return size
+    return size  # noqa: RET504  what is wrong is gathered, not raised
 
 
 def _tiles(path: Path) -> list[tuple[str, str]]:

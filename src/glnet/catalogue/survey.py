@@ -82,7 +82,7 @@ def _table(published: Published, whole: Sequence[Item], problems: Problems) -> C
     table = published.classes
     with problems.gathered():
         table = as_stored(table, whole[0].mask) if whole else table
-    return table
+    return table  # noqa: RET504  what is wrong is gathered, not raised
 
 
 def _gaps(root: Path, items: Sequence[Item], there: dict[Path, bool]) -> list[str]:

@@ -34,19 +34,16 @@ Partial = Annotated[
 @data.command("list")
 def list_command() -> None:
     """The known data sets: what they are, where to get them, how they lie on the disk."""
-    table = Table(show_lines=True)
-    for column in ("name", "images", "classes", "split", "licence", "where, and laid out as"):
-        table.add_column(column, overflow="fold")
     for one in PUBLISHED:
-        table.add_row(
-            one.name,
-            f"{one.title}: {one.images}",
-            str(len(one.classes.trained)),
-            _splits(one),
-            one.licence,
-            f"{one.where}\n{one.layout}",
-        )
-    _console().print(table)
+        facts = {
+            "images": f"{one.images}; {len(one.classes.trained)} classes",
+            "split": _splits(one),
+            "licence": one.licence,
+            "from": one.where,
+            "laid out": one.layout,
+        }
+        _console().print(f"{one.name}: {one.title}", style="bold")
+        _say(*(f"  {name:8}  {fact}" for name, fact in facts.items()), "")
 
 
 @data.command("check")
