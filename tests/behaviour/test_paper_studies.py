@@ -38,7 +38,7 @@ TABLES = [
 
 @pytest.mark.parametrize(("study", "make", "entry", "count"), TABLES)
 def test_a_table_of_the_paper_is_two_commands(study, make, entry, count, tmp_path, monkeypatch):
-    """Index, then benchmark: the row is there, the published number beside it where there is one."""
+    """Index, then benchmark: the row is there, and the published number beside it."""
     path = PAPER / f"{study}.yaml"
     assert len(load_study(path).settings.entries) == count
     make(tmp_path / "root", SIZE)
