@@ -191,3 +191,12 @@ def test_every_seed_has_stages_of_its_own(tmp_path):
     one, other = load_study(study_file(tmp_path, seeds=[0, 1])).jobs
 
     assert stage_key(one.recipe, "global") != stage_key(other.recipe, "global")
+
+
+def test_networks_that_one_memory_fits_differently_share_no_stage(tmp_path):
+    """The budget lowers the mini-batch by the largest stage, which two networks need not share."""
+    budget = {"train": {"memory": "2GiB"}}
+    both = recipe(tmp_path, **budget)
+    alone = recipe(tmp_path, **budget, model={"branches": "global"})
+
+    assert stage_key(both, "global") != stage_key(alone, "global")

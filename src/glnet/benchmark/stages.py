@@ -18,13 +18,15 @@ def stage_key(recipe: Recipe, stage: Stage) -> str:
         del loss["regulariser"]  # read by the stage that trains the local branch alone
     train = recipe.train.model_dump(mode="json")
     for name in FREE:
-        del train[name]
+        if name != "memory":
+            del train[name]
     train["stages"] = {name: train["stages"][name] for name in upto}
     # A branch alone may be the first stage of a network of two, or all there is: both start alike.
-    model = recipe.model.after(stage).model_dump(mode="json")
+    # But a budget of memory fits the mini-batch to the largest stage of the whole network.
+    model = recipe.model if recipe.train.memory else recipe.model.after(stage)
     key = {
         "data": recipe.data.model_dump(mode="json"),
-        "model": model,
+        "model": model.model_dump(mode="json"),
         "loss": loss,
         "train": train,
         "stages": [name for name in STAGES if name in upto],
