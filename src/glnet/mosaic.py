@@ -67,9 +67,24 @@ class ScoreMap:
         """The best class of every pixel: uint8, shape (height, width)."""
         out = np.empty(self.size, np.uint8)
         for window, scores in self.strips():
-            best = array_namespace(scores).argmax(scores, axis=0)
+            best = _best(scores)
             out[window.slices] = np.asarray(best.cpu() if hasattr(best, "cpu") else best)
         return out
+
+
+def _best(scores: Any) -> Any:  # noqa: ANN401  any array kind
+    """The first index of the greatest along the first axis: uint8.
+
+    On the CPU torch's argmax over an outer axis takes up to twenty times as long.
+    """
+    xp = array_namespace(scores)
+    top, best = scores[0], xp.zeros(scores.shape[1:], dtype=xp.uint8, device=device(scores))
+    for index in range(1, scores.shape[0]):
+        above = scores[index] > top
+        here = xp.asarray(index, dtype=xp.uint8, device=device(scores))
+        best = xp.where(above, here, best)
+        top = xp.maximum(top, scores[index])
+    return best
 
 
 class Mosaic:

@@ -81,6 +81,7 @@ def _score(study: StudySettings, job: Job, folder: Path, trained: dict[str, Path
     evaluation = evaluate(
         model, recipe.data.manifest, study.split, protocol=study.protocol,
         boundary=study.boundary, tolerance=recipe.data.tolerance, device=recipe.train.device,
+        views=[job.view],
     )  # fmt: skip
     image = _largest(recipe, study.split)
     cost = measure(model, image, job.view, recipe.train.device) if image else None

@@ -1,6 +1,6 @@
 """A model against the masks of a manifest, all views side by side; two models."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from glnet.evaluation.comparison import Comparison, check_same_classes
 from glnet.evaluation.result import Evaluation
 from glnet.evaluation.tally import Tally
 from glnet.metrics import ProtocolName
+from glnet.recipe import View
 
 
 def evaluate(  # noqa: PLR0913  each by its name
@@ -29,6 +30,7 @@ def evaluate(  # noqa: PLR0913  each by its name
     device: str = "auto",
     precision: str = "fp32",
     tta: bool = False,
+    views: Sequence[View] | None = None,
     done: Callable[[Sample], None] = lambda _: None,
 ) -> Evaluation:
     """Segment every image of a split and compare with its mask, in all of the model's views.
@@ -42,6 +44,7 @@ def evaluate(  # noqa: PLR0913  each by its name
         boundary: Boundary IoU too.
         tolerance: Largest difference per channel at which a mask's colour counts as a class's.
         device, precision, tta: See `glnet.predict`.
+        views: Which outputs, the default first; None: all that the model has.
         done: Called after every image.
 
     Raises:
@@ -54,7 +57,7 @@ def evaluate(  # noqa: PLR0913  each by its name
     samples = scenes_of(rows, engine.model.settings.scene, problems)
     report = check_samples(samples, coder, engine.model.settings, problems)
     problems.refuse()
-    views = engine.model.settings.views
+    views = views or engine.model.settings.views
     tally = Tally(table, views, protocol, boundary=boundary)
     for found in predict_samples(engine, samples, coder, views, turns=tta):
         predictions = {str(view): prediction for view, prediction in found.views.items()}
