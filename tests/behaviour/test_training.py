@@ -24,9 +24,10 @@ from glnet.model.sharing import Canvas, Place
 from glnet.recipe import load_recipe
 from glnet.training.fetching import fetch
 from glnet.training.losses import PixelLoss
+from glnet.training.parts import prepare, trained_parts
 from glnet.training.records import EpochRecord, StepRecord
-from glnet.training.stage_run import schedule
-from glnet.training.stages import Step, prepare, trained_parts
+from glnet.training.schedule import schedule
+from glnet.training.stages import Step
 from networks import tiny_network
 from runs import STAGES, write_data, write_recipe
 from scenes import CLASSES

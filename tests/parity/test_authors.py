@@ -26,7 +26,8 @@ from glnet.raster import Raster
 from glnet.recipe import Recipe
 from glnet.resample import shrink
 from glnet.training.losses import PixelLoss
-from glnet.training.stages import Step, prepare
+from glnet.training.parts import prepare
+from glnet.training.stages import Step
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "parity"
 pytestmark = pytest.mark.skipif(

@@ -22,7 +22,7 @@ from glnet.model.rivals import _BatchNorm
 from glnet.model.trunk import Trunk
 from glnet.recipe import Network, Recipe, check_settings
 from glnet.training.memory import estimate_memory
-from glnet.training.stages import prepare, statistics_move
+from glnet.training.parts import prepare, statistics_move
 from glnet.training.start import start_stage
 from networks import TINY, random_scene, tiny_settings
 

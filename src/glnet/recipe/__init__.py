@@ -8,23 +8,25 @@ from glnet.recipe.files import (
     read_settings,
     recipe_from,
 )
-from glnet.recipe.settings import (
-    AUTHORS,
+from glnet.recipe.model import (
     STAGES,
-    AugmentSettings,
     CoarseToFineSettings,
-    DataSettings,
     InputSettings,
-    LossSettings,
     ModelSettings,
     Network,
-    Recipe,
     Settings,
     Sharing,
     Stage,
+    View,
+)
+from glnet.recipe.settings import (
+    AUTHORS,
+    AugmentSettings,
+    DataSettings,
+    LossSettings,
+    Recipe,
     StageSettings,
     TrainSettings,
-    View,
     merged,
 )
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from glnet.errors import RecipeError
-from glnet.recipe.settings import Recipe, Settings, merged
+from glnet.recipe.model import Settings
+from glnet.recipe.settings import Recipe, merged
 
 S = TypeVar("S", bound=Settings)
 

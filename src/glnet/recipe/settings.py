@@ -2,136 +2,22 @@
 
 The defaults are the `default` preset: the paper's values, and sound arithmetic where the released
 code departs from it. `preset: authors` starts from what the released code does instead. A recipe
-holds only what differs from its preset; the resolved one is written beside every run.
+holds only what differs from its preset; the resolved one is written beside every run. What the
+network computes is in `glnet.recipe.model`.
 """
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from glnet.geometry import OUTPUT_STRIDE, Alignment
 from glnet.recipe.amounts import read_bytes
-
-Stage = Literal["global", "global_to_local", "local_to_global"]
-Sharing = Literal["none", "shallow", "global_to_local", "bidirectional"]
-View = Literal["aggregated", "global", "local"]
-Network = Literal[
-    "glnet", "unet", "fpn", "pspnet", "deeplabv3plus", "fcn", "segformer", "upernet"
-]  # fmt: skip
-
-STAGES: tuple[Stage, ...] = ("global", "global_to_local", "local_to_global")
-
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0)]
+from glnet.recipe.model import ModelSettings, Positive, Settings, Share, Stage
 
 
 def _an_amount(text: str) -> str:
     read_bytes(text)
     return text
-
-
-class Settings(BaseModel):
-    """Frozen, and a key that does not exist is refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class InputSettings(Settings):
-    """From stored values to the network's input: (value / scale - mean) / deviation, per band."""
-
-    scale: Annotated[float, Field(gt=0)] = 255.0
-    #: None: the trunk's own, as it was pretrained (three bands only).
-    mean: list[float] | None = None
-    deviation: list[Annotated[float, Field(gt=0)]] | None = None
-
-
-class CoarseToFineSettings(Settings):
-    """Patches only where the global branch finds foreground (paper: small, single foregrounds)."""
-
-    #: At most so many boxes are laid around the foreground; the paper has one.
-    boxes: Positive = 1
-    #: Ground added on each side, as a share of the foreground's longer side; at least one cell of
-    #: the coarse mask. It is what the local branch may correct.
-    margin: Share = 0.2
-    #: The class of all that lies outside: its position among the classes that are not ignored.
-    background: Annotated[int, Field(ge=0)] = 0
-
-
-class ModelSettings(Settings):
-    """What the network computes. Fixed when a model is trained or imported."""
-
-    #: GLNet, or a rival of one branch on the same trunk: `branches: global` gives it thumbnails
-    #: ("global inference" in the paper), `local` patches. `width` and `sharing` are GLNet's alone.
-    network: Network = "glnet"
-    #: Any timm model with stages at strides 4, 8, 16 and 32.
-    trunk: str = "resnet50"
-    #: Passed on to timm, e.g. {channels: [16, 32, 64, 128]} for a thin ResNet.
-    trunk_options: dict[str, Any] = {}
-    bands: Positive = 3
-    input: InputSettings = InputSettings()
-    #: Channels of the pyramids' first maps; the last ones have half (paper: FPN with 256).
-    width: Annotated[int, Field(gt=0, multiple_of=2)] = 256
-    #: `global` and `local` alone are the first two rows of the paper's ablation.
-    branches: Literal["both", "global", "local"] = "both"
-    sharing: Sharing = "bidirectional"
-    #: Side of the thumbnail and of a patch in pixels, and what neighbouring patches share at least.
-    thumbnail: Annotated[int, Field(ge=32, multiple_of=OUTPUT_STRIDE)] = 500
-    patch: Annotated[int, Field(ge=32, multiple_of=OUTPUT_STRIDE)] = 500
-    overlap: Annotated[int, Field(ge=0)] = 50
-    #: Longest side of a scene in pixels; a larger image or window is cut into equal scenes. None:
-    #: one image is one scene, as in the paper.
-    scene: Positive | None = None
-    #: None: patches cover the whole scene.
-    coarse_to_fine: CoarseToFineSettings | None = None
-    #: `exact` samples maps where they lie; `authors` rounds windows to cells as the released code.
-    alignment: Alignment = "exact"
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "ModelSettings":
-        if self.network != "glnet" and self.branches == "both":
-            msg = f"a {self.network} is one branch: say branches: global (on thumbnails) or local"
-            raise ValueError(msg)
-        if self.coarse_to_fine and (self.branches != "both" or self.alignment != "exact"):
-            msg = "coarse_to_fine needs branches: both and alignment: exact"
-            raise ValueError(msg)
-        if self.overlap > self.patch - 2 * OUTPUT_STRIDE:
-            limit = self.patch - 2 * OUTPUT_STRIDE
-            msg = f"overlap must be at most patch - {2 * OUTPUT_STRIDE} = {limit}"
-            raise ValueError(msg)
-        for name, values in (("mean", self.input.mean), ("deviation", self.input.deviation)):
-            if values is not None and len(values) != self.bands:
-                msg = f"input.{name} has {len(values)} values for {self.bands} bands"
-                raise ValueError(msg)
-        return self
-
-    @property
-    def output_stride(self) -> int:
-        """Pixels per cell of the logits: rivals give them at the input's size."""
-        return OUTPUT_STRIDE if self.network == "glnet" else 1
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """The training stages that this network has, in order."""
-        if self.branches == "global":
-            return ("global",)
-        if self.branches == "local":
-            return ("global_to_local",)
-        return STAGES if self.sharing == "bidirectional" else STAGES[:2]
-
-    @property
-    def views(self) -> tuple[View, ...]:
-        """The outputs that this network has, the one that is meant by default first."""
-        return ("aggregated", "global", "local") if self.branches == "both" else (self.branches,)
-
-    def after(self, stage: Stage) -> "ModelSettings":
-        """The smaller network that is complete once `stage` is trained."""
-        if stage == "global":
-            alone = {"branches": "global", "sharing": "none", "coarse_to_fine": None}
-            return self.model_copy(update=alone)
-        if stage == "global_to_local" and self.sharing == "bidirectional":
-            return self.model_copy(update={"sharing": "global_to_local"})
-        return self
 
 
 class LossSettings(Settings):

@@ -20,7 +20,7 @@ from glnet.model.sharing import Place
 from glnet.raster import Raster
 from glnet.recipe import LossSettings, ModelSettings, Recipe, Stage, read_bytes, show_bytes
 from glnet.training.losses import PixelLoss
-from glnet.training.stages import prepare, statistics_move
+from glnet.training.parts import prepare, statistics_move
 
 #: Weights, gradients and Adam's two means of a trained parameter, against one of it.
 _COPIES = 4

@@ -23,7 +23,8 @@ from glnet.engines.torch_engine import TorchEngine, pick_device
 from glnet.model import build_glnet
 from glnet.recipe import ModelSettings, Recipe, Stage
 from glnet.training.losses import PixelLoss
-from glnet.training.stages import Step, prepare
+from glnet.training.parts import prepare
+from glnet.training.stages import Step
 
 #: Patches of the two scenes that are timed: one, and two by two.
 _SMALL, _LARGE = 1, 4

@@ -15,7 +15,7 @@ from glnet.datasets.draws import Draw, EpochBatches, TrainingImages
 from glnet.datasets.manifest import Sample
 from glnet.engines.torch_engine import TorchEngine
 from glnet.errors import GlnetError, RunError
-from glnet.recipe import Recipe, Stage, TrainSettings
+from glnet.recipe import Recipe, Stage
 from glnet.training.checkpoint import Standing, write_standing
 from glnet.training.coarse import coarse_masks
 from glnet.training.data import TrainingData
@@ -23,8 +23,10 @@ from glnet.training.fetching import fetch
 from glnet.training.keeper import Keeper
 from glnet.training.log import StageLog
 from glnet.training.losses import PixelLoss
+from glnet.training.parts import prepare, statistics_move, trained_parts
 from glnet.training.records import EpochRecord, NoteRecord, Pace, Record, StepRecord
-from glnet.training.stages import Step, prepare, statistics_move, trained_parts
+from glnet.training.schedule import schedule
+from glnet.training.stages import Step
 from glnet.training.start import build_stage, start_stage
 from glnet.training.team import Team
 
@@ -289,13 +291,3 @@ def _set_random_state(state: list[torch.Tensor]) -> None:
     torch.set_rng_state(state[0])
     if torch.cuda.is_available() and len(state) == torch.cuda.device_count() + 1:
         torch.cuda.set_rng_state_all(state[1:])
-
-
-def schedule(train: TrainSettings, step: int, steps: int) -> float:
-    """The factor on the learning rate at a step, counted from 0: warm-up, then decay towards 0."""
-    if step < train.warmup_steps:
-        return (step + 1) / (train.warmup_steps + 1)
-    done = (step - train.warmup_steps) / max(1, steps - train.warmup_steps)
-    if train.schedule == "cosine":
-        return (1 + math.cos(math.pi * done)) / 2
-    return float((1 - done) ** train.power)

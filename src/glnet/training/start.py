@@ -12,7 +12,7 @@ from glnet.model import GLNet, build_glnet
 from glnet.model.branch import Branch
 from glnet.model.initialise import start_aggregation, start_pyramid, start_refined
 from glnet.recipe import Recipe, Stage
-from glnet.training.stages import trained_parts
+from glnet.training.parts import trained_parts
 
 #: A part that a stage trains further, whatever `start_from` holds.
 _KEPT: tuple[Stage, str] = ("local_to_global", "aggregation")
