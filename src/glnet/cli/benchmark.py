@@ -1,9 +1,12 @@
 """`glnet benchmark`."""
 
+import csv
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from glnet.benchmark.study import load_study
 from glnet.recipe import read_settings
@@ -38,10 +41,37 @@ def benchmark_command(
             if not quiet:
                 print_record(record)
     finally:
-        table = out / "table.md"
-        if table.is_file():
-            typer.echo(f"\n{table.read_text(encoding='utf-8')}")
-            typer.echo(f"{table}, table.csv, runs.csv and, with matplotlib, figure.png")
+        if (out / "table.csv").is_file():
+            _show(out / "table.csv")
+            typer.echo(f"written: {out / 'table.md'}, table.csv, runs.csv, figure.png if drawn")
+
+
+def _show(path: Path) -> None:
+    """The columns that fit a terminal; the others are in the files."""
+    columns = {
+        "mIoU": ("mean_iou", 100, 1),
+        "±": ("spread", 100, 1),
+        "from": ("low", 100, 1),
+        "to": ("high", 100, 1),
+        "paper": ("published_percent", 1, 1),
+        "patches": ("patches", 100, 0),
+        "MB": ("memory_mb", 1, 0),
+        "MP/s": ("file_to_mask_mps", 1, 2),
+        "min": ("training_seconds", 1 / 60, 1),
+    }
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    table = Table("entry")
+    shown = {name: of for name, of in columns.items() if any(row[of[0]] for row in rows)}
+    for name in shown:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        cells = (
+            f"{factor * float(row[column]):.{digits}f}" if row[column] else "-"
+            for column, factor, digits in shown.values()
+        )
+        table.add_row(row["entry"], *cells)
+    Console(highlight=False, markup=False, emoji=False).print(table)
 
 
 def _numbers(text: str | None) -> list[int]:
