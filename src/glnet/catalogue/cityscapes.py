@@ -61,10 +61,10 @@ def _cities(home: Path, folder: str) -> list[str]:
 
 CITYSCAPES = Published(
     name="cityscapes",
-    title="Cityscapes, fine annotations",
+    title="Cityscapes",
     images="3475 of 1024 x 2048",
     where="cityscapes-dataset.com (account)",
-    licence="its own, for non-commercial use",
+    licence="its own, non-commercial",
     layout=(
         "leftImg8bit/train/CITY/NAME_leftImg8bit.png, gtFine/train/CITY/NAME_gtFine_labelIds.png; "
         "val/ likewise"

@@ -58,6 +58,10 @@ INRIA = Published(
     metric="IoU of building alone, which papers call mIoU: read the row building, not the mean",
     home=_home,
     items=_items,
-    fingerprints={},
+    fingerprints={
+        "train": "c54053990400b705",
+        "validation": "c853af3f5bd01f1e",
+        "test": "23444ce2e49c6722",
+    },
     notes=("the contest's own split (tiles 1 to 5 of each city validate) is another one",),
 )

@@ -24,8 +24,8 @@ def _items(home: Path, _: Problems) -> list[Item]:
 
 ISIC2018 = Published(
     name="isic2018",
-    title="ISIC 2018 task 1, skin lesions",
-    images="2594 of 540 x 576 to 4499 x 6748",
+    title="ISIC 2018 task 1",
+    images="2594 of many sizes",
     where="challenge.isic-archive.com, data of 2018",
     licence="CC BY-NC 4.0",
     layout=f"{_IMAGES}/ISIC_0000000.jpg, {_MASKS}/ISIC_0000000_segmentation.png",

@@ -25,7 +25,10 @@ def _home(root: Path) -> Path | None:
 
 
 def _items(home: Path, problems: Problems) -> list[Item]:
-    sizes = {path.stem: _size(path, problems) for path in sorted((home / "images").glob("*.tif"))}
+    sizes = dict[str, Size]()
+    for path in sorted((home / "images").glob("*.tif")):
+        with problems.gathered(), Raster(path) as photo:
+            sizes[path.stem] = photo.size
     items = []
     for split, name in _LISTS.items():
         with problems.gathered():
@@ -33,14 +36,6 @@ def _items(home: Path, problems: Problems) -> list[Item]:
                 with problems.gathered():
                     items.append(_item(home, place, tile, split, sizes))
     return items
-
-
-def _size(path: Path, problems: Problems) -> Size | None:
-    """None where the photo cannot be opened; why not is noted."""
-    size = None
-    with problems.gathered(), Raster(path) as photo:
-        size = photo.size
-    return size  # noqa: RET504  what is wrong is gathered, not raised
 
 
 def _tiles(path: Path) -> list[tuple[str, str]]:
@@ -53,7 +48,7 @@ def _tiles(path: Path) -> list[tuple[str, str]]:
     return [(f"{path}, line {i}", line.strip()) for i, line in enumerate(lines, 1) if line.strip()]
 
 
-def _item(home: Path, place: str, tile: str, split: str, sizes: dict[str, Size | None]) -> Item:
+def _item(home: Path, place: str, tile: str, split: str, sizes: dict[str, Size]) -> Item:
     found = re.fullmatch(r"(.+)_([0-9]{1,6})", tile)
     if found is None:
         msg = f"{place}: wanted a tile as NAME_NUMBER, found {tile!r}"
@@ -78,7 +73,7 @@ def _window(number: int, photo: Size) -> Window | None:
 LANDCOVER_AI = Published(
     name="landcover-ai",
     title="LandCover.ai v1",
-    images="10674 tiles of 512 x 512 from 41 orthophotos",
+    images="10674 tiles of 512 x 512, on 41 photos",
     where="landcover.ai",
     licence="CC BY-NC-SA 4.0",
     layout="images/NAME.tif, masks/NAME.tif, train.txt, val.txt, test.txt",

@@ -32,7 +32,7 @@ class Survey:
     notes: list[str]
 
     def fingerprints(self) -> dict[str, tuple[str, str]]:
-        """Of every split, and how it compares: as published, not as published, or ""."""
+        """Of every split's ids, and how it compares with a published one, where there is one."""
         known = self.published.fingerprints
         found = {split: fingerprint(ids) for split, ids in self.ids.items()}
         return {split: (own, _verdict(own, known.get(split))) for split, own in found.items()}
@@ -52,37 +52,40 @@ def survey(
     found = published.items(home, problems)
     there = {path: path.is_file() for item in found for path in (item.image, item.mask)}
     items = [item for item in found if item.split]
-    whole = [item for item in items if there[item.image] and there[item.mask]]
+    whole = [
+        item
+        for split in published.splits
+        for item in items
+        if item.split == split and there[item.image] and there[item.mask]
+    ]
     gaps, notes = _gaps(root, items, there), list[str]()
     if not len(problems):  # else a list could not be read, and all of it would be missed
         fewer, notes = _other_counts(published, items)
         gaps += fewer
-    if partial and whole:
-        notes += [f"partial: {gap}" for gap in gaps]
-    else:
-        for gap in gaps:
+    for gap in gaps:
+        if partial:
+            notes.append(f"partial: {gap}")
+        else:
             problems.add(f"{root}: {gap}; get what is missing, or leave it out by --partial")
+    if partial and not whole:
+        problems.add(f"{root}: no image of {published.name} is there with its mask")
     if shared := _in_two_splits(whole):
         verb = "images lie" if len(shared) > 1 else "image lies"
         problems.add(f"{root}: {len(shared)} {verb} in two splits: {listed(shared)}")
     if others := [item.image for item in found if not item.split and there[item.image]]:
         what = f"{_counted(others, 'image')} that the published lists do not name"
         notes.append(f"left out: {what}: {_named(root, others)}")
+    table = published.classes
+    with problems.gathered():
+        # Of the first mask; all are compared when all are read.
+        table = as_stored(table, whole[0].mask) if whole else table
     return Survey(
         published,
         [Sample(item.image, item.mask, item.split, item.window) for item in whole],
         {split: [i.id for i in whole if i.split == split] for split in published.splits},
-        _table(published, whole, problems),
+        table,
         notes,
     )
-
-
-def _table(published: Published, whole: Sequence[Item], problems: Problems) -> ClassTable:
-    """The classes, with the values of the first mask; all are compared when all are read."""
-    table = published.classes
-    with problems.gathered():
-        table = as_stored(table, whole[0].mask) if whole else table
-    return table  # noqa: RET504  what is wrong is gathered, not raised
 
 
 def _gaps(root: Path, items: Sequence[Item], there: dict[Path, bool]) -> list[str]:
@@ -107,14 +110,15 @@ def _gaps(root: Path, items: Sequence[Item], there: dict[Path, bool]) -> list[st
 
 
 def _other_counts(published: Published, items: Sequence[Item]) -> tuple[list[str], list[str]]:
-    """Splits that come as folders or files with less in them than was published, and with more."""
-    fewer, more = list[str](), list[str]()
-    for split, wanted in published.splits.items():
-        count = sum(item.split == split for item in items)
-        line = f"the split {split} has {count} images, published are {wanted}"
-        if count != wanted:
-            (fewer if count < wanted else more).append(line)
-    return fewer, more
+    """A line for splits that come as folders or files and hold less than was published, or more."""
+    counts = {split: sum(item.split == split for item in items) for split in published.splits}
+    shown = {split: f"{split} {counts[split]} of {n}" for split, n in published.splits.items()}
+    fewer = [shown[split] for split, n in published.splits.items() if counts[split] < n]
+    more = [shown[split] for split, n in published.splits.items() if counts[split] > n]
+    return (
+        [f"less than was published: {', '.join(fewer)}"] if fewer else [],
+        [f"more than was published: {', '.join(more)}"] if more else [],
+    )
 
 
 def _in_two_splits(items: Iterable[Item]) -> list[str]:
@@ -138,7 +142,7 @@ def _same(one: Path, other: Path) -> bool:
 def _verdict(own: str, known: str | None) -> str:
     if known is None:
         return ""
-    return "as published" if own == known else f"published is {known}"
+    return "as published" if own == known else "not as published"
 
 
 def _counted(paths: Sequence[Path], kind: str) -> str:
