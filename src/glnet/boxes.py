@@ -1,6 +1,6 @@
 """Boxes around the foreground of a coarse mask: where a coarse-to-fine network looks closely.
 
-Paper: section 3, "coarse-to-fine GLNet". There one box is laid around all of the foreground.
+The paper calls it coarse-to-fine GLNet; there one box is laid around all of the foreground.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ def find_boxes(
         model: Patches and their overlap.
 
     Returns:
-        None where there is no foreground; row by row.
+        Row by row; empty where there is no foreground.
     """
     boxes: list[Window] = []
     for extent in _extents(foreground):

@@ -4,6 +4,7 @@ Integers, rows first, half-open. Nothing here knows of tensors or files: grids a
 properties in the tests.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -83,6 +84,19 @@ class Window:
         return min(self.top, self.left) >= 0 and (
             self.bottom <= size.height and self.right <= size.width
         )
+
+
+def of_one_size(windows: Sequence[Window], count: int) -> Iterator[list[int]]:
+    """Positions of windows, at most `count` at a time, each time of one size.
+
+    Sizes come in the order in which they are met, and so do the windows of one size.
+    """
+    groups: dict[Size, list[int]] = {}
+    for position, window in enumerate(windows):
+        groups.setdefault(window.size, []).append(position)
+    for positions in groups.values():
+        for start in range(0, len(positions), count):
+            yield positions[start : start + count]
 
 
 def scene_grid(size: Size, side: int) -> tuple[Window, ...]:

@@ -16,7 +16,7 @@ from glnet.errors import RunError
 from glnet.evaluation.result import Evaluation, plain
 from glnet.metrics import Protocol, ProtocolName
 from glnet.outputs.tables import write_json
-from glnet.training.checkpoint import FREE
+from glnet.training.checkpoint import settings_that_matter
 
 _NAME = "result.json"
 
@@ -92,13 +92,8 @@ class Result:
 
 def identity(job: Job, study: StudySettings) -> dict[str, Any]:
     """All that a result depends on, but for where its files lie."""
-    recipe = job.recipe.model_dump(mode="json", exclude={"data": {"manifest", "classes"}})
-    for name in FREE:
-        del recipe["train"][name]
-    for name in ("trunk_weights", "start_from"):
-        recipe["train"][name] = Path(recipe["train"][name] or "").name
     counted = {"split": study.split, "protocol": study.protocol, "boundary": study.boundary}
-    return {**recipe, **counted, "view": job.view}
+    return {**settings_that_matter(job.recipe), **counted, "view": job.view}
 
 
 def read_result(folder: Path) -> Result | None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from glnet.benchmark.study import load_study
+from glnet.cli.options import plain_console
 from glnet.recipe import read_settings
 
 
@@ -71,7 +71,7 @@ def _show(path: Path) -> None:
             for column, factor, digits in shown.values()
         )
         table.add_row(row["entry"], *cells)
-    Console(highlight=False, markup=False, emoji=False).print(table)
+    plain_console().print(table)
 
 
 def _numbers(text: str | None) -> list[int]:

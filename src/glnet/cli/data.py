@@ -13,6 +13,7 @@ from glnet.catalogue.indexing import tables_in, write_tables
 from glnet.catalogue.published import Published
 from glnet.catalogue.reading import read_all, whole_images
 from glnet.catalogue.survey import Survey, survey
+from glnet.cli.options import plain_console
 from glnet.datasets.problems import Problems
 from glnet.recipe.paths import refuse_existing
 
@@ -42,7 +43,7 @@ def list_command() -> None:
             "from": one.where,
             "laid out": one.layout,
         }
-        _console().print(f"{one.name}: {one.title}", style="bold")
+        plain_console().print(f"{one.name}: {one.title}", style="bold")
         _say(*(f"  {name:8}  {fact}" for name, fact in facts.items()), "")
 
 
@@ -51,13 +52,13 @@ def check_command(root: Root, name: Name = None, partial: Partial = False) -> No
     """Say which data set this is, and all that is missing or broken; reads every pixel."""
     problems = Problems()
     found = _survey(root, name, problems, partial=partial)
-    progress = Console(stderr=True)
+    progress, count = Console(stderr=True), len(whole_images(found))
     with Progress(console=progress, transient=True, disable=not progress.is_terminal) as bar:
-        task = bar.add_task("images and masks", total=len(whole_images(found)))
+        task = bar.add_task("images and masks", total=count)
         notes = read_all(found, problems, lambda: bar.advance(task))
     _show(found, notes)
     problems.refuse()
-    _say(f"sound: {len(whole_images(found))} images and their masks, read to the last pixel")
+    _say(f"sound: {count} images and their masks, read to the last pixel")
 
 
 @data.command("index")
@@ -104,7 +105,7 @@ def _show(found: Survey, notes: list[str]) -> None:
     for split, (own, verdict) in found.fingerprints().items():
         count = str(len(found.ids[split]))
         table.add_row(split, count, str(one.splits[split]), f"{own} {verdict}".rstrip())
-    _console().print(table)
+    plain_console().print(table)
     _say(f"counted as: {one.metric}")
     _say(*(f"- {note}" for note in (*one.notes, *found.notes, *notes)))
 
@@ -119,12 +120,8 @@ def _splits(one: Published) -> str:
     return ", ".join(f"{count} {split}" for split, count in one.splits.items())
 
 
-def _console() -> Console:
-    return Console(highlight=False, markup=False, emoji=False)
-
-
 def _say(*lines: str) -> None:
     """Broken between words on a terminal, left whole for whatever reads a pipe."""
-    console = _console()
+    console = plain_console()
     for line in lines:
         console.print(line, soft_wrap=not console.is_terminal)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 Model = Annotated[Path, typer.Option("--model", "-m", help="Model folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -12,6 +13,11 @@ Tta = Annotated[bool, typer.Option("--tta", help="Average over 8 flips and quart
 Tolerance = Annotated[
     int, typer.Option(min=0, max=127, help="Largest difference per channel of a near-colour.")
 ]
+
+
+def plain_console() -> Console:
+    """Where names are printed as they are: no markup, no highlighting, no emoji."""
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def one_of(value: str, known: tuple[str, ...], option: str) -> str:

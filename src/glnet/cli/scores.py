@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from rich.console import Console
 from rich.table import Table
 
+from glnet.cli.options import plain_console
 from glnet.evaluation.comparison import Comparison
 from glnet.evaluation.result import Evaluation
 from glnet.metrics import Interval
@@ -31,7 +31,7 @@ def show_evaluation(result: Evaluation) -> None:
         table.add_row("mean boundary IoU", "", *map(percent, shares))
     table.add_row("mean F1", "", *(percent(found.mean_f1) for found in scores.values()))
     table.add_row("accuracy", "", *(percent(found.accuracy) for found in scores.values()))
-    console = _console()
+    console = plain_console()
     console.print(_title(result), style="bold", soft_wrap=True)
     console.print(table)
     for line in _remarks(result):
@@ -54,7 +54,7 @@ def show_details(result: Evaluation, title: str = "") -> None:
     table.add_section()
     means = (percent(float(result.protocol.mean(values))) for values in columns.values())
     table.add_row("mean", "", *means, style="bold")
-    console = _console()
+    console = plain_console()
     console.print(f"\n{heading}, scores in %; F1 is Dice", style="bold", soft_wrap=True)
     console.print(table)
 
@@ -72,7 +72,7 @@ def show_comparison(found: Comparison, names: tuple[str, str]) -> None:
     if model.boundaries:
         pair = [_mean_boundary(each, each.view) for each in (model, against)]
         table.add_row("mean boundary IoU", *map(percent, pair), points(pair[0] - pair[1]))
-    console = _console()
+    console = plain_console()
     console.print(f"A: {names[0]}, {model.view}\nB: {names[1]}, {against.view}", soft_wrap=True)
     console.print(_title(model), style="bold", soft_wrap=True)
     console.print(table)
@@ -114,10 +114,6 @@ def _table(first: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
-
-
-def _console() -> Console:
-    return Console(highlight=False, markup=False, emoji=False)  # names are printed as they are
 
 
 def _title(result: Evaluation) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from glnet.boxes import PatchCount, find_boxes, patches_in
 from glnet.errors import RunError
-from glnet.geometry import Size, Window, patch_grid
+from glnet.geometry import Window, of_one_size, patch_grid
 from glnet.model.branch import SharedMaps
 from glnet.model.glnet import COARSE_FIRST, GLNet
 from glnet.model.sharing import Canvas, Place
@@ -128,6 +128,7 @@ class _Pass:
         self.views = set(views)
         settings = engine.model.settings
         self.alignment = settings.alignment
+        self.grid = patch_grid(scene.size, settings.patch, settings.overlap, self.alignment)
         self.local, self.aggregated = (
             Mosaic(scene.size, self.alignment, settings.output_stride) for _ in range(2)
         )
@@ -153,7 +154,7 @@ class _Pass:
                 out["local"] = self.local.scores(elsewhere)
         if "global" in self.views and logits is not None:
             out["global"] = self._whole(logits)
-        return Segmented(out, PatchCount(count, len(self._grid)))
+        return Segmented(out, PatchCount(count, len(self.grid)))
 
     def _choose(self, coarse: Tensor | None) -> tuple[Sequence[Window], ScoreMap | None]:
         """The patches to run, and the scores of the scene where they leave it out.
@@ -163,15 +164,10 @@ class _Pass:
         settings = self.model.settings
         search = settings.coarse_to_fine
         if search is None or coarse is None:
-            return self._grid, None
+            return self.grid, None
         foreground = foreground_of(coarse[0], search.background)
         boxes = find_boxes(foreground, self.scene.size, search, settings)
         return patches_in(boxes, settings), self._whole(coarse)
-
-    @property
-    def _grid(self) -> Sequence[Window]:
-        settings = self.model.settings
-        return patch_grid(self.scene.size, settings.patch, settings.overlap, self.alignment)
 
     def _whole(self, logits: Tensor) -> ScoreMap:
         """Logits of a thumbnail (1, classes, rows, columns) as scores of the scene."""
@@ -207,12 +203,8 @@ class _Pass:
 
     def _mini_batches(self, patches: Sequence[Window]) -> Iterator[list[Place]]:
         """Places of patches of one size each: those at a border may be shorter."""
-        groups: dict[Size, list[Place]] = {}
-        for window in patches:
-            groups.setdefault(window.size, []).append(Place(0, self.scene.size, window))
-        for places in groups.values():
-            for start in range(0, len(places), self.engine.mini_batch):
-                yield places[start : start + self.engine.mini_batch]
+        for some in of_one_size(patches, self.engine.mini_batch):
+            yield [Place(0, self.scene.size, patches[i]) for i in some]
 
     def _add(
         self, mosaic: Mosaic, places: Sequence[Place], logits: Tensor, *, share: bool = False

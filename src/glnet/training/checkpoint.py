@@ -62,14 +62,20 @@ class Standing:
 
 def identity(recipe: Recipe, samples: list[Sample], table: ClassTable) -> dict[str, Any]:
     """What a run is: everything its result depends on, but for where its files lie."""
+    settings = settings_that_matter(recipe)
+    images = [[s.image.name, s.mask.name, s.split, s.window] for s in samples]
+    known = {**settings, "images": images, "classes": table.as_dicts()}
+    return dict(json.loads(json.dumps(known, default=str)))
+
+
+def settings_that_matter(recipe: Recipe) -> dict[str, Any]:
+    """A recipe without how it is computed and where its files lie, as JSON has it."""
     settings = recipe.model_dump(mode="json", exclude={"data": {"manifest", "classes"}})
     for name in FREE:
         del settings["train"][name]
     for name in ("trunk_weights", "start_from"):
         settings["train"][name] = Path(settings["train"][name] or "").name
-    images = [[s.image.name, s.mask.name, s.split, s.window] for s in samples]
-    known = {**settings, "images": images, "classes": table.as_dicts()}
-    return dict(json.loads(json.dumps(known, default=str)))
+    return settings
 
 
 def read_standing(out: Path) -> Standing | None:

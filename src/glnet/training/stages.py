@@ -19,7 +19,7 @@ from torch import Tensor
 
 from glnet.datasets.draws import Draw
 from glnet.engines.torch_engine import TorchEngine
-from glnet.geometry import Size, Window
+from glnet.geometry import of_one_size
 from glnet.model.branch import BranchOutput, SharedMaps
 from glnet.model.glnet import COARSE_FIRST, GLNet
 from glnet.model.sharing import Canvas, Place
@@ -164,7 +164,7 @@ class Step:
         for draw in draws:
             maps = self._look(draw).maps
             canvas = Canvas(draw.size, model.thumbnail_size, model.settings.alignment)
-            for some in _of_one_size(draw.windows, self.recipe.train.mini_batch):
+            for some in of_one_size(draw.windows, self.recipe.train.mini_batch):
                 places = [Place(0, draw.size, draw.windows[w]) for w in some]
                 pixels = self._tensor([draw.patches[w] for w in some])
                 local = model.local_pass(pixels, places, maps)
@@ -225,15 +225,6 @@ class Step:
 def _cut(items: Sequence[T], size: int) -> Iterator[list[T]]:
     for start in range(0, len(items), size):
         yield list(items[start : start + size])
-
-
-def _of_one_size(windows: Sequence[Window], count: int) -> Iterator[list[int]]:
-    """Positions of windows, some at a time, each time of one size."""
-    groups: dict[Size, list[int]] = {}
-    for position, window in enumerate(windows):
-        groups.setdefault(window.size, []).append(position)
-    for positions in groups.values():
-        yield from _cut(positions, count)
 
 
 def _share(part: float, total: float) -> float:
