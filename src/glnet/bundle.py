@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -18,10 +18,16 @@ from glnet import __version__
 from glnet.errors import BundleError
 from glnet.recipe import ModelSettings, Settings
 
+#: The plain global branch, the local one, the refined global one.
+Graph = Literal["global", "local", "refined"]
+
 #: Raised when an older glnet could no longer read what this one writes.
 FORMAT = 1
 
 _CONFIG, _WEIGHTS, _CARD = "config.json", "model.safetensors", "README.md"
+
+#: The folder of exported graphs, in a model folder that has them.
+GRAPHS = "graphs"
 
 
 class BundleConfig(Settings):
@@ -126,6 +132,11 @@ def read_bundle(folder: str | Path) -> tuple[BundleConfig, dict[str, np.ndarray]
     except (OSError, SafetensorError) as error:
         msg = f"{Path(folder) / _WEIGHTS}: cannot be read as weights ({error})"
         raise BundleError(msg) from error
+
+
+def graph_path(folder: str | Path, graph: Graph) -> Path:
+    """Where a graph lies in a folder of graphs."""
+    return Path(folder) / f"{graph}.onnx"
 
 
 def _card(config: BundleConfig) -> str:

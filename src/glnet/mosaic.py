@@ -63,6 +63,12 @@ class ScoreMap:
             window = Window(top, 0, min(STRIP, self.size.height - top), self.size.width)
             yield window, self.read(window)
 
+    def blank(self) -> Any:  # noqa: ANN401  any array kind
+        """Zeros for scores at full resolution, shape (classes, height, width)."""
+        xp = array_namespace(self.cells)
+        shape = (self.cells.shape[0], *self.size)
+        return xp.zeros(shape, dtype=xp.float32, device=device(self.cells))
+
     def labels(self) -> np.ndarray:
         """The best class of every pixel: uint8, shape (height, width)."""
         out = np.empty(self.size, np.uint8)

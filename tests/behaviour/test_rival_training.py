@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import glnet
-from glnet.engines.models import load_engine, load_model
+from glnet.engines.loading import load_engine
+from glnet.engines.models import load_model
 from glnet.recipe import Network, load_recipe
 from glnet.training.records import EpochRecord, StepRecord
 from networks import random_scene

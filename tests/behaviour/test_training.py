@@ -19,9 +19,9 @@ from glnet.engines.models import load_model
 from glnet.engines.torch_engine import TorchEngine
 from glnet.errors import RasterError, RecipeError, RunError
 from glnet.model.branch import SharedMaps
-from glnet.model.glnet import COARSE_FIRST
-from glnet.model.sharing import Canvas, Place
+from glnet.model.sharing import Canvas
 from glnet.recipe import load_recipe
+from glnet.sharing import COARSE_FIRST, Place
 from glnet.training.fetching import fetch
 from glnet.training.losses import PixelLoss
 from glnet.training.parts import prepare, trained_parts

@@ -17,7 +17,8 @@ from PIL import Image
 from glnet.datasets.draws import Draw
 from glnet.datasets.masks import nearest_labels
 from glnet.engines.imported import import_weights
-from glnet.engines.models import load_engine, load_model
+from glnet.engines.loading import load_engine
+from glnet.engines.models import load_model
 from glnet.engines.torch_engine import TorchEngine
 from glnet.geometry import Size, patch_grid
 from glnet.model import build_glnet
@@ -89,9 +90,9 @@ def test_scores_and_labels_are_the_authors(bundles, case, mode):
     truth = np.asarray(Image.open(CASES / f"{case}.{mode}.png"))
 
     with Raster(CASES / f"{case}.png") as scene:
-        found = engine.segment(scene, engine.model.settings.views).views
+        found = engine.segment(scene, engine.settings.views).views
 
-    view = engine.model.settings.views[0]
+    view = engine.settings.views[0]
     assert (found[view].labels() == truth).mean() >= SAME
     pixels = (slice(None), oracle["rows"], oracle["cols"])
     if mode == "global":

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from glnet.boxes import PatchCount, find_boxes, patches_in
-from glnet.engines.torch_engine import TorchEngine, segment_turned
+from glnet.engines.engine import segment_turned
+from glnet.engines.torch_engine import TorchEngine
 from glnet.geometry import OUTPUT_STRIDE, Size, Window, patch_grid
 from glnet.model.branch import SharedMaps
-from glnet.model.glnet import COARSE_FIRST
-from glnet.model.sharing import Canvas, Place
+from glnet.model.sharing import Canvas
+from glnet.sharing import COARSE_FIRST, Place
 from networks import random_scene, tiny_network
 
 SHARINGS = ["none", "shallow", "global_to_local", "bidirectional"]

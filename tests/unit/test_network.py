@@ -7,10 +7,10 @@ from safetensors.torch import save_file
 from glnet.engines.torch_engine import TorchEngine
 from glnet.errors import BundleError, RecipeError
 from glnet.geometry import Size, patch_grid
-from glnet.model.glnet import COARSE_FIRST
 from glnet.model.initialise import start_refined
-from glnet.model.sharing import Canvas, Place
+from glnet.model.sharing import Canvas
 from glnet.model.trunk import STRIDES, Trunk
+from glnet.sharing import COARSE_FIRST, Place
 from networks import random_scene, tiny_network
 
 SHARINGS = ["none", "shallow", "global_to_local", "bidirectional"]

@@ -9,7 +9,8 @@ from torch.nn import functional
 
 from glnet.geometry import Size, Window, patch_grid
 from glnet.model.branch import SharedMaps
-from glnet.model.sharing import Canvas, Place, crop_maps, crop_under
+from glnet.model.sharing import Canvas, crop_maps, crop_under
+from glnet.sharing import Place
 
 STRIDES = (32, 16, 8, 4)
 ALIGNMENTS = ["exact", "authors"]

@@ -17,7 +17,10 @@ import numpy as np
 import torch
 
 from glnet import __version__
-from glnet.engines.models import load_engine
+from glnet.bundle import read_bundle
+from glnet.engines.engine import Engine
+from glnet.engines.loading import load_engine
+from glnet.engines.threads import threads
 from glnet.errors import RunError
 from glnet.geometry import Size, Window
 from glnet.prediction.whole import predict
@@ -101,28 +104,35 @@ def _measure(model: Path, image: Path, view: View, device: str) -> Cost:
     after = _peak()
     engine, _ = load_engine(model, device)
     with Raster(image) as raster:
-        size = engine.model.thumbnail_size
+        size = engine.thumbnail_size
         scene = _Decoded(np.asarray(raster.read()), raster.thumbnail(size))
     times: list[float] = []
     while len(times) < _PASSES and sum(times) < _ENOUGH:
         began = time.perf_counter()
         engine.segment(scene, [view])
-        if engine.device.type == "cuda":
+        if engine.device_type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - began)
     megapixels = scene.size.height * scene.size.width / _MEGA
-    on_cuda = engine.device.type == "cuda"
+    on_cuda = engine.device_type == "cuda"
     added = (after - before) / _MB if before is not None and after is not None else None
     return Cost(
-        sum(p.numel() for p in engine.model.parameters()),
+        _parameters(model),
         megapixels,
         megapixels / min(times),
         megapixels / whole,
         torch.cuda.max_memory_allocated() / _MB if on_cuda else added,
         torch.cuda.max_memory_reserved() / _MB if on_cuda else None,
         _driver_mb() if on_cuda else None,
-        _machine(engine.device),
+        _machine(engine),
     )
+
+
+def _parameters(model: Path) -> int:
+    """How many were trained: all that is stored but for the batch norms' statistics."""
+    _, tensors = read_bundle(model)
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    return sum(v.size for k, v in tensors.items() if not k.endswith(statistics))
 
 
 def _resident() -> int | None:
@@ -159,13 +169,12 @@ def _driver_mb() -> float | None:
         return None
 
 
-def _machine(device: torch.device) -> str:
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-    else:
-        name = f"{_processor() if device.type == 'cpu' else device.type}"
-        name += f", {torch.get_num_threads()} threads"
-    return f"{name}; glnet {__version__}, torch {torch.__version__}"
+def _machine(engine: Engine) -> str:
+    kind = engine.device_type
+    if kind == "cuda":
+        return f"{torch.cuda.get_device_name()}; glnet {__version__}, torch {torch.__version__}"
+    name = _processor() if kind == "cpu" else kind
+    return f"{name}, {threads()} threads; glnet {__version__}, {engine.library}"
 
 
 def _processor() -> str:

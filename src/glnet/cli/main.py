@@ -9,6 +9,7 @@ from glnet import __version__
 from glnet.cli.benchmark import benchmark_command
 from glnet.cli.data import data
 from glnet.cli.evaluate import evaluate_command
+from glnet.cli.export import export_command
 from glnet.cli.import_weights import import_weights_command
 from glnet.cli.init import init_command
 from glnet.cli.predict import predict_command
@@ -28,6 +29,7 @@ app.command("train")(train_command)
 app.command("predict")(predict_command)
 app.command("evaluate")(evaluate_command)
 app.command("benchmark")(benchmark_command)
+app.command("export")(export_command)
 app.command("import-weights")(import_weights_command)
 
 

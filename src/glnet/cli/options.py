@@ -9,6 +9,9 @@ from rich.console import Console
 Model = Annotated[Path, typer.Option("--model", "-m", help="Model folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Precision = Annotated[str, typer.Option(help="fp32, bf16 or fp16.")]
+EngineName = Annotated[
+    str, typer.Option("--engine", help="auto (OpenVINO on a CPU, else torch), openvino or torch.")
+]
 Tta = Annotated[bool, typer.Option("--tta", help="Average over 8 flips and quarter turns.")]
 Tolerance = Annotated[
     int, typer.Option(min=0, max=127, help="Largest difference per channel of a near-colour.")
@@ -28,5 +31,6 @@ def one_of(value: str, known: tuple[str, ...], option: str) -> str:
     return value
 
 
+ENGINES = ("auto", "openvino", "torch")
 PRECISIONS = ("fp32", "bf16", "fp16")
 VIEWS = ("aggregated", "global", "local")

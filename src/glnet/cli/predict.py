@@ -5,7 +5,17 @@ from typing import Annotated, cast
 
 import typer
 
-from glnet.cli.options import PRECISIONS, VIEWS, Device, Model, Precision, Tta, one_of
+from glnet.cli.options import (
+    ENGINES,
+    PRECISIONS,
+    VIEWS,
+    Device,
+    EngineName,
+    Model,
+    Precision,
+    Tta,
+    one_of,
+)
 from glnet.recipe import View
 
 
@@ -21,17 +31,19 @@ def predict_command(
     ] = None,
     device: Device = "auto",
     precision: Precision = "fp32",
+    engine: EngineName = "auto",
     tta: Tta = False,
 ) -> None:
     """Segment one image; the mask keeps the image's size and georeference."""
     if view is not None:
         one_of(view, VIEWS, "--view")
     one_of(precision, PRECISIONS, "--precision")
-    # Deferred: PyTorch takes seconds to import, and --help should not.
+    one_of(engine, ENGINES, "--engine")
+    # Deferred: an engine takes seconds to import, and --help should not.
     from glnet.prediction.whole import predict  # noqa: PLC0415
 
     predict(
         image, model, out, view=cast("View | None", view), scores=scores,
-        device=device, precision=precision, tta=tta,
+        device=device, precision=precision, engine=engine, tta=tta,
     )  # fmt: skip
     typer.echo(f"wrote {out}" + (f" and {scores}" if scores else ""))

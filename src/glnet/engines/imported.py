@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from glnet.datasets.classes import ClassInfo, ClassTable, default_colour, read_classes
+from glnet.engines.export import export_graphs
 from glnet.engines.models import save_model
 from glnet.errors import BundleError
 from glnet.model.authors import load_released, needed_checkpoints
@@ -53,6 +54,7 @@ def import_weights(
         raise BundleError(msg)
     names = " and ".join(path.name for path in files.values())
     save_model(out, model, table, f"Imported from the GLNet authors' checkpoints {names}.")
+    export_graphs(out)
 
 
 def _numbered(count: int) -> ClassTable:

@@ -7,22 +7,13 @@ import torch
 
 from glnet.bundle import BundleConfig, read_bundle, write_bundle
 from glnet.datasets.classes import ClassTable
-from glnet.engines.torch_engine import TorchEngine, pick_device
+from glnet.engines.engine import Engine
+from glnet.engines.folded import FoldedNetwork
+from glnet.engines.tables import table_of
+from glnet.engines.torch_engine import LIBRARY, TorchEngine, TorchGraphs, pick_device
 from glnet.errors import BundleError
 from glnet.model import GLNet, build_glnet
-
-
-def table_of(folder: str | Path, config: BundleConfig) -> ClassTable:
-    """The classes of a model folder, from its config.
-
-    Raises:
-        BundleError: the config's classes cannot be used.
-    """
-    try:
-        return ClassTable.from_dicts(config.classes)
-    except (ValueError, KeyError) as error:
-        msg = f"{folder}: the classes in its config cannot be used ({error})"
-        raise BundleError(msg) from error
+from glnet.model.folding import fold
 
 
 def load_model(folder: str | Path) -> tuple[GLNet, ClassTable]:
@@ -43,12 +34,19 @@ def load_model(folder: str | Path) -> tuple[GLNet, ClassTable]:
     return model, table
 
 
-def load_engine(
-    folder: str | Path, device: str = "auto", precision: str = "fp32"
-) -> tuple[TorchEngine, ClassTable]:
-    """A model folder ready to run, and its classes; see `TorchEngine`."""
+def load_torch(folder: str | Path, device: str, precision: str) -> tuple[Engine, ClassTable]:
+    """A model folder run by torch: folded, or as it is where there is nothing to fold.
+
+    Raises:
+        BundleError, RunError: see `engines.loading.load_engine`.
+    """
     model, table = load_model(folder)
-    return TorchEngine(model, pick_device(device), precision), table
+    where = pick_device(device)
+    if model.settings.network != "glnet":
+        return TorchEngine(model, where, precision), table
+    graphs = TorchGraphs(fold(model), where, precision)
+    network = FoldedNetwork(model.settings, model.classes, graphs)
+    return Engine(network, LIBRARY, device_type=where.type), table
 
 
 def save_model(

@@ -9,7 +9,7 @@ from glnet.boxes import PatchCount
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder
 from glnet.datasets.samples import open_sample
-from glnet.engines.torch_engine import TorchEngine, segment_turned
+from glnet.engines.engine import Engine, segment_turned
 from glnet.metrics import ConfusionMatrix
 from glnet.recipe import View
 
@@ -25,7 +25,7 @@ class PredictedSample:
 
 
 def predict_samples(
-    engine: TorchEngine,
+    engine: Engine,
     samples: Sequence[Sample],
     coder: LabelCoder,
     views: Sequence[View],
@@ -41,9 +41,9 @@ def predict_samples(
         views: Which outputs to give.
         turns: With test-time augmentation.
     """
-    run = segment_turned if turns else TorchEngine.segment
+    run = segment_turned if turns else Engine.segment
     for sample in samples:
-        with open_sample(sample, coder, engine.model.settings) as (image, scene):
+        with open_sample(sample, coder, engine.settings) as (image, scene):
             labels = scene.read()[0]
             found = run(engine, image, views)
             predictions = {view: found.views[view].labels() for view in views}
@@ -51,10 +51,10 @@ def predict_samples(
 
 
 def score_samples(
-    engine: TorchEngine, samples: Sequence[Sample], coder: LabelCoder, views: Sequence[View]
+    engine: Engine, samples: Sequence[Sample], coder: LabelCoder, views: Sequence[View]
 ) -> dict[View, ConfusionMatrix]:
     """Segment every sample and count its pixels; one matrix per view over the set."""
-    matrices = {view: ConfusionMatrix(engine.model.classes) for view in views}
+    matrices = {view: ConfusionMatrix(engine.network.classes) for view in views}
     for found in predict_samples(engine, samples, coder, views):
         for view, prediction in found.views.items():
             matrices[view].add(found.labels, prediction)

@@ -10,8 +10,9 @@ from glnet.datasets.manifest import Sample, read_manifest
 from glnet.datasets.masks import LabelCoder
 from glnet.datasets.problems import Problems
 from glnet.datasets.samples import scenes_of
-from glnet.engines.models import load_engine, table_of
+from glnet.engines.loading import load_engine
 from glnet.engines.scoring import predict_samples
+from glnet.engines.tables import table_of
 from glnet.evaluation.comparison import Comparison, check_same_classes
 from glnet.evaluation.result import Evaluation
 from glnet.evaluation.tally import Tally
@@ -54,10 +55,10 @@ def evaluate(  # noqa: PLR0913  each by its name
     rows = read_manifest(manifest, split, problems=problems)
     engine, table = load_engine(model, device, precision)
     coder = LabelCoder(table, tolerance)
-    samples = scenes_of(rows, engine.model.settings.scene, problems)
-    report = check_samples(samples, coder, engine.model.settings, problems)
+    samples = scenes_of(rows, engine.settings.scene, problems)
+    report = check_samples(samples, coder, engine.settings, problems)
     problems.refuse()
-    views = views or engine.model.settings.views
+    views = views or engine.settings.views
     tally = Tally(table, views, protocol, boundary=boundary)
     for found in predict_samples(engine, samples, coder, views, turns=tta):
         predictions = {str(view): prediction for view, prediction in found.views.items()}

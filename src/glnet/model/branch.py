@@ -15,13 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from glnet.model.trunk import Trunk
+from glnet.sharing import LEVELS
 
 Levels = tuple[Tensor, ...]
 
 #: What a branch reads of the other one: nothing, the narrowed maps, or all four kinds.
 Receives = Literal["nothing", "narrowed", "all"]
-
-LEVELS = 4
 
 
 class SharedMaps(NamedTuple):
@@ -60,7 +59,7 @@ class Branch(nn.Module):
         self.receives = receives
         early = 2 if receives == "all" else 1
         late = 1 if receives == "nothing" else 2
-        half = width // 2
+        self.width, half = width, width // 2
         coarsest_first = trunk.channels[::-1]
         self.trunk = trunk
         self.lateral = nn.ModuleList(nn.Conv2d(early * c, width, 1) for c in coarsest_first)
@@ -76,6 +75,14 @@ class Branch(nn.Module):
             pixels: The thumbnail or the patches.
             received: The other branch's maps under the same ground, already of this one's sizes.
         """
+        maps, last = self.pyramid(pixels, received)
+        joined = self.join(last)
+        return BranchOutput(self.classify(joined), joined, maps)
+
+    def pyramid(
+        self, pixels: Tensor, received: SharedMaps | None = None
+    ) -> tuple[SharedMaps, Tensor]:
+        """All maps that can be lent, and what the joining convolution reads: see `forward`."""
         lent = received if self.receives == "all" else None
         trunk = self.trunk(pixels)
 
@@ -84,17 +91,15 @@ class Branch(nn.Module):
             conv(own) for conv, own in zip(self.lateral, _beside(trunk, lent, 0), strict=True)
         )
         for lateral in laterals:
-            above = _to_size(top_down[-1], lateral) + lateral if top_down else lateral
+            above = to_size(top_down[-1], lateral) + lateral if top_down else lateral
             top_down.append(above)
         smoothed = _each(self.smooth, _beside(top_down, lent, 1))
         narrowed = _each(self.narrow, _beside(smoothed, lent, 2))
 
         late = None if self.receives == "nothing" else received
         finest = narrowed[-1]
-        last = [_to_size(level, finest) for level in _beside(narrowed, late, 3)]
-        joined = self.join(torch.cat(last, dim=1))
-        maps = SharedMaps(trunk, tuple(top_down), smoothed, narrowed)
-        return BranchOutput(self.classify(joined), joined, maps)
+        last = [to_size(level, finest) for level in _beside(narrowed, late, 3)]
+        return SharedMaps(trunk, tuple(top_down), smoothed, narrowed), torch.cat(last, dim=1)
 
 
 def _conv3(inputs: int, outputs: int) -> nn.Conv2d:
@@ -112,7 +117,8 @@ def _beside(own: Levels | list[Tensor], lent: SharedMaps | None, kind: int) -> l
     return [torch.cat(pair, dim=1) for pair in zip(own, lent[kind], strict=True)]
 
 
-def _to_size(level: Tensor, finest: Tensor) -> Tensor:
+def to_size(level: Tensor, finest: Tensor) -> Tensor:
+    """A coarser level's maps enlarged to a finer one's cells."""
     size = finest.shape[-2:]
     if level.shape[-2:] == size:
         return level

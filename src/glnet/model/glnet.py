@@ -10,19 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from glnet.errors import RecipeError
-from glnet.geometry import Size
+from glnet.geometry import OUTPUT_STRIDE, Size
 from glnet.model.aggregation import Aggregation
 from glnet.model.branch import Branch, BranchOutput, Receives, SharedMaps
 from glnet.model.pretrained import input_statistics
-from glnet.model.sharing import Place, crop_maps, crop_under
-from glnet.model.trunk import STRIDES, Trunk
+from glnet.model.sharing import crop_maps, crop_under
+from glnet.model.trunk import Trunk
 from glnet.recipe import InputSettings, ModelSettings, Sharing
+from glnet.sharing import COARSE_FIRST, Place
 
 if TYPE_CHECKING:
     from glnet.model.rivals import Rival
-
-#: Strides in the order of the maps: coarsest first.
-COARSE_FIRST = STRIDES[::-1]
 
 _LOCAL_RECEIVES: dict[Sharing, Receives] = {
     "none": "nothing",
@@ -129,7 +127,7 @@ class GLNet(nn.Module):
 
     def global_features(self, joined: Tensor, places: Sequence[Place]) -> Tensor:
         """The last global features under patches of one size."""
-        cells = places[0].window.size.cells(STRIDES[0])
+        cells = places[0].window.size.cells(OUTPUT_STRIDE)
         return crop_under(joined, places, cells, self.settings.alignment)
 
     def aggregate(self, local: Tensor, under: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from glnet.model.branch import LEVELS, Branch
+from glnet.model.branch import Branch
 from glnet.model.glnet import GLNet
+from glnet.sharing import LEVELS
 
 #: Deviation of the authors' start.
 _AUTHORS_DEVIATION = 0.01

@@ -9,9 +9,10 @@ from torch.nn import functional
 
 from glnet.errors import RecipeError
 from glnet.model.pretrained import load_pretrained
+from glnet.sharing import COARSE_FIRST
 
 #: Strides of the four stages, finest first.
-STRIDES = (4, 8, 16, 32)
+STRIDES = COARSE_FIRST[::-1]
 
 #: A side on which rounding up and down differ at every stride.
 _PROBE = 65
@@ -90,11 +91,11 @@ class Trunk(nn.Module):
         """C5, C4, C3, C2 (coarsest first, as the pyramid reads them) of (B, bands, H, W)."""
         height, width = pixels.shape[-2:]
         if self._pads:
-            below, right = -height % STRIDES[-1], -width % STRIDES[-1]
+            below, right = (_cells(n, STRIDES[-1]) * STRIDES[-1] - n for n in (height, width))
             pixels = functional.pad(pixels, (0, right, 0, below), mode="replicate")
         maps = self._run(pixels)
         cut = [
-            map_[..., : -(-height // stride), : -(-width // stride)]
+            map_[..., : _cells(height, stride), : _cells(width, stride)]
             for map_, stride in zip(maps, STRIDES, strict=True)
         ]
         return tuple(cut[::-1])
@@ -102,3 +103,8 @@ class Trunk(nn.Module):
     def load(self, weights: str) -> None:
         """See `load_pretrained`."""
         load_pretrained(self.body, self.name, weights)
+
+
+def _cells(length: int, stride: int) -> int:
+    """Rounded up; of positive numbers alone, for ONNX rounds quotients towards zero."""
+    return (length + stride - 1) // stride

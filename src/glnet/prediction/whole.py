@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from glnet.datasets.classes import ClassTable
-from glnet.engines.models import load_engine
-from glnet.engines.torch_engine import TorchEngine, segment_turned
+from glnet.engines.engine import Engine, segment_turned
+from glnet.engines.loading import load_engine
 from glnet.geometry import Window
 from glnet.mosaic import ScoreMap
 from glnet.outputs.files import check_target
@@ -16,7 +16,7 @@ from glnet.raster import Raster, check_scene
 from glnet.recipe import View
 
 
-def predict(
+def predict(  # noqa: PLR0913  each by its name
     image: str | Path,
     model: str | Path,
     out: str | Path | None = None,
@@ -25,6 +25,7 @@ def predict(
     scores: str | Path | None = None,
     device: str = "auto",
     precision: str = "fp32",
+    engine: str = "auto",
     tta: bool = False,
 ) -> np.ndarray:
     """Segment an image file.
@@ -37,6 +38,7 @@ def predict(
         scores: Where the class scores go, as a float32 .tif with one band per class.
         device: auto, cpu, cuda, cuda:1, mps.
         precision: fp32, bf16 or fp16.
+        engine: auto, openvino or torch; see `glnet.engines.loading.load_engine`.
         tta: Average over the eight flips and quarter turns.
 
     Returns:
@@ -52,13 +54,13 @@ def predict(
             check_target(Path(path), suffixes, taken)
             taken.append(Path(path))
     with Raster(image) as raster:
-        engine, table = load_engine(model, device, precision)
-        settings = engine.model.settings
+        loaded, table = load_engine(model, device, precision, engine)
+        settings = loaded.settings
         raster.expect(settings)
         check_scene(raster.path, raster.size, "cut it into parts")
         chosen = view or settings.views[0]
-        run = segment_turned if tta else TorchEngine.segment
-        found = run(engine, raster, [chosen]).views[chosen]
+        run = segment_turned if tta else Engine.segment
+        found = run(loaded, raster, [chosen]).views[chosen]
         mask = np.array(table.values, np.uint8)[found.labels()]
         _write(raster, table, mask, found, out, scores)
     return mask
@@ -82,4 +84,4 @@ def _write(
 
 def _on_host(found: ScoreMap) -> Iterator[tuple[Window, np.ndarray]]:
     for window, strip in found.strips():
-        yield window, strip.cpu().numpy()
+        yield window, np.asarray(strip.cpu() if hasattr(strip, "cpu") else strip)

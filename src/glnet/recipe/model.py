@@ -94,6 +94,11 @@ class ModelSettings(Settings):
         return self
 
     @property
+    def refines(self) -> bool:
+        """Does a second global branch read what the local one made?"""
+        return self.branches == "both" and self.sharing == "bidirectional"
+
+    @property
     def output_stride(self) -> int:
         """Pixels per cell of the logits: rivals give them at the input's size."""
         return OUTPUT_STRIDE if self.network == "glnet" else 1
@@ -105,7 +110,7 @@ class ModelSettings(Settings):
             return ("global",)
         if self.branches == "local":
             return ("global_to_local",)
-        return STAGES if self.sharing == "bidirectional" else STAGES[:2]
+        return STAGES if self.refines else STAGES[:2]
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -117,6 +122,6 @@ class ModelSettings(Settings):
         if stage == "global":
             alone = {"branches": "global", "sharing": "none", "coarse_to_fine": None}
             return self.model_copy(update=alone)
-        if stage == "global_to_local" and self.sharing == "bidirectional":
+        if stage == "global_to_local" and self.refines:
             return self.model_copy(update={"sharing": "global_to_local"})
         return self

@@ -13,7 +13,8 @@ from glnet.boxes import PatchCount, find_boxes, patches_in
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder
 from glnet.datasets.samples import open_sample
-from glnet.engines.torch_engine import TorchEngine, foreground_of
+from glnet.engines.engine import foreground_of
+from glnet.engines.torch_engine import TorchEngine
 from glnet.geometry import patch_grid
 from glnet.metrics import IGNORE
 from glnet.recipe import CoarseToFineSettings

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from glnet.bundle import read_bundle, write_bundle
 from glnet.datasets.classes import ClassTable
+from glnet.engines.export import export_if_possible
 from glnet.errors import RecipeError, RunError
 from glnet.outputs.files import whole_or_nothing
 from glnet.recipe import Recipe, Stage, dump_recipe
@@ -88,6 +89,7 @@ def train(
             _write(out, standing, team)
         if chosen[-1] == recipe.model.stages[-1] and team.leads:
             write_bundle(out / "model", *read_bundle(out / chosen[-1] / "best"))
+            yield from map(NoteRecord, export_if_possible(out / "model"))
     if chosen[-1] == recipe.model.stages[-1]:
         yield NoteRecord(f"the trained model is {out / 'model'}")
 

@@ -16,9 +16,9 @@ from glnet.errors import RunError
 from glnet.geometry import OUTPUT_STRIDE, Size, Window
 from glnet.model import GLNet, build_glnet
 from glnet.model.branch import BranchOutput
-from glnet.model.sharing import Place
 from glnet.raster import Raster
 from glnet.recipe import LossSettings, ModelSettings, Recipe, Stage, read_bytes, show_bytes
+from glnet.sharing import Place
 from glnet.training.losses import PixelLoss
 from glnet.training.parts import prepare, statistics_move
 

@@ -21,9 +21,10 @@ from glnet.datasets.draws import Draw
 from glnet.engines.torch_engine import TorchEngine
 from glnet.geometry import of_one_size
 from glnet.model.branch import BranchOutput, SharedMaps
-from glnet.model.glnet import COARSE_FIRST, GLNet
-from glnet.model.sharing import Canvas, Place
+from glnet.model.glnet import GLNet
+from glnet.model.sharing import Canvas
 from glnet.recipe import Recipe, Stage
+from glnet.sharing import COARSE_FIRST, Place
 from glnet.training.losses import PixelLoss, coupling
 from glnet.training.parts import loss_kinds, statistics_move
 

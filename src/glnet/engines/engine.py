@@ -1,0 +1,245 @@
+"""One scene through a network: the same steps whichever engine computes them.
+
+For a bidirectional network patches are run once: their maps are laid onto the scene, the local
+half of the aggregation is added up at once, and when the refined global branch has run, the global
+half is added to the same mosaic. Alive at a time: one mini-batch of patches, one scene's shared
+maps, one coarse canvas per view.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from glnet.boxes import PatchCount, find_boxes, patches_in
+from glnet.errors import RunError
+from glnet.geometry import Size, Window, of_one_size, patch_grid
+from glnet.mosaic import Mosaic, ScoreMap
+from glnet.recipe import ModelSettings, View
+from glnet.scenes import TURNS, Scene, Turn, TurnedScene
+from glnet.sharing import Place
+
+
+class Seen(Protocol):
+    """What a global branch made of a thumbnail; the rest of it is the network's own business."""
+
+    @property
+    def logits(self) -> Any:  # noqa: ANN401  any array kind
+        """(1, classes, rows, columns)."""
+
+
+class Network(Protocol):
+    """What an engine runs. Images come as NumPy arrays, scores go as float32 of any array kind."""
+
+    @property
+    def settings(self) -> ModelSettings:
+        """What it computes."""
+
+    @property
+    def classes(self) -> int:
+        """How many."""
+
+    def look(self, thumbnail: np.ndarray) -> Any:  # noqa: ANN401  a Seen
+        """The plain global branch on a thumbnail (bands, H, W)."""
+
+    def canvas(self, scene: Size) -> Any:  # noqa: ANN401
+        """Where the maps of a scene's patches are laid."""
+
+    def local(
+        self,
+        pixels: np.ndarray,
+        places: Sequence[Place],
+        seen: Any,  # noqa: ANN401
+        canvas: Any,  # noqa: ANN401
+        views: Sequence[View],
+    ) -> Mapping[View, Any]:
+        """The local branch on patches (P, bands, h, w) of one size.
+
+        Args:
+            pixels: As stored.
+            places: Where they lie.
+            seen: What the plain global branch made; None without one.
+            canvas: Lay the maps there; None where nobody reads them.
+            views: `local`, `aggregated`: which scores to give, (P, classes, rows, columns) each.
+        """
+
+    def refine(self, thumbnail: np.ndarray, canvas: Any) -> Any:  # noqa: ANN401  a Seen
+        """The refined global branch on a thumbnail, with what was laid on the canvas."""
+
+    def share(self, seen: Any, places: Sequence[Place]) -> Any:  # noqa: ANN401
+        """The global branch's share of the aggregated scores of patches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segmented:
+    """What became of one scene.
+
+    Attributes:
+        views: Class scores, by view.
+        patches: How many the local branch saw.
+    """
+
+    views: dict[View, ScoreMap]
+    patches: PatchCount
+
+
+class Engine:
+    """A network and how to run it. Holds nothing about any scene.
+
+    Attributes:
+        network: Plain or folded, wherever it is computed.
+        mini_batch: Patches per forward pass.
+        device_type: cpu, cuda or mps.
+        library: Which one computes, and its version.
+    """
+
+    def __init__(
+        self, network: Network, library: str, mini_batch: int = 1, device_type: str = "cpu"
+    ) -> None:
+        """See the attributes."""
+        self.network = network
+        self.library = library
+        self.mini_batch = mini_batch
+        self.device_type = device_type
+
+    @property
+    def settings(self) -> ModelSettings:
+        """What the network computes."""
+        return self.network.settings
+
+    @property
+    def thumbnail_size(self) -> Size:
+        """What the global branch sees a scene as."""
+        return Size(self.settings.thumbnail, self.settings.thumbnail)
+
+    def segment(self, scene: Scene, views: Sequence[View]) -> Segmented:
+        """Class scores of one scene, one map per view.
+
+        Raises:
+            RunError: the network has no such view.
+        """
+        lacking = [view for view in views if view not in self.settings.views]
+        if lacking:
+            have = ", ".join(self.settings.views)
+            msg = f"this model has no {lacking[0]} view; it has: {have}"
+            raise RunError(msg)
+        return _Pass(self, scene, views).run()
+
+
+def foreground_of(logits: Any, background: int) -> np.ndarray:  # noqa: ANN401  any array kind
+    """Where the coarse mask of logits (classes, rows, columns) shows another class: boolean."""
+    found = logits.argmax(0) != background
+    return np.asarray(found.cpu() if hasattr(found, "cpu") else found)
+
+
+class _Pass:
+    """One scene on its way through the network."""
+
+    def __init__(self, engine: Engine, scene: Scene, views: Sequence[View]) -> None:
+        self.engine, self.network, self.scene = engine, engine.network, scene
+        self.views = set(views)
+        self.of_patches: list[View] = [view for view in views if view != "global"]
+        settings = self.settings = engine.settings
+        self.alignment = settings.alignment
+        self.grid = patch_grid(scene.size, settings.patch, settings.overlap, self.alignment)
+        self.mosaics: dict[View, Mosaic] = {
+            view: Mosaic(scene.size, self.alignment, settings.output_stride)
+            for view in self.of_patches
+        }
+
+    def run(self) -> Segmented:
+        out: dict[View, ScoreMap] = {}
+        thumbnail, seen = None, None
+        if self.settings.branches != "local":
+            thumbnail = self.scene.thumbnail(self.engine.thumbnail_size)
+            seen = self.network.look(thumbnail)
+        patches, elsewhere = self._choose(seen)
+        count = 0
+        if self._refines or self.of_patches:
+            count = len(patches)
+            canvas = self._run_patches(patches, seen)
+            if canvas is not None and thumbnail is not None:
+                seen = self.network.refine(thumbnail, canvas)
+            if "aggregated" in self.views and seen is not None:
+                for places in self._mini_batches(patches):
+                    share = self.network.share(seen, places)
+                    self._add("aggregated", places, share, covers=False)
+            for view, mosaic in self.mosaics.items():
+                out[view] = mosaic.scores(elsewhere)
+        if "global" in self.views and seen is not None:
+            out["global"] = self._whole(seen)
+        return Segmented(out, PatchCount(count, len(self.grid)))
+
+    def _choose(self, seen: Seen | None) -> tuple[Sequence[Window], ScoreMap | None]:
+        """The patches to run, and the scores of the scene where they leave it out.
+
+        These are the coarse ones: where no box lies, they show background by the boxes' making.
+        """
+        search = self.settings.coarse_to_fine
+        if search is None or seen is None:
+            return self.grid, None
+        foreground = foreground_of(seen.logits[0], search.background)
+        boxes = find_boxes(foreground, self.scene.size, search, self.settings)
+        return patches_in(boxes, self.settings), self._whole(seen)
+
+    def _whole(self, seen: Seen) -> ScoreMap:
+        """Scores of a thumbnail as scores of the scene."""
+        return ScoreMap(seen.logits[0], self.scene.size, self.scene.size, self.alignment)
+
+    @property
+    def _refines(self) -> bool:
+        """Is the refined global branch there, and does any view read it?"""
+        return self.settings.refines and bool(self.views - {"local"})
+
+    def _run_patches(self, patches: Sequence[Window], seen: Seen | None) -> Any:  # noqa: ANN401
+        """The local branch on every patch; gives the canvas where the maps are needed."""
+        canvas = self.network.canvas(self.scene.size) if self._refines and patches else None
+        for places in self._mini_batches(patches):
+            pixels = np.stack([self.scene.read(place.window) for place in places])
+            scores = self.network.local(pixels, places, seen, canvas, self.of_patches)
+            for view, values in scores.items():
+                self._add(view, places, values)
+        return canvas
+
+    def _mini_batches(self, patches: Sequence[Window]) -> Iterator[list[Place]]:
+        """Places of patches of one size each: those at a border may be shorter."""
+        for some in of_one_size(patches, self.engine.mini_batch):
+            yield [Place(0, self.scene.size, patches[i]) for i in some]
+
+    def _add(
+        self,
+        view: View,
+        places: Sequence[Place],
+        scores: Any,  # noqa: ANN401
+        *,
+        covers: bool = True,
+    ) -> None:
+        for index, place in enumerate(places):
+            self.mosaics[view].add(place.window, scores[index], covers=covers)
+
+
+def segment_turned(engine: Engine, scene: Scene, views: Sequence[View]) -> Segmented:
+    """Mean scores over the eight flips and quarter turns of the scene (test-time augmentation).
+
+    Thumbnail and patches are turned together, whatever the sharing. Memory: one full-resolution
+    array of classes x 4 bytes per pixel and view.
+    """
+    totals: dict[View, Any] = {}
+    patches = PatchCount(0, 0)
+    for turn in TURNS:
+        found = engine.segment(TurnedScene(scene, turn), views)
+        patches += found.patches
+        for view, scores in found.views.items():
+            if view not in totals:
+                totals[view] = scores.blank()
+            _add_upright(totals[view], scores, turn)
+    size, alignment = scene.size, engine.settings.alignment
+    means = {v: ScoreMap(total / len(TURNS), size, size, alignment) for v, total in totals.items()}
+    return Segmented(means, patches)
+
+
+def _add_upright(total: Any, scores: ScoreMap, turn: Turn) -> None:  # noqa: ANN401
+    for window, strip in scores.strips():
+        upright = turn.window(window, scores.size)
+        total[:, *upright.slices] += turn.undo(strip)

@@ -1,0 +1,180 @@
+"""Folded graphs as ONNX files in the model folder, for engines that need no torch."""
+
+import shutil
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from glnet.bundle import GRAPHS, graph_path, read_config
+from glnet.engines.models import load_model
+from glnet.errors import BundleError
+from glnet.geometry import Size, Window
+from glnet.model.folding import GlobalGraph, LocalGraph, RefinedGraph, fold
+from glnet.model.glnet import GLNet
+from glnet.recipe import View
+from glnet.sharing import LEVELS, Exchange, Place, exchange_axes, named_levels
+
+#: Of the ONNX standard; what these graphs need has long been in it.
+_OPSET = 17
+
+#: What exporters raise depends on the trunk: they name the operation they cannot write.
+_FAILS = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    NotImplementedError,
+    torch.onnx.errors.OnnxExporterError,
+)
+
+
+def export_graphs(folder: str | Path) -> None:
+    """Write a model folder's graphs into it; they appear whole or not at all.
+
+    Raises:
+        BundleError: not a model folder, a rival, or a trunk that cannot be exported.
+    """
+    model, _ = load_model(folder)
+    if model.settings.network != "glnet":
+        msg = f"{folder}: a {model.settings.network} has no graphs to export; torch runs it"
+        raise BundleError(msg)
+    finished = Path(folder) / GRAPHS
+    partial = finished.with_name(f"{GRAPHS}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir()
+        _write(model, partial)
+        shutil.rmtree(finished, ignore_errors=True)
+        partial.rename(finished)
+    except OSError as error:
+        msg = f"{folder}: the graphs cannot be written there ({error})"
+        raise BundleError(msg) from error
+    except _FAILS as error:
+        detail = " ".join(str(error).split())[:200]
+        msg = f"{folder}: the trunk {model.settings.trunk} cannot be exported ({detail})"
+        raise BundleError(msg) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def export_if_possible(folder: Path) -> list[str]:
+    """Export what has graphs; gives a line where it cannot be done: torch then runs the model."""
+    if read_config(folder).model.network != "glnet":
+        return []
+    try:
+        export_graphs(folder)
+    except BundleError as error:
+        return [f"{error}; predictions will need torch"]
+    return []
+
+
+def _write(model: GLNet, folder: Path) -> None:
+    """Trace each graph on an example: patches may then be of any size, thumbnails of this one."""
+    folded, settings = fold(model), model.settings
+    pixels = torch.zeros(1, settings.bands, *model.thumbnail_size)
+    lent: tuple[Tensor, ...] = ()
+    if folded.global_ is not None:
+        with torch.no_grad():
+            look = folded.global_(pixels)
+        lent = look.lent
+        names = ["logits", *(["share"] if look.share else []), *named_levels("lent", len(lent))]
+        _export(_Global(folded.global_), graph_path(folder, "global"), {"pixels": pixels}, names)
+    if folded.local is not None:
+        graph = _Local(folded.local, lays=folded.refined is not None)
+        names = [*graph.views, *named_levels("laid", LEVELS if graph.lays else 0)]
+        _export(graph, graph_path(folder, "local"), _local_example(model, lent), names)
+    if folded.refined is not None:
+        channels, width = folded.refined.branch.trunk.channels[::-1], settings.width
+        laid = (
+            torch.zeros(1, *level.shape[-2:], own + 2 * width + width // 2)
+            for level, own in zip(lent, channels, strict=True)
+        )
+        example = {"pixels": pixels, **dict(zip(named_levels("laid"), laid, strict=True))}
+        refined = _Refined(folded.refined)
+        _export(refined, graph_path(folder, "refined"), example, ["logits", "share"])
+
+
+def _local_example(model: GLNet, lent: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """Inputs of the local graph, for a patch that lies in a scene twice its size."""
+    side = model.settings.patch
+    scene, window = Size(2 * side, 2 * side), Window(0, 0, side, side)
+    place = Place(0, scene, window)
+    rows, columns = (
+        exchange_axes(place, axis, model.thumbnail_size, model.settings.alignment)
+        for axis in range(2)
+    )
+    example = {"pixels": torch.zeros(1, model.settings.bands, side, side)}
+    for level, name in enumerate(named_levels("")):
+        pair = rows[level], columns[level]
+        if lent:
+            example[f"lent{name}"] = lent[level][:, :, pair[0].read, pair[1].read]
+        for kind, matrix in (
+            ("", "crop"),
+            ("tap_", "tap"),
+            ("fine_", "fine"),
+            ("up_", "up"),
+            ("lay_", "lay"),
+        ):
+            for axis, matrices in zip(("rows", "columns"), pair, strict=True):
+                example[f"{kind}{axis}{name}"] = torch.from_numpy(getattr(matrices, matrix))[None]
+    return example
+
+
+def _export(graph: nn.Module, path: Path, example: dict[str, Tensor], names: list[str]) -> None:
+    # Both ends of a patch's maps follow its size; only a thumbnail's are fixed.
+    loose = {
+        name: {axis: f"{name}_{axis}" for axis in range(array.ndim - 2, array.ndim)}
+        for name, array in example.items()
+        if isinstance(graph, _Local)
+    }
+    with warnings.catch_warnings(), torch.no_grad():
+        # The newer exporter takes 60 s for one such graph where this one takes 2.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph, tuple(example.values()), str(path), dynamo=False, opset_version=_OPSET,
+            input_names=list(example), output_names=names, dynamic_axes=loose,
+        )  # fmt: skip
+
+
+class _Global(nn.Module):
+    """A graph of tensors alone."""
+
+    def __init__(self, graph: GlobalGraph) -> None:
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        look = self.graph(pixels)
+        return (look.logits, *look.share, *look.lent)
+
+
+class _Local(nn.Module):
+    """The same; all views, and all that is laid."""
+
+    def __init__(self, graph: LocalGraph, *, lays: bool) -> None:
+        super().__init__()
+        self.graph, self.lays = graph, lays
+        self.views: list[View] = [view for view in ("aggregated", "local") if view in graph.heads]
+
+    def forward(self, pixels: Tensor, *arrays: Tensor) -> tuple[Tensor, ...]:
+        count = len(arrays) // LEVELS
+        lends = count == len(Exchange._fields)
+        exchanges = [
+            Exchange(*(() if lends else (None,)), *arrays[level * count : (level + 1) * count])
+            for level in range(LEVELS)
+        ]
+        made = self.graph(pixels, exchanges, self.views, lays=self.lays)
+        return (*made.scores, *made.laid)
+
+
+class _Refined(nn.Module):
+    """The same."""
+
+    def __init__(self, graph: RefinedGraph) -> None:
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, pixels: Tensor, *laid: Tensor) -> tuple[Tensor, ...]:
+        look = self.graph(pixels, laid)
+        return (look.logits, *look.share)

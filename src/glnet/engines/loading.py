@@ -1,0 +1,77 @@
+"""A model folder ready to run: by OpenVINO where no GPU is at hand, else by torch."""
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+
+from glnet.bundle import GRAPHS, read_config
+from glnet.datasets.classes import ClassTable
+from glnet.engines.engine import Engine
+from glnet.engines.folded import FoldedNetwork
+from glnet.engines.tables import table_of
+from glnet.errors import BundleError, RunError
+
+
+def load_engine(
+    folder: str | Path, device: str = "auto", precision: str = "fp32", engine: str = "auto"
+) -> tuple[Engine, ClassTable]:
+    """A model folder's folded network, and its classes.
+
+    Args:
+        folder: The model.
+        device: auto, cpu, cuda, cuda:1, mps; OpenVINO is for the CPU.
+        precision: fp32, bf16, fp16.
+        engine: `openvino`, `torch` or `auto`: OpenVINO on the CPU where the folder has graphs.
+
+    Raises:
+        BundleError: not a model folder, or one without what the engine needs.
+        RunError: no such device, precision or engine here.
+    """
+    config = read_config(folder)
+    if engine == "auto":
+        engine = _best_engine(Path(folder), device)
+    if engine == "torch":
+        _need_torch(folder)
+        from glnet.engines.models import load_torch  # noqa: PLC0415  torch is an extra
+
+        return load_torch(folder, device, precision)
+    if device not in {"auto", "cpu"}:
+        msg = f"device '{device}': the openvino engine computes on the CPU; say --engine torch"
+        raise RunError(msg)
+    from glnet.engines.openvino_engine import LIBRARY, OpenVinoGraphs  # noqa: PLC0415  slow to import
+
+    table = table_of(folder, config)
+    network = FoldedNetwork(config.model, len(table.trained), OpenVinoGraphs(folder, precision))
+    return Engine(network, LIBRARY), table
+
+
+def _best_engine(folder: Path, device: str) -> str:
+    if device not in {"auto", "cpu"} or not (folder / GRAPHS).is_dir():
+        return "torch"
+    if device == "cpu" or not _may_have_gpu() or not _has_torch():
+        return "openvino"
+    from glnet.engines.torch_engine import pick_device  # noqa: PLC0415
+
+    return "openvino" if pick_device("auto").type == "cpu" else "torch"
+
+
+def _may_have_gpu() -> bool:
+    """A guess that costs nothing: importing torch, to ask it, takes seconds."""
+    if sys.platform == "darwin":
+        return True
+    signs = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+    return any(Path(sign).exists() for sign in signs) or shutil.which("nvidia-smi") is not None
+
+
+def _has_torch() -> bool:
+    return importlib.util.find_spec("torch") is not None
+
+
+def _need_torch(folder: str | Path) -> None:
+    if not _has_torch():
+        msg = (
+            f"{folder}: has no exported graphs and torch is not installed; "
+            "run: pip install 'glnet[torch]', or glnet export where it is"
+        )
+        raise BundleError(msg)

@@ -1,0 +1,132 @@
+"""OpenVINO: folded graphs on a CPU, without torch.
+
+A graph is compiled for the shapes that it meets: once per size of patches.
+"""
+
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+
+from glnet.bundle import GRAPHS, Graph, graph_path
+from glnet.engines.threads import threads
+from glnet.errors import BundleError, RunError
+from glnet.recipe import View
+from glnet.sharing import LEVELS, Exchange, Look, PatchOutput, named_levels
+
+LIBRARY = f"OpenVINO {openvino.__version__.split('-')[0]}"
+
+#: What the graphs of global branches give, as far as they have it.
+_LOOK = ("logits", "share", *named_levels("lent"))
+
+_PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
+
+
+class OpenVinoGraphs:
+    """See `engines.folded.Graphs`; arrays are NumPy's, patches come one at a time."""
+
+    def __init__(self, model: str | Path, precision: str = "fp32") -> None:
+        """Read nothing yet: a graph is loaded when it is first run.
+
+        Args:
+            model: A model folder with exported graphs.
+            precision: fp32 or bf16; OpenVINO left alone would choose.
+
+        Raises:
+            BundleError: no graphs there.
+            RunError: this processor has no such arithmetic.
+        """
+        self._folder = Path(model) / GRAPHS
+        if not self._folder.is_dir():
+            msg = f"{model}: has no exported graphs; run: glnet export {model}"
+            raise BundleError(msg)
+        self._core = openvino.Core()
+        known = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision not in _PRECISIONS or (precision != "fp32" and precision.upper() not in known):
+            have = ", ".join(p for p in _PRECISIONS if p.upper() in known)
+            msg = f"precision {precision} cannot be used on this processor; it has: {have}"
+            raise RunError(msg)
+        self._options = {
+            "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
+            "INFERENCE_NUM_THREADS": threads(),
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+        }
+        self._requests: dict[Any, Any] = {}
+
+    def array(self, values: np.ndarray) -> np.ndarray:
+        """As the graphs take it: float32."""
+        return np.ascontiguousarray(values, np.float32)
+
+    def look(self, pixels: np.ndarray) -> Look:
+        """The plain global branch."""
+        return _look(self._run("global", {"pixels": pixels}, _LOOK))
+
+    def local(
+        self,
+        pixels: np.ndarray,
+        exchanges: Sequence[Exchange],
+        views: Sequence[View],
+        *,
+        lays: bool,
+    ) -> PatchOutput:
+        """The local branch on one patch."""
+        names = [*views, *named_levels("laid", LEVELS if lays else 0)]
+        inputs = {"pixels": pixels}
+        for exchange, name in zip(exchanges, named_levels(""), strict=True):
+            inputs |= {f"{k}{name}": v for k, v in exchange._asdict().items() if v is not None}
+        found = self._run("local", inputs, names)
+        return PatchOutput(
+            tuple(found[view] for view in views), tuple(found[name] for name in names[len(views) :])
+        )
+
+    def refine(self, pixels: np.ndarray, laid: Sequence[np.ndarray]) -> Look:
+        """The refined global branch."""
+        inputs = {"pixels": pixels, **dict(zip(named_levels("laid"), laid, strict=True))}
+        return _look(self._run("refined", inputs, _LOOK))
+
+    def _run(
+        self, graph: Graph, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """Outputs by name; they are views of memory that the next run of the graph overwrites."""
+        shapes = {name: array.shape for name, array in inputs.items()}
+        key = (graph, tuple(outputs), tuple(shapes.items()))
+        if key not in self._requests:
+            self._requests[key] = self._compiled(graph, shapes, outputs)
+        request = self._requests[key]
+        for port in request.model_inputs:
+            array = np.ascontiguousarray(inputs[_one_of(port.names, inputs)])
+            request.set_tensor(port, openvino.Tensor(array, shared_memory=True))
+        request.infer()
+        return {
+            _one_of(port.names, outputs): request.get_tensor(port).data
+            for port in request.model_outputs
+        }
+
+    def _compiled(
+        self, graph: Graph, shapes: Mapping[str, tuple[int, ...]], outputs: Sequence[str]
+    ) -> Any:  # noqa: ANN401
+        path = graph_path(self._folder, graph)
+        try:
+            model = self._core.read_model(path)
+        except RuntimeError as error:
+            msg = f"{path}: cannot be read as a graph; run glnet export again"
+            raise BundleError(msg) from error
+        for result in model.get_results():
+            if not result.input_value(0).names & set(outputs):
+                model.remove_result(result)
+        model.reshape({port: shapes[_one_of(port.names, shapes)] for port in model.inputs})
+        return self._core.compile_model(model, "CPU", self._options).create_infer_request()
+
+
+def _one_of(names: set[str], known: Container[str]) -> str:
+    """The name that a file gave to a port: an exporter may add names of its own."""
+    return next(name for name in names if name in known)
+
+
+def _look(found: dict[str, np.ndarray]) -> Look:
+    share = (found["share"].copy(),) if "share" in found else ()
+    lent = tuple(found[name].copy() for name in named_levels("lent") if name in found)
+    return Look(found["logits"].copy(), share, lent)

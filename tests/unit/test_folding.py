@@ -1,0 +1,56 @@
+"""What folding promises: the plain network's scores, whatever the sharing and the size."""
+
+import pytest
+import torch
+from torch import nn
+
+from glnet.engines.engine import Engine
+from glnet.engines.folded import FoldedNetwork
+from glnet.engines.torch_engine import TorchEngine, TorchGraphs
+from glnet.model.folding import fold
+from networks import random_scene, tiny_network
+
+CPU = torch.device("cpu")
+SHARINGS = ["none", "shallow", "global_to_local", "bidirectional"]
+BAR = 1e-5
+
+
+def seasoned(**changes):
+    """A network whose batch norms have seen something, and whose biases are not zero."""
+    model = tiny_network(**changes)
+    torch.manual_seed(1)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+        if isinstance(module, nn.Conv2d) and module.bias is not None:
+            nn.init.normal_(module.bias)
+    return model
+
+
+def folded_engine(model, mini_batch=1):
+    network = FoldedNetwork(model.settings, model.classes, TorchGraphs(fold(model), CPU))
+    return Engine(network, "torch", mini_batch)
+
+
+def agree(one, other, bar=BAR):
+    """Scores of every view, against the largest of them."""
+    assert one.keys() == other.keys()
+    for view in one:
+        cells = one[view].cells
+        worst = (cells - other[view].cells).abs().max() / cells.abs().max()
+        assert worst < bar, (view, float(worst))
+
+
+@pytest.mark.parametrize("alignment", ["exact", "authors"])
+@pytest.mark.parametrize("sharing", SHARINGS)
+@pytest.mark.parametrize(("height", "width"), [(30, 30), (64, 64), (65, 127), (137, 301)])
+def test_folded_scores_are_the_plain_ones(sharing, alignment, height, width):
+    model = seasoned(sharing=sharing, alignment=alignment)
+    scene = random_scene(height, width)
+
+    plain = TorchEngine(model, CPU).segment(scene, model.settings.views)
+    folded = folded_engine(model).segment(scene, model.settings.views)
+
+    agree(plain.views, folded.views)
+    assert folded.patches == plain.patches
