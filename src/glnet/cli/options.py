@@ -10,7 +10,7 @@ Model = Annotated[Path, typer.Option("--model", "-m", help="Model folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Precision = Annotated[str, typer.Option(help="fp32, bf16 or fp16.")]
 EngineName = Annotated[
-    str, typer.Option("--engine", help="auto (OpenVINO on a CPU, else torch), openvino or torch.")
+    str, typer.Option("--engine", help="openvino, torch, plain (not folded) or auto.")
 ]
 Tta = Annotated[bool, typer.Option("--tta", help="Average over 8 flips and quarter turns.")]
 Tolerance = Annotated[
@@ -31,6 +31,6 @@ def one_of(value: str, known: tuple[str, ...], option: str) -> str:
     return value
 
 
-ENGINES = ("auto", "openvino", "torch")
+ENGINES = ("auto", "openvino", "torch", "plain")
 PRECISIONS = ("fp32", "bf16", "fp16")
 VIEWS = ("aggregated", "global", "local")

@@ -11,6 +11,7 @@ from glnet.bundle import GRAPHS, graph_path, read_config
 from glnet.engines.models import load_model
 from glnet.errors import BundleError
 from glnet.geometry import Size, Window
+from glnet.model.batch_norm import unroll_batch_norm
 from glnet.model.folding import GlobalGraph, LocalGraph, RefinedGraph, fold
 from glnet.model.glnet import GLNet
 from glnet.recipe import View
@@ -72,6 +73,8 @@ def export_if_possible(folder: Path) -> list[str]:
 def _write(model: GLNet, folder: Path) -> None:
     """Trace each graph on an example: patches may then be of any size, thumbnails of this one."""
     folded, settings = fold(model), model.settings
+    for trunk in folded.trunks:
+        unroll_batch_norm(trunk)
     pixels = torch.zeros(1, settings.bands, *model.thumbnail_size)
     lent: tuple[Tensor, ...] = ()
     if folded.global_ is not None:

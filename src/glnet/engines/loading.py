@@ -22,7 +22,8 @@ def load_engine(
         folder: The model.
         device: auto, cpu, cuda, cuda:1, mps; OpenVINO is for the CPU.
         precision: fp32, bf16, fp16.
-        engine: `openvino`, `torch` or `auto`: OpenVINO on the CPU where the folder has graphs.
+        engine: `openvino`, `torch`, `plain` (torch, nothing folded: the reference) or `auto`:
+            OpenVINO on the CPU where the folder has graphs.
 
     Raises:
         BundleError: not a model folder, or one without what the engine needs.
@@ -31,11 +32,11 @@ def load_engine(
     config = read_config(folder)
     if engine == "auto":
         engine = _best_engine(Path(folder), device)
-    if engine == "torch":
+    if engine in {"torch", "plain"}:
         _need_torch(folder)
         from glnet.engines.models import load_torch  # noqa: PLC0415  torch is an extra
 
-        return load_torch(folder, device, precision)
+        return load_torch(folder, device, precision, folded=engine == "torch")
     if device not in {"auto", "cpu"}:
         msg = f"device '{device}': the openvino engine computes on the CPU; say --engine torch"
         raise RunError(msg)

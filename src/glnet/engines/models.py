@@ -34,7 +34,9 @@ def load_model(folder: str | Path) -> tuple[GLNet, ClassTable]:
     return model, table
 
 
-def load_torch(folder: str | Path, device: str, precision: str) -> tuple[Engine, ClassTable]:
+def load_torch(
+    folder: str | Path, device: str, precision: str, *, folded: bool
+) -> tuple[Engine, ClassTable]:
     """A model folder run by torch: folded, or as it is where there is nothing to fold.
 
     Raises:
@@ -42,7 +44,7 @@ def load_torch(folder: str | Path, device: str, precision: str) -> tuple[Engine,
     """
     model, table = load_model(folder)
     where = pick_device(device)
-    if model.settings.network != "glnet":
+    if not folded or model.settings.network != "glnet":
         return TorchEngine(model, where, precision), table
     graphs = TorchGraphs(fold(model), where, precision)
     network = FoldedNetwork(model.settings, model.classes, graphs)

@@ -10,6 +10,7 @@ from torch import Tensor
 from glnet.engines.engine import Engine, Segmented
 from glnet.errors import RunError
 from glnet.geometry import Size
+from glnet.model.batch_norm import fuse_batch_norm
 from glnet.model.branch import BranchOutput, SharedMaps
 from glnet.model.folding import Folded
 from glnet.model.glnet import GLNet
@@ -186,6 +187,9 @@ class TorchGraphs:
             RunError: no such precision here.
         """
         self._arithmetic = _Arithmetic(device, precision)
+        if precision != "fp32":
+            for trunk in folded.trunks:
+                fuse_batch_norm(trunk)
         self._global, self._local, self._refined = folded
         for graph in folded:
             if graph is not None:

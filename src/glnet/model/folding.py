@@ -9,8 +9,7 @@ on channels: the two commute. So
 - a 3x3 convolution over maps that were cropped from the scene, or enlarged from a coarser level,
   is applied to the few cells before: products of channels for each tap, then resampling by
   matrices that hold the shifts (`glnet.sharing.with_taps`);
-- what the local branch's 1x1 convolutions read of the global trunk is projected once per scene;
-- batch norm becomes part of the convolution before it.
+- what the local branch's 1x1 convolutions read of the global trunk is projected once per scene.
 
 Each graph is a function of tensors alone, so that an exporter can write it down. The finest
 level's own maps are computed in full: laying them onto the scene reads them. A direct map of 9x9
@@ -24,15 +23,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.fx.experimental.optimization import fuse
 
 from glnet.model.branch import Branch, SharedMaps, to_size
 from glnet.model.glnet import GLNet
+from glnet.model.taps import adding, by_tap, convolution, convolved, lay, spread, through, weight_of
 from glnet.model.trunk import Trunk
 from glnet.recipe import View
 from glnet.sharing import Exchange, Look, PatchOutput
-
-_TAPS = 9
 
 
 class Folded(NamedTuple):
@@ -41,6 +38,12 @@ class Folded(NamedTuple):
     global_: "GlobalGraph | None"
     local: "LocalGraph | None"
     refined: "RefinedGraph | None"
+
+    @property
+    def trunks(self) -> list[Trunk]:
+        """Of all graphs."""
+        branches = [graph.branch for graph in (self.global_, self.refined) if graph]
+        return [branch.trunk for branch in (*branches, self.local) if branch]
 
 
 def fold(model: GLNet) -> Folded:
@@ -72,10 +75,10 @@ class GlobalGraph(nn.Module):
         self.lateral = nn.ModuleList()
         if isinstance(local, Branch) and self.receives == "all":
             for conv, channels in zip(local.lateral, branch.trunk.channels[::-1], strict=True):
-                self.lateral.append(_conv(_of(conv)[:, channels:]))
+                self.lateral.append(convolution(weight_of(conv)[:, channels:]))
         self.share = None
         if model.aggregation is not None and model.refined_global is None:
-            self.share = _conv(_by_tap(_of(model.aggregation.conv).chunk(2, dim=1)[1]))
+            self.share = convolution(by_tap(weight_of(model.aggregation.conv).chunk(2, dim=1)[1]))
 
     def forward(self, pixels: Tensor) -> Look:
         """See `Look`."""
@@ -100,10 +103,10 @@ class RefinedGraph(nn.Module):
         branch, aggregation = _as_branch(model.refined_global), model.aggregation
         assert aggregation is not None  # noqa: S101  a refined branch comes with it
         self.normalise, self.branch = _Normalise(model), _light(branch)
-        half = _of(aggregation.conv).chunk(2, dim=1)[1]
-        self.share = _conv(*_through(half, branch.join), padding=1)
-        self.head = _conv(*_through(_of(branch.classify), branch.join), padding=1)
-        self.add = _adding(branch.classify)
+        half = weight_of(aggregation.conv).chunk(2, dim=1)[1]
+        self.share = convolution(*through(half, branch.join), padding=1)
+        self.head = convolution(*through(weight_of(branch.classify), branch.join), padding=1)
+        self.add = adding(branch.classify)
 
     def forward(self, pixels: Tensor, laid: Sequence[Tensor]) -> Look:
         """See `Look`; `laid` as in `PatchOutput`, of whole scenes: (B, rows, columns, channels)."""
@@ -126,7 +129,7 @@ class LocalGraph(nn.Module):
         branch = _as_branch(model.local_branch)
         self.normalise, self.trunk, self.width = (
             _Normalise(model),
-            _fused(branch.trunk),
+            copy.deepcopy(branch.trunk),
             branch.width,
         )
         self.receives, width = branch.receives, branch.width
@@ -138,18 +141,18 @@ class LocalGraph(nn.Module):
                 branch.smooth[level],
                 branch.narrow[level],
             )
-            self.lateral.append(_conv(_of(lateral)[:, :channels], lateral.bias))
+            self.lateral.append(convolution(weight_of(lateral)[:, :channels], lateral.bias))
             for conv, own, lent in (
                 (smooth, self.smooth, self.smooth_lent),
                 (narrow, self.narrow, self.narrow_lent),
             ):
-                own.append(_conv(_of(conv)[:, :width], conv.bias, padding=1))
+                own.append(convolution(weight_of(conv)[:, :width], conv.bias, padding=1))
                 if self.receives == "all":
-                    lent.append(_conv(_by_tap(_of(conv)[:, width:])))
+                    lent.append(convolution(by_tap(weight_of(conv)[:, width:])))
         last = {"local": branch.classify}
         if model.aggregation is not None:
-            weight = _of(model.aggregation.conv).chunk(2, dim=1)[0]
-            last["aggregated"] = _conv(weight, model.aggregation.conv.bias, padding=1)
+            weight = weight_of(model.aggregation.conv).chunk(2, dim=1)[0]
+            last["aggregated"] = convolution(weight, model.aggregation.conv.bias, padding=1)
         self.heads = nn.ModuleDict({view: _Head(branch, conv) for view, conv in last.items()})
 
     def forward(
@@ -174,7 +177,7 @@ class LocalGraph(nn.Module):
             top_down = self.lateral[level](own)
             if self.receives == "all":
                 lent = torch.split(exchange.lent, [*[self.width] * 3, self.width // 2], dim=1)
-                top_down = top_down + _spread(
+                top_down = top_down + spread(
                     lent[0].permute(0, 2, 3, 1), exchange.rows, exchange.columns
                 )
             if level:
@@ -182,18 +185,18 @@ class LocalGraph(nn.Module):
             smoothed = self.smooth[level](top_down)
             if self.receives == "all":
                 taps = self.smooth_lent[level](lent[1])
-                smoothed = smoothed + _convolved(taps, exchange.tap_rows, exchange.tap_columns)
+                smoothed = smoothed + convolved(taps, exchange.tap_rows, exchange.tap_columns)
             narrowed = self.narrow[level](smoothed)
             if self.receives == "all":
                 taps = self.narrow_lent[level](lent[2])
-                narrowed = narrowed + _convolved(taps, exchange.tap_rows, exchange.tap_columns)
+                narrowed = narrowed + convolved(taps, exchange.tap_rows, exchange.tap_columns)
             for kind, made in zip(kinds, (own, top_down, smoothed, narrowed), strict=True):
                 kind.append(made)
         laid = []
         if lays:
             for made, exchange in zip(zip(*kinds, strict=True), exchanges, strict=True):
                 axes = exchange.lay_rows, exchange.lay_columns
-                laid.append(torch.cat([_lay(kind, *axes) for kind in made], dim=3))
+                laid.append(torch.cat([lay(kind, *axes) for kind in made], dim=3))
         scores = tuple(self.heads[view](kinds[3], exchanges) for view in views)
         return PatchOutput(scores, tuple(laid))
 
@@ -205,79 +208,42 @@ class _Head(nn.Module):
         """`last`: the convolution from joined features to the classes."""
         super().__init__()
         self.narrowed = branch.width // 2
-        weight, bias, self.add = _of(last), last.bias, None
+        weight, bias, self.add = weight_of(last), last.bias, None
         if isinstance(branch.join, nn.Conv2d):
-            weight, bias = _through(weight, branch.join)
-            self.add = _adding(last)
+            weight, bias = through(weight, branch.join)
+            self.add = adding(last)
         parts = torch.split(weight, self.narrowed, dim=1)
         own, lent = (parts[::2], parts[1::2]) if branch.receives != "nothing" else (parts, ())
-        self.finest = _conv(own[-1], bias, padding=1)
-        self.coarser = nn.ModuleList(_conv(_by_tap(part)) for part in own[:-1])
-        self.lent = nn.ModuleList(_conv(_by_tap(part)) for part in lent)
+        self.finest = convolution(own[-1], bias, padding=1)
+        self.coarser = nn.ModuleList(convolution(by_tap(part)) for part in own[:-1])
+        self.lent = nn.ModuleList(convolution(by_tap(part)) for part in lent)
 
     def forward(self, narrowed: Sequence[Tensor], exchanges: Sequence[Exchange]) -> Tensor:
         """Logits at the finest level's cells."""
         total = self.finest(narrowed[-1])
         for conv, level, exchange in zip(self.coarser, narrowed, exchanges, strict=False):
-            total = total + _convolved(conv(level), exchange.up_rows, exchange.up_columns)
+            total = total + convolved(conv(level), exchange.up_rows, exchange.up_columns)
         for conv, exchange in zip(self.lent, exchanges, strict=False):
             taps = conv(exchange.lent[:, -self.narrowed :])
-            total = total + _convolved(taps, exchange.fine_rows, exchange.fine_columns)
+            total = total + convolved(taps, exchange.fine_rows, exchange.fine_columns)
         return total if self.add is None else self.add(total)
 
 
 class _Normalise(nn.Module):
-    """Stored values to the trunk's input."""
+    """Stored values to the trunk's input, rounded as `GLNet.normalise` rounds them."""
 
-    factor: Tensor
-    offset: Tensor
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, model: GLNet) -> None:
         super().__init__()
         known = model.settings.input
-        mean, deviation = torch.tensor(known.mean), torch.tensor(known.deviation)
-        self.register_buffer("factor", (1 / (known.scale * deviation)).view(1, -1, 1, 1))
-        self.register_buffer("offset", (-mean / deviation).view(1, -1, 1, 1))
+        self.scale = known.scale
+        self.register_buffer("mean", torch.tensor(known.mean).view(1, -1, 1, 1))
+        self.register_buffer("deviation", torch.tensor(known.deviation).view(1, -1, 1, 1))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return pixels * self.factor + self.offset
-
-
-def _spread(cells: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Few cells to many, by one matrix per axis.
-
-    Args:
-        cells: (P, h, w, C); channels are last, so that a row of cells is one product.
-        rows, columns: (P or 1, H, h) and (P or 1, W, w).
-
-    Returns:
-        (P, C, H, W).
-    """
-    across = columns[:, None] @ cells
-    down = rows @ across.flatten(2)
-    return down.unflatten(2, across.shape[2:]).permute(0, 3, 1, 2)
-
-
-def _convolved(taps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The convolution whose taps are given (see `_by_tap`), on cells that are spread.
-
-    Args:
-        taps: (P, 9C, h, w).
-        rows, columns: (P or 1, H, 3h) and (P or 1, W, 3w), see `with_taps`.
-
-    Returns:
-        (P, C, H, W).
-    """
-    by_tap = taps.unflatten(1, (3, 3, taps.shape[1] // _TAPS))
-    side_by_side = by_tap.permute(0, 1, 4, 2, 5, 3).flatten(3, 4).flatten(1, 2)
-    return _spread(side_by_side, rows, columns)
-
-
-def _lay(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Many cells (P, C, h, w) to few, (P, H, W, C)."""
-    cells = maps.permute(0, 2, 3, 1)
-    down = rows @ cells.flatten(2)
-    return columns[:, None] @ down.unflatten(2, cells.shape[2:])
+        return (pixels / self.scale - self.mean) / self.deviation
 
 
 def _as_branch(branch: object) -> Branch:
@@ -287,60 +253,10 @@ def _as_branch(branch: object) -> Branch:
 
 
 def _light(branch: Branch) -> Branch:
-    """The same branch without its joining convolution's weights, batch norm folded away."""
+    """A copy of a branch without its joining convolution."""
     light = copy.copy(branch)
     heavy = ("trunk", "join")
     light._modules = {k: v for k, v in branch._modules.items() if k not in heavy}  # noqa: SLF001
     light = copy.deepcopy(light)
-    light.trunk, light.join = _fused(branch.trunk), nn.Identity()
+    light.trunk, light.join = copy.deepcopy(branch.trunk), nn.Identity()
     return light
-
-
-def _fused(trunk: Trunk) -> Trunk:
-    """A trunk with batch norm in its convolutions, where torch can trace it; else a copy."""
-    light = copy.deepcopy(trunk).eval()
-    try:
-        light.body = fuse(light.body)
-    except Exception:
-        return light
-    return light
-
-
-def _of(conv: nn.Module) -> Tensor:
-    assert isinstance(conv, nn.Conv2d)  # noqa: S101  ModuleList forgets what it holds
-    return conv.weight.detach()
-
-
-def _conv(weight: Tensor, bias: Tensor | nn.Module | None = None, padding: int = 0) -> nn.Conv2d:
-    size = (int(weight.shape[2]), int(weight.shape[3]))
-    conv = nn.Conv2d(weight.shape[1], weight.shape[0], size, padding=padding, bias=bias is not None)
-    conv.weight = nn.Parameter(weight.clone(memory_format=torch.contiguous_format), False)
-    if isinstance(bias, Tensor):
-        conv.bias = nn.Parameter(bias.detach().clone(), False)
-    return conv
-
-
-def _by_tap(weight: Tensor) -> Tensor:
-    """A 3x3 kernel (O, N, 3, 3) as a 1x1 one (9O, N, 1, 1): tap by tap, rows first."""
-    return weight.permute(2, 3, 0, 1).reshape(_TAPS * weight.shape[0], weight.shape[1], 1, 1)
-
-
-def _through(outer: Tensor, inner: nn.Module) -> tuple[Tensor, Tensor]:
-    """Weight and bias of what each tap of `outer` (C, M, 3, 3) reads of `inner`'s input."""
-    assert isinstance(inner, nn.Conv2d)  # noqa: S101
-    taps = _by_tap(outer)[:, :, 0, 0].double()
-    weight = taps @ inner.weight.detach().double().flatten(1)
-    bias = torch.zeros(inner.out_channels) if inner.bias is None else inner.bias.detach()
-    shape = (len(taps), *inner.weight.shape[1:])
-    return weight.to(outer.dtype).reshape(shape), (taps @ bias.double()).to(outer.dtype)
-
-
-def _adding(last: nn.Conv2d) -> nn.Conv2d:
-    """Nine shifted adds, as a convolution of ones: (P, 9C, h, w) to (P, C, h, w)."""
-    classes = last.out_channels
-    weight = torch.zeros(3, 3, classes, classes, 3, 3)
-    for row in range(3):
-        for column in range(3):
-            weight[row, column, :, :, row, column] = torch.eye(classes)
-    kernel = weight.permute(3, 0, 1, 2, 4, 5).reshape(classes, _TAPS * classes, 3, 3)
-    return _conv(kernel, last.bias, padding=1)

@@ -38,7 +38,7 @@ def predict(  # noqa: PLR0913  each by its name
         scores: Where the class scores go, as a float32 .tif with one band per class.
         device: auto, cpu, cuda, cuda:1, mps.
         precision: fp32, bf16 or fp16.
-        engine: auto, openvino or torch; see `glnet.engines.loading.load_engine`.
+        engine: auto, openvino, torch or plain; see `glnet.engines.loading.load_engine`.
         tta: Average over the eight flips and quarter turns.
 
     Returns:
