@@ -32,6 +32,9 @@ def predict_command(
     device: Device = "auto",
     precision: Precision = "fp32",
     engine: EngineName = "auto",
+    memory: Annotated[
+        str, typer.Option(help="What it may take on the CPU, e.g. 2GiB: the paper's GPUs had that.")
+    ] = "2GiB",
     tta: Tta = False,
 ) -> None:
     """Segment one image; the mask keeps the image's size and georeference."""
@@ -44,6 +47,6 @@ def predict_command(
 
     predict(
         image, model, out, view=cast("View | None", view), scores=scores,
-        device=device, precision=precision, engine=engine, tta=tta,
+        device=device, precision=precision, engine=engine, memory=memory, tta=tta, said=typer.echo,
     )  # fmt: skip
     typer.echo(f"wrote {out}" + (f" and {scores}" if scores else ""))

@@ -7,7 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from glnet.bundle import GRAPHS, graph_path, read_config
+from glnet.bundle import GRAPHS, Graph, graph_path, read_config
+from glnet.engines.counting import count_bytes
+from glnet.engines.memory import GraphCost, write_costs
 from glnet.engines.models import load_model
 from glnet.errors import BundleError
 from glnet.geometry import Size, Window
@@ -73,6 +75,7 @@ def export_if_possible(folder: Path) -> list[str]:
 def _write(model: GLNet, folder: Path) -> None:
     """Trace each graph on an example: patches may then be of any size, thumbnails of this one."""
     folded, settings = fold(model), model.settings
+    costs: dict[Graph, GraphCost] = {}
     for trunk in folded.trunks:
         unroll_batch_norm(trunk)
     pixels = torch.zeros(1, settings.bands, *model.thumbnail_size)
@@ -82,20 +85,37 @@ def _write(model: GLNet, folder: Path) -> None:
             look = folded.global_(pixels)
         lent = look.lent
         names = ["logits", *(["share"] if look.share else []), *named_levels("lent", len(lent))]
-        _export(_Global(folded.global_), graph_path(folder, "global"), {"pixels": pixels}, names)
+        path = graph_path(folder, "global")
+        example = {"pixels": pixels}
+        _export(_Global(folded.global_), path, example, names)
+        costs["global"] = _cost(path, example, shared=sum(map(_bytes, lent)))
     if folded.local is not None:
         graph = _Local(folded.local, lays=folded.refined is not None)
         names = [*graph.views, *named_levels("laid", LEVELS if graph.lays else 0)]
-        _export(graph, graph_path(folder, "local"), _local_example(model, lent), names)
+        path, example = graph_path(folder, "local"), _local_example(model, lent)
+        _export(graph, path, example, names)
+        costs["local"] = _cost(path, example, shared=0)
     if folded.refined is not None:
         channels, width = folded.refined.branch.trunk.channels[::-1], settings.width
-        laid = (
+        laid = [
             torch.zeros(1, *level.shape[-2:], own + 2 * width + width // 2)
             for level, own in zip(lent, channels, strict=True)
-        )
+        ]
         example = {"pixels": pixels, **dict(zip(named_levels("laid"), laid, strict=True))}
-        refined = _Refined(folded.refined)
-        _export(refined, graph_path(folder, "refined"), example, ["logits", "share"])
+        path = graph_path(folder, "refined")
+        _export(_Refined(folded.refined), path, example, ["logits", "share"])
+        costs["refined"] = _cost(path, example, shared=sum(map(_bytes, laid)))
+    write_costs(folder, costs)
+
+
+def _cost(path: Path, example: dict[str, Tensor], *, shared: int) -> GraphCost:
+    shapes = {name: tuple(array.shape) for name, array in example.items()}
+    height, width = shapes["pixels"][2:]
+    return GraphCost(*count_bytes(path, shapes), height * width, shared)
+
+
+def _bytes(array: Tensor) -> int:
+    return array.numel() * array.element_size()
 
 
 def _local_example(model: GLNet, lent: tuple[Tensor, ...]) -> dict[str, Tensor]:

@@ -9,12 +9,17 @@ from glnet.bundle import GRAPHS, read_config
 from glnet.datasets.classes import ClassTable
 from glnet.engines.engine import Engine
 from glnet.engines.folded import FoldedNetwork
+from glnet.engines.memory import MemoryWish, plan_memory, read_costs
 from glnet.engines.tables import table_of
 from glnet.errors import BundleError, RunError
 
 
 def load_engine(
-    folder: str | Path, device: str = "auto", precision: str = "fp32", engine: str = "auto"
+    folder: str | Path,
+    device: str = "auto",
+    precision: str = "fp32",
+    engine: str = "auto",
+    memory: MemoryWish | None = None,
 ) -> tuple[Engine, ClassTable]:
     """A model folder's folded network, and its classes.
 
@@ -24,10 +29,11 @@ def load_engine(
         precision: fp32, bf16, fp16.
         engine: `openvino`, `torch`, `plain` (torch, nothing folded: the reference) or `auto`:
             OpenVINO on the CPU where the folder has graphs.
+        memory: A budget and what is to be predicted within it. Torch takes what it takes.
 
     Raises:
         BundleError: not a model folder, or one without what the engine needs.
-        RunError: no such device, precision or engine here.
+        RunError: no such device, precision or engine here, or too small a budget.
     """
     config = read_config(folder)
     if engine == "auto":
@@ -43,8 +49,13 @@ def load_engine(
     from glnet.engines.openvino_engine import LIBRARY, OpenVinoGraphs  # noqa: PLC0415  slow to import
 
     table = table_of(folder, config)
-    network = FoldedNetwork(config.model, len(table.trained), OpenVinoGraphs(folder, precision))
-    return Engine(network, LIBRARY), table
+    resident = True
+    if memory is not None:
+        plan = plan_memory(memory, read_costs(folder), config.model, len(table.trained))
+        memory.said(str(plan))
+        resident = plan.resident
+    graphs = OpenVinoGraphs(folder, precision, resident=resident)
+    return Engine(FoldedNetwork(config.model, len(table.trained), graphs), LIBRARY), table
 
 
 def _best_engine(folder: Path, device: str) -> str:

@@ -27,12 +27,15 @@ _PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 class OpenVinoGraphs:
     """See `engines.folded.Graphs`; arrays are NumPy's, patches come one at a time."""
 
-    def __init__(self, model: str | Path, precision: str = "fp32") -> None:
+    def __init__(
+        self, model: str | Path, precision: str = "fp32", *, resident: bool = True
+    ) -> None:
         """Read nothing yet: a graph is loaded when it is first run.
 
         Args:
             model: A model folder with exported graphs.
             precision: fp32 or bf16; OpenVINO left alone would choose.
+            resident: Keep every graph loaded, or only the one that runs.
 
         Raises:
             BundleError: no graphs there.
@@ -54,6 +57,7 @@ class OpenVinoGraphs:
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
         }
+        self._resident = resident
         self._requests: dict[Any, Any] = {}
 
     def array(self, values: np.ndarray) -> np.ndarray:
@@ -94,6 +98,8 @@ class OpenVinoGraphs:
         shapes = {name: array.shape for name, array in inputs.items()}
         key = (graph, tuple(outputs), tuple(shapes.items()))
         if key not in self._requests:
+            if not self._resident:
+                self._requests.clear()
             self._requests[key] = self._compiled(graph, shapes, outputs)
         request = self._requests[key]
         for port in request.model_inputs:

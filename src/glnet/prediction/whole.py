@@ -1,6 +1,6 @@
 """One image as one scene, whole in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +8,15 @@ import numpy as np
 from glnet.datasets.classes import ClassTable
 from glnet.engines.engine import Engine, segment_turned
 from glnet.engines.loading import load_engine
+from glnet.engines.memory import MemoryWish
+from glnet.errors import RunError
 from glnet.geometry import Window
 from glnet.mosaic import ScoreMap
 from glnet.outputs.files import check_target
 from glnet.outputs.mask import MASK_SUFFIXES, SCORE_SUFFIXES, write_mask, write_scores
 from glnet.raster import Raster, check_scene
 from glnet.recipe import View
+from glnet.recipe.amounts import read_bytes
 
 
 def predict(  # noqa: PLR0913  each by its name
@@ -26,7 +29,9 @@ def predict(  # noqa: PLR0913  each by its name
     device: str = "auto",
     precision: str = "fp32",
     engine: str = "auto",
+    memory: str = "2GiB",
     tta: bool = False,
+    said: Callable[[str], None] = lambda _: None,
 ) -> np.ndarray:
     """Segment an image file.
 
@@ -39,7 +44,9 @@ def predict(  # noqa: PLR0913  each by its name
         device: auto, cpu, cuda, cuda:1, mps.
         precision: fp32, bf16 or fp16.
         engine: auto, openvino, torch or plain; see `glnet.engines.loading.load_engine`.
+        memory: What a prediction on the CPU may add to the process; the paper's GPUs had 2 GB.
         tta: Average over the eight flips and quarter turns.
+        said: Takes the lines that tell how it is done.
 
     Returns:
         The mask: class values as in the model's class table, uint8, shape (height, width).
@@ -53,17 +60,28 @@ def predict(  # noqa: PLR0913  each by its name
         if path is not None:
             check_target(Path(path), suffixes, taken)
             taken.append(Path(path))
+    budget = _budget(memory)
     with Raster(image) as raster:
-        loaded, table = load_engine(model, device, precision, engine)
+        wish = MemoryWish(budget, raster.size, raster.reading_bytes, raster.kept_bytes, said=said)
+        loaded, table = load_engine(model, device, precision, engine, wish)
         settings = loaded.settings
         raster.expect(settings)
         check_scene(raster.path, raster.size, "cut it into parts")
         chosen = view or settings.views[0]
         run = segment_turned if tta else Engine.segment
         found = run(loaded, raster, [chosen]).views[chosen]
+        del loaded  # the graphs' memory is what the labels need now
         mask = np.array(table.values, np.uint8)[found.labels()]
         _write(raster, table, mask, found, out, scores)
     return mask
+
+
+def _budget(memory: str) -> int:
+    try:
+        return read_bytes(memory)
+    except ValueError as error:
+        msg = f"memory: {error}"
+        raise RunError(msg) from error
 
 
 def _write(

@@ -1,0 +1,149 @@
+"""What a prediction takes of memory, known before it starts, and how it is kept within a budget.
+
+The graphs' share is counted when they are exported: the weights, and the most bytes of maps that
+live at a time. The rest follows from the sizes of image, thumbnail and patches.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from glnet.bundle import GRAPHS, Graph
+from glnet.errors import BundleError, RunError
+from glnet.geometry import Size
+from glnet.mosaic import STRIP
+from glnet.recipe import ModelSettings
+from glnet.recipe.amounts import show_bytes
+
+_NAME = "costs.json"
+_FLOAT = 4
+
+#: Measured: OpenVINO holds weights as read and as its kernels want them, and kernels need scratch.
+_PER_WEIGHT, _PER_MAP = 2.4, 1.7
+
+#: Libraries, threads, the blocks of an image format, and what an allocator does not give back.
+_ASIDE = 160 << 20
+
+#: Strips of scores alive while labels are made: read, compared, the best so far.
+_STRIPS = 4
+
+#: Arrays of a byte per pixel while a mask is written: labels, values, and what is read back.
+_MASKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GraphCost:
+    """Of one graph, in bytes.
+
+    Attributes:
+        weights: As stored.
+        maps: The most that live at a time, for `pixels` of input.
+        pixels: Of the input for which maps were counted.
+        shared: The maps that it lends or lays, at the thumbnail's size.
+    """
+
+    weights: int
+    maps: int
+    pixels: int
+    shared: int
+
+    def bytes(self, pixels: int) -> int:
+        """In all, for an input of so many pixels."""
+        return int(_PER_WEIGHT * self.weights + _PER_MAP * self.maps * pixels / self.pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryWish:
+    """A budget, and what is to be predicted within it.
+
+    Attributes:
+        budget: In bytes.
+        size: Of the largest image.
+        reading: Bytes that making its thumbnail takes at the most.
+        kept: Bytes of it that are held to the end.
+        views: How many outputs at once.
+        said: Takes the line that tells what was chosen.
+    """
+
+    budget: int
+    size: Size
+    reading: int
+    kept: int
+    views: int = 1
+    said: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """How a prediction is kept within a budget.
+
+    Attributes:
+        total: What it is expected to add to the process, in bytes.
+        resident: Whether all graphs stay loaded, or one at a time.
+    """
+
+    total: int
+    resident: bool
+
+    def __str__(self) -> str:
+        how = "all graphs stay loaded" if self.resident else "graphs are loaded one after another"
+        return f"about {show_bytes(self.total)} of memory; {how}, patches come one at a time"
+
+
+def write_costs(folder: Path, costs: dict[Graph, GraphCost]) -> None:
+    """Keep what graphs cost beside them."""
+    text = json.dumps({name: asdict(cost) for name, cost in costs.items()}, indent=2)
+    (folder / _NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def read_costs(model: str | Path) -> dict[Graph, GraphCost]:
+    """What the graphs of a model folder cost.
+
+    Raises:
+        BundleError: they were exported by another glnet, or are damaged.
+    """
+    path = Path(model) / GRAPHS / _NAME
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return {name: GraphCost(**cost) for name, cost in values.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        msg = f"{path}: cannot be read ({error}); run: glnet export {model}"
+        raise BundleError(msg) from error
+
+
+def plan_memory(
+    wish: MemoryWish, costs: dict[Graph, GraphCost], settings: ModelSettings, classes: int
+) -> MemoryPlan:
+    """Choose what stays loaded; more is never held than the budget allows.
+
+    Raises:
+        RunError: the budget is too small; the line names the smallest that works.
+    """
+    sides = {"global": settings.thumbnail, "refined": settings.thumbnail, "local": settings.patch}
+    each = [cost.bytes(sides[name] ** 2) for name, cost in costs.items()]
+    canvases, labels = _of_scores(settings, classes, wish)
+    running = canvases + wish.kept + sum(cost.shared for cost in costs.values())
+    least, most = (
+        _ASIDE + max(running + graphs, wish.reading, canvases + labels + wish.kept)
+        for graphs in (max(each), sum(each))
+    )
+    if least > wish.budget:
+        msg = (
+            f"a memory budget of {show_bytes(wish.budget)} is too small for this model and image; "
+            f"the smallest that works is --memory {least // (1 << 20) + 1}MiB"
+        )
+        raise RunError(msg)
+    return MemoryPlan(most, True) if most <= wish.budget else MemoryPlan(least, False)
+
+
+def _of_scores(settings: ModelSettings, classes: int, wish: MemoryWish) -> tuple[int, int]:
+    """Bytes of the scores on their canvases, and of what turns them into a mask afterwards."""
+    height, width = wish.size
+    exact = settings.alignment == "exact"
+    cells = wish.size.cells(settings.output_stride) if exact else wish.size
+    strips = _STRIPS * classes * STRIP * width * _FLOAT
+    return (
+        wish.views * classes * cells.height * cells.width * _FLOAT,
+        strips + _MASKS * height * width,
+    )
