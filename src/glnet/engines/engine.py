@@ -6,7 +6,7 @@ half is added to the same mosaic. Alive at a time: one mini-batch of patches, on
 maps, one coarse canvas per view.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -92,6 +92,7 @@ class Engine:
         mini_batch: Patches per forward pass.
         device_type: cpu, cuda or mps.
         library: Which one computes, and its version.
+        said: Takes a line where the engine has to change its ways.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Engine:
         self.library = library
         self.mini_batch = mini_batch
         self.device_type = device_type
+        self.said: Callable[[str], None] = lambda _: None
 
     @property
     def settings(self) -> ModelSettings:
@@ -112,6 +114,11 @@ class Engine:
     def thumbnail_size(self) -> Size:
         """What the global branch sees a scene as."""
         return Size(self.settings.thumbnail, self.settings.thumbnail)
+
+    def halve(self) -> None:
+        """Take half as many patches at a time: the device refused, whatever was counted."""
+        self.mini_batch = max(1, self.mini_batch // 2)
+        self.said(f"the device is out of memory; going on with {self.mini_batch} at a time")
 
     def segment(self, scene: Scene, views: Sequence[View]) -> Segmented:
         """Class scores of one scene, one map per view.
@@ -196,11 +203,26 @@ class _Pass:
         """The local branch on every patch; gives the canvas where the maps are needed."""
         canvas = self.network.canvas(self.scene.size) if self._refines and patches else None
         for places in self._mini_batches(patches):
-            pixels = np.stack([self.scene.read(place.window) for place in places])
-            scores = self.network.local(pixels, places, seen, canvas, self.of_patches)
-            for view, values in scores.items():
-                self._add(view, places, values)
+            self._run_together(places, seen, canvas)
         return canvas
+
+    def _run_together(self, places: Sequence[Place], seen: Seen | None, canvas: Any) -> None:  # noqa: ANN401
+        """A mini-batch; in halves, from now on, where the device has no room for it."""
+        if len(places) <= self.engine.mini_batch:
+            pixels = np.stack([self.scene.read(place.window) for place in places])
+            try:
+                scores = self.network.local(pixels, places, seen, canvas, self.of_patches)
+            except RuntimeError as error:
+                if "out of memory" not in str(error) or len(places) == 1:
+                    raise
+                self.engine.halve()
+            else:
+                for view, values in scores.items():
+                    self._add(view, places, values)
+                return
+        middle = len(places) // 2
+        for half in (places[:middle], places[middle:]):
+            self._run_together(half, seen, canvas)
 
     def _mini_batches(self, patches: Sequence[Window]) -> Iterator[list[Place]]:
         """Places of patches of one size each: those at a border may be shorter."""

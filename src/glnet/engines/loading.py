@@ -29,7 +29,7 @@ def load_engine(
         precision: fp32, bf16, fp16.
         engine: `openvino`, `torch`, `plain` (torch, nothing folded: the reference) or `auto`:
             OpenVINO on the CPU where the folder has graphs.
-        memory: A budget and what is to be predicted within it. Torch takes what it takes.
+        memory: A budget and what is to be predicted within it; torch keeps to it on CUDA alone.
 
     Raises:
         BundleError: not a model folder, or one without what the engine needs.
@@ -42,7 +42,7 @@ def load_engine(
         _need_torch(folder)
         from glnet.engines.models import load_torch  # noqa: PLC0415  torch is an extra
 
-        return load_torch(folder, device, precision, folded=engine == "torch")
+        return load_torch(folder, device, precision, memory, folded=engine == "torch")
     if device not in {"auto", "cpu"}:
         msg = f"device '{device}': the openvino engine computes on the CPU; say --engine torch"
         raise RunError(msg)

@@ -25,6 +25,9 @@ _PER_WEIGHT, _PER_MAP = 2.4, 1.7
 #: Libraries, threads, the blocks of an image format, and what an allocator does not give back.
 _ASIDE = 160 << 20
 
+#: A GPU gains nothing from more patches at a time.
+_MOST_PATCHES = 16
+
 #: Strips of scores alive while labels are made: read, compared, the best so far.
 _STRIPS = 4
 
@@ -47,10 +50,6 @@ class GraphCost:
     maps: int
     pixels: int
     shared: int
-
-    def bytes(self, pixels: int) -> int:
-        """In all, for an input of so many pixels."""
-        return int(_PER_WEIGHT * self.weights + _PER_MAP * self.maps * pixels / self.pixels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +78,19 @@ class MemoryPlan:
     """How a prediction is kept within a budget.
 
     Attributes:
-        total: What it is expected to add to the process, in bytes.
+        total: What it is expected to take, in bytes.
         resident: Whether all graphs stay loaded, or one at a time.
+        mini_batch: Patches per forward pass.
     """
 
     total: int
     resident: bool
+    mini_batch: int
 
     def __str__(self) -> str:
-        how = "all graphs stay loaded" if self.resident else "graphs are loaded one after another"
-        return f"about {show_bytes(self.total)} of memory; {how}, patches come one at a time"
+        graphs = "all graphs stay loaded" if self.resident else "graphs are loaded one by one"
+        patches = "1 patch" if self.mini_batch == 1 else f"{self.mini_batch} patches"
+        return f"memory: about {show_bytes(self.total)}; {graphs}, {patches} at a time"
 
 
 def write_costs(folder: Path, costs: dict[Graph, GraphCost]) -> None:
@@ -115,26 +117,51 @@ def read_costs(model: str | Path) -> dict[Graph, GraphCost]:
 def plan_memory(
     wish: MemoryWish, costs: dict[Graph, GraphCost], settings: ModelSettings, classes: int
 ) -> MemoryPlan:
-    """Choose what stays loaded; more is never held than the budget allows.
+    """Choose what stays loaded on a CPU; more is never held than the budget allows.
 
     Raises:
         RunError: the budget is too small; the line names the smallest that works.
     """
     sides = {"global": settings.thumbnail, "refined": settings.thumbnail, "local": settings.patch}
-    each = [cost.bytes(sides[name] ** 2) for name, cost in costs.items()]
+    each = [
+        int(_PER_WEIGHT * cost.weights + _PER_MAP * cost.maps * sides[name] ** 2 / cost.pixels)
+        for name, cost in costs.items()
+    ]
     canvases, labels = _of_scores(settings, classes, wish)
     running = canvases + wish.kept + sum(cost.shared for cost in costs.values())
     least, most = (
         _ASIDE + max(running + graphs, wish.reading, canvases + labels + wish.kept)
         for graphs in (max(each), sum(each))
     )
+    _refuse_less(least, wish)
+    return MemoryPlan(most, True, 1) if most <= wish.budget else MemoryPlan(least, False, 1)
+
+
+def plan_device_memory(
+    wish: MemoryWish, costs: dict[Graph, GraphCost], settings: ModelSettings, classes: int
+) -> MemoryPlan:
+    """Choose how many patches a GPU takes at a time; more is never held than the budget allows.
+
+    Raises:
+        RunError: see `plan_memory`.
+    """
+    patch = int(_PER_MAP * costs["local"].maps) if "local" in costs else 0
+    wholes = [cost.maps for name, cost in costs.items() if name != "local"]
+    canvases, _ = _of_scores(settings, classes, wish)
+    base = canvases + sum(cost.weights + cost.shared for cost in costs.values())
+    least = base + max(patch, *(int(_PER_MAP * maps) for maps in wholes), 0)
+    _refuse_less(least, wish)
+    count = max(1, min(_MOST_PATCHES, (wish.budget - base) // patch)) if patch else 1
+    return MemoryPlan(max(least, base + count * patch), True, count)
+
+
+def _refuse_less(least: int, wish: MemoryWish) -> None:
     if least > wish.budget:
         msg = (
             f"a memory budget of {show_bytes(wish.budget)} is too small for this model and image; "
             f"the smallest that works is --memory {least // (1 << 20) + 1}MiB"
         )
         raise RunError(msg)
-    return MemoryPlan(most, True) if most <= wish.budget else MemoryPlan(least, False)
 
 
 def _of_scores(settings: ModelSettings, classes: int, wish: MemoryWish) -> tuple[int, int]:

@@ -5,10 +5,11 @@ from typing import Any
 
 import torch
 
-from glnet.bundle import BundleConfig, read_bundle, write_bundle
+from glnet.bundle import GRAPHS, BundleConfig, read_bundle, write_bundle
 from glnet.datasets.classes import ClassTable
 from glnet.engines.engine import Engine
 from glnet.engines.folded import FoldedNetwork
+from glnet.engines.memory import MemoryWish, plan_device_memory, read_costs
 from glnet.engines.tables import table_of
 from glnet.engines.torch_engine import LIBRARY, TorchEngine, TorchGraphs, pick_device
 from glnet.errors import BundleError
@@ -35,7 +36,12 @@ def load_model(folder: str | Path) -> tuple[GLNet, ClassTable]:
 
 
 def load_torch(
-    folder: str | Path, device: str, precision: str, *, folded: bool
+    folder: str | Path,
+    device: str,
+    precision: str,
+    memory: MemoryWish | None = None,
+    *,
+    folded: bool,
 ) -> tuple[Engine, ClassTable]:
     """A model folder run by torch: folded, or as it is where there is nothing to fold.
 
@@ -48,7 +54,12 @@ def load_torch(
         return TorchEngine(model, where, precision), table
     graphs = TorchGraphs(fold(model), where, precision)
     network = FoldedNetwork(model.settings, model.classes, graphs)
-    return Engine(network, LIBRARY, device_type=where.type), table
+    mini_batch = 1
+    if memory is not None and where.type == "cuda" and (Path(folder) / GRAPHS).is_dir():
+        plan = plan_device_memory(memory, read_costs(folder), model.settings, model.classes)
+        memory.said(str(plan))
+        mini_batch = plan.mini_batch
+    return Engine(network, LIBRARY, mini_batch, where.type), table
 
 
 def save_model(

@@ -64,6 +64,7 @@ def predict(  # noqa: PLR0913  each by its name
     with Raster(image) as raster:
         wish = MemoryWish(budget, raster.size, raster.reading_bytes, raster.kept_bytes, said=said)
         loaded, table = load_engine(model, device, precision, engine, wish)
+        loaded.said = said
         settings = loaded.settings
         raster.expect(settings)
         check_scene(raster.path, raster.size, "cut it into parts")
