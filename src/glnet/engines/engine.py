@@ -7,7 +7,9 @@ maps, one coarse canvas per view.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Protocol
 
 import numpy as np
@@ -202,14 +204,27 @@ class _Pass:
     def _run_patches(self, patches: Sequence[Window], seen: Seen | None) -> Any:  # noqa: ANN401
         """The local branch on every patch; gives the canvas where the maps are needed."""
         canvas = self.network.canvas(self.scene.size) if self._refines and patches else None
-        for places in self._mini_batches(patches):
-            self._run_together(places, seen, canvas)
+        batches = list(self._mini_batches(patches))
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            ahead = reader.submit(self._pixels, batches[0]) if batches else None
+            for places, following in zip_longest(batches, batches[1:]):
+                pixels = ahead.result() if ahead else None
+                ahead = reader.submit(self._pixels, following) if following else None
+                self._run_together(pixels, places, seen, canvas)
         return canvas
 
-    def _run_together(self, places: Sequence[Place], seen: Seen | None, canvas: Any) -> None:  # noqa: ANN401
+    def _pixels(self, places: Sequence[Place]) -> np.ndarray:
+        return np.stack([self.scene.read(place.window) for place in places])
+
+    def _run_together(
+        self,
+        pixels: Any,  # noqa: ANN401
+        places: Sequence[Place],
+        seen: Seen | None,
+        canvas: Any,  # noqa: ANN401
+    ) -> None:
         """A mini-batch; in halves, from now on, where the device has no room for it."""
         if len(places) <= self.engine.mini_batch:
-            pixels = np.stack([self.scene.read(place.window) for place in places])
             try:
                 scores = self.network.local(pixels, places, seen, canvas, self.of_patches)
             except RuntimeError as error:
@@ -221,8 +236,8 @@ class _Pass:
                     self._add(view, places, values)
                 return
         middle = len(places) // 2
-        for half in (places[:middle], places[middle:]):
-            self._run_together(half, seen, canvas)
+        for half in (slice(middle), slice(middle, None)):
+            self._run_together(pixels[half], places[half], seen, canvas)
 
     def _mini_batches(self, patches: Sequence[Window]) -> Iterator[list[Place]]:
         """Places of patches of one size each: those at a border may be shorter."""

@@ -1,0 +1,80 @@
+"""What another arithmetic would gain on an image, and how many of its labels it would change."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from glnet.engines.engine import Engine
+from glnet.engines.loading import load_engine
+from glnet.errors import RunError
+from glnet.raster import Raster, check_scene
+from glnet.recipe import View
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+#: A first run that was shorter than this many seconds is repeated: it loaded the graphs too.
+_SHORT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One precision on an image.
+
+    Attributes:
+        precision: fp32, the reference, comes first.
+        seconds: From the open image to its labels; None where it cannot be used here.
+        changed: The share of the labels that differ from fp32's.
+        why_not: Why it cannot be used here.
+    """
+
+    precision: str
+    seconds: float | None = None
+    changed: float = 0.0
+    why_not: str = ""
+
+
+def advise(
+    image: str | Path,
+    model: str | Path,
+    *,
+    view: View | None = None,
+    device: str = "auto",
+    engine: str = "auto",
+) -> Iterator[Advice]:
+    """Predict an image in every precision, and compare with fp32.
+
+    Args:
+        image, model, view, device, engine: See `glnet.predict`.
+
+    Raises:
+        GlnetError: the image, the model or the device cannot be used.
+    """
+    reference: np.ndarray | None = None
+    with Raster(image) as raster:
+        for precision in PRECISIONS:
+            try:
+                loaded, _ = load_engine(model, device, precision, engine)
+            except RunError as error:
+                if precision == PRECISIONS[0]:
+                    raise
+                yield Advice(precision, why_not=str(error))
+                continue
+            raster.expect(loaded.settings)
+            check_scene(raster.path, raster.size, "cut it into parts")
+            labels, seconds = _timed(loaded, raster, view or loaded.settings.views[0])
+            reference = labels if reference is None else reference
+            yield Advice(precision, seconds, float((labels != reference).mean()))
+
+
+def _timed(engine: Engine, raster: Raster, view: View) -> tuple[np.ndarray, float]:
+    seconds = 0.0
+    for _ in range(2):
+        began = time.perf_counter()
+        labels = engine.segment(raster, [view]).views[view].labels()
+        seconds = time.perf_counter() - began
+        if seconds > _SHORT:
+            break
+    return labels, seconds
