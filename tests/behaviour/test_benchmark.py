@@ -206,6 +206,32 @@ def test_results_of_other_settings_are_not_mixed(whole, data, monkeypatch, capsy
     assert "they differ in protocol" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("file", "place"), [("manifest.csv", "images"), ("classes.csv", "classes")]
+)
+def test_results_of_other_data_are_not_mixed(
+    whole, data, tmp_path, monkeypatch, capsys, file, place
+):
+    """The same study over a folder that lacks an image, or names its classes otherwise."""
+    out, study, _ = whole
+    texts = {name: (data / name).read_text() for name in ("manifest.csv", "classes.csv")}
+    texts["manifest.csv"] = "\n".join(
+        line if number == 0 else ",".join(str(data / cell) for cell in line.split(",")[:2])
+        + "," + line.split(",", 2)[2]
+        for number, line in enumerate(texts["manifest.csv"].splitlines())
+    )  # fmt: skip
+    changed = {"manifest.csv": lambda t: t.rsplit("\n", 1)[0], "classes.csv": str.swapcase}
+    for name, text in texts.items():
+        made = changed[name](text) if name == file else text
+        header, rest = made.split("\n", 1)
+        (tmp_path / name).write_text(f"{header.lower()}\n{rest}\n")
+
+    status = command(monkeypatch, study, "--out", out, "--data", tmp_path)
+
+    assert status == 1
+    assert f"they differ in {place}" in capsys.readouterr().err
+
+
 def test_another_folder_of_data_and_other_settings_can_be_laid_over(data, tmp_path):
     study = write_study(data, {"one": {}}, "elsewhere")
     other = tmp_path / "other"

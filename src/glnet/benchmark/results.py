@@ -11,12 +11,13 @@ from glnet import __version__
 from glnet.benchmark.measuring import Cost
 from glnet.benchmark.study import Job, StudySettings
 from glnet.boxes import PatchCount
-from glnet.datasets.classes import ClassTable
+from glnet.datasets.classes import ClassTable, read_classes
+from glnet.datasets.manifest import read_manifest
 from glnet.errors import RunError
 from glnet.evaluation.result import Evaluation, plain
 from glnet.metrics import Protocol, ProtocolName
 from glnet.outputs.tables import write_json
-from glnet.training.checkpoint import settings_that_matter
+from glnet.training.checkpoint import identity as run_identity
 
 _NAME = "result.json"
 
@@ -91,9 +92,15 @@ class Result:
 
 
 def identity(job: Job, study: StudySettings) -> dict[str, Any]:
-    """All that a result depends on, but for where its files lie."""
+    """All that a result depends on, but for where its files lie.
+
+    Raises:
+        DataError: the manifest or the class table cannot be read.
+    """
+    data = job.recipe.data
+    samples, table = read_manifest(data.manifest, files=()), read_classes(data.classes)
     counted = {"split": study.split, "protocol": study.protocol, "boundary": study.boundary}
-    return {**settings_that_matter(job.recipe), **counted, "view": job.view}
+    return {**run_identity(job.recipe, samples, table), **counted, "view": job.view}
 
 
 def read_result(folder: Path) -> Result | None:

@@ -137,8 +137,8 @@ def _earlier_results(study: Study, out: Path) -> dict[Job, Result]:
         place = difference(found.identity, identity(job, study.settings))
         if place is not None:
             msg = (
-                f"{folder}: holds a result of other settings (they differ in {place}); name "
-                "another folder, or say --restart to do all again"
+                f"{folder}: holds a result of other settings or data (they differ in {place}); "
+                "name another folder, or say --restart to do all again"
             )
             raise RunError(msg)
         results[job] = found
