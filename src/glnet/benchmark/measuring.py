@@ -3,9 +3,7 @@
 Memory and speed of a process depend on what it did before; a fresh one has done nothing.
 """
 
-import contextlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,18 +11,16 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from glnet import __version__
+from glnet.benchmark.process import decode, peak, processor, resident
 from glnet.bundle import read_bundle
 from glnet.engines.engine import Engine
 from glnet.engines.loading import load_engine
 from glnet.engines.threads import threads
 from glnet.errors import RunError
-from glnet.geometry import Size, Window
 from glnet.prediction.whole import predict
-from glnet.raster import Raster
 from glnet.recipe import View
 
 #: The forward pass is repeated while it has taken fewer seconds than this, and the best one counts.
@@ -76,36 +72,15 @@ def measure(model: Path, image: Path, view: View, device: str) -> Cost:
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
 
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    """A scene whose pixels and thumbnail are in memory."""
-
-    pixels: np.ndarray
-    small: np.ndarray
-
-    @property
-    def size(self) -> Size:
-        return Size(*self.pixels.shape[1:])
-
-    def thumbnail(self, size: Size) -> np.ndarray:  # noqa: ARG002  the network's one
-        return self.small
-
-    def read(self, window: Window | None = None) -> np.ndarray:
-        window = window or Window(0, 0, *self.size)
-        return np.ascontiguousarray(self.pixels[:, *window.slices])
-
-
 def _measure(model: Path, image: Path, view: View, device: str) -> Cost:
-    before = _resident()
+    before = resident()
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         predict(image, model, Path(folder) / "mask.tif", view=view, device=device)
         whole = time.perf_counter() - began
-    after = _peak()
+    after = peak()
     engine, _ = load_engine(model, device)
-    with Raster(image) as raster:
-        size = engine.thumbnail_size
-        scene = _Decoded(np.asarray(raster.read()), raster.thumbnail(size))
+    scene = decode(image, engine.thumbnail_size)
     times: list[float] = []
     while len(times) < _PASSES and sum(times) < _ENOUGH:
         began = time.perf_counter()
@@ -135,32 +110,6 @@ def _parameters(model: Path) -> int:
     return sum(v.size for k, v in tensors.items() if not k.endswith(statistics))
 
 
-def _resident() -> int | None:
-    """The memory that this process holds, in bytes; its peak is counted from here on.
-
-    Where the system cannot begin anew, the peak so far stands for both.
-    """
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return _peak()
-
-
-def _peak() -> int | None:
-    """The most memory that this process has held, in bytes; Windows does not say."""
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
-    try:
-        import resource  # noqa: PLC0415  not on every system
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
-
-
 def _driver_mb() -> float | None:
     """What the driver counts for the device; it takes NVIDIA's library to ask."""
     try:
@@ -173,19 +122,8 @@ def _machine(engine: Engine) -> str:
     kind = engine.device_type
     if kind == "cuda":
         return f"{torch.cuda.get_device_name()}; glnet {__version__}, torch {torch.__version__}"
-    name = _processor() if kind == "cpu" else kind
+    name = processor() if kind == "cpu" else kind
     return f"{name}, {threads()} threads; glnet {__version__}, {engine.library}"
-
-
-def _processor() -> str:
-    """What the system calls its processor."""
-    info = Path("/proc/cpuinfo")
-    names = [
-        line.partition(":")[2].strip()
-        for line in (info.read_text(encoding="utf-8").splitlines() if info.is_file() else [])
-        if line.startswith("model name")
-    ]
-    return names[0] if names else "CPU"
 
 
 if __name__ == "__main__":

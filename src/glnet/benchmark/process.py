@@ -1,0 +1,77 @@
+"""What a process that measures itself needs, torch not among it: memory, processor, a scene."""
+
+import contextlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from glnet.geometry import Size, Window
+from glnet.raster import Raster
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A scene whose pixels and thumbnail are in memory, (bands, height, width) both."""
+
+    pixels: np.ndarray
+    small: np.ndarray
+
+    @property
+    def size(self) -> Size:
+        """Of the pixels."""
+        return Size(*self.pixels.shape[1:])
+
+    def thumbnail(self, size: Size) -> np.ndarray:  # noqa: ARG002  the network's one
+        """The one there is."""
+        return self.small
+
+    def read(self, window: Window | None = None) -> np.ndarray:
+        """A copy of a window's pixels, by default of all."""
+        window = window or Window(0, 0, *self.size)
+        return np.ascontiguousarray(self.pixels[:, *window.slices])
+
+
+def decode(image: Path, thumbnail: Size) -> Decoded:
+    """An image file as a scene in memory."""
+    with Raster(image) as raster:
+        return Decoded(np.asarray(raster.read()), raster.thumbnail(thumbnail))
+
+
+def resident() -> int | None:
+    """The memory that this process holds, in bytes; its peak is counted from here on.
+
+    Where the system cannot begin anew, the peak so far stands for both.
+    """
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return peak()
+
+
+def peak() -> int | None:
+    """The most memory that this process has held, in bytes; Windows does not say."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+    try:
+        import resource  # noqa: PLC0415  not on every system
+    except ImportError:
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
+
+
+def processor() -> str:
+    """What the system calls its processor."""
+    info = Path("/proc/cpuinfo")
+    names = [
+        line.partition(":")[2].strip()
+        for line in (info.read_text(encoding="utf-8").splitlines() if info.is_file() else [])
+        if line.startswith("model name")
+    ]
+    return names[0] if names else "CPU"
