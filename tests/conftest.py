@@ -1,8 +1,12 @@
-"""Shared by all tests: a Hypothesis profile, small scenes and small networks."""
+"""Shared by all tests: a Hypothesis profile, and the command."""
+
+import sys
 
 import pytest
 import torch
 from hypothesis import settings
+
+from glnet.cli.main import main
 
 settings.register_profile("glnet", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("glnet")
@@ -12,3 +16,16 @@ settings.load_profile("glnet")
 def _one_thread() -> None:
     """Small networks lose more to waiting threads than they gain; files run side by side."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def glnet(monkeypatch, capfd):
+    """Run the command in this process: its status and the lines on stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["glnet", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        return left.value.code, capfd.readouterr().err.splitlines()
+
+    return run

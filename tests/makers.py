@@ -109,6 +109,17 @@ def claim_size(path, height, width):
     return path
 
 
+def check_one_line(status, lines, *named):
+    """A failed status, and one line on stderr that names what it must."""
+    assert status == 1
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("glnet: ")
+    assert "Traceback" not in lines[0]
+    assert "\x1b" not in lines[0]
+    for text in named:
+        assert str(text) in lines[0]
+
+
 def write_text(path, *lines):
     """A text file, line by line."""
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

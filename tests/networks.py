@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
 from glnet.geometry import Size, Window
 from glnet.model import build_glnet
@@ -34,6 +35,19 @@ def tiny_network(classes=3, seed=0, **changes):
             start_pyramid(branch, "fan_in")
     start_aggregation(model, "fan_in")
     return model.eval()
+
+
+def seasoned(**changes):
+    """A network whose batch norms have seen something, and whose biases are not zero."""
+    model = tiny_network(**changes)
+    torch.manual_seed(1)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+        if isinstance(module, nn.Conv2d) and module.bias is not None:
+            nn.init.normal_(module.bias)
+    return model
 
 
 @dataclass

@@ -14,12 +14,12 @@ import pytest
 import torch
 import yaml
 
-from glnet.cli.main import main
 from glnet.engines.models import save_model
 from glnet.model import build_glnet
 from makers import (
     TINY,
     TWO_CLASSES,
+    check_one_line,
     cut,
     noise,
     write_classes,
@@ -49,30 +49,6 @@ def bundle(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "tiny"
     save_model(folder, build_glnet(TINY, 2), TWO_CLASSES, "Made for a test.")
     return folder
-
-
-@pytest.fixture
-def glnet(monkeypatch, capfd):
-    """Run the command in this process: its status and the lines on stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["glnet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        return left.value.code, capfd.readouterr().err.splitlines()
-
-    return run
-
-
-def check_one_line(status, lines, *named):
-    """A failed status, and one line on stderr that names what it must."""
-    assert status == 1
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("glnet: ")
-    assert "Traceback" not in lines[0]
-    assert "\x1b" not in lines[0]
-    for text in named:
-        assert str(text) in lines[0]
 
 
 def _missing(path):
@@ -533,11 +509,13 @@ def test_a_damaged_model_is_named(tmp_path, glnet, bundle, image, damage):
         ["predict", "a.tif", "-m", "model"],
         ["predict", "a.tif", "-m", "model", "-o", "b.tif", "--view", "sideways"],
         ["predict", "a.tif", "-m", "model", "-o", "b.tif", "--precision", "int8"],
+        ["predict", "a.tif", "-m", "model", "-o", "b.tif", "--engine", "steam"],
         ["evaluate"],
         ["evaluate", "--manifest", "m.csv"],
         ["evaluate", "--manifest", "m.csv", "-m", "model", "--masks", "folder"],
         ["evaluate", "--manifest", "m.csv", "--masks", "folder"],
         ["evaluate", "--manifest", "m.csv", "-m", "model", "--tolerance", "128"],
+        ["evaluate", "--manifest", "m.csv", "-m", "model", "--engine", "steam"],
         ["train"],
         ["train", "r.yaml", "--stage", "last"],
         ["train", "r.yaml", "--log-format", "xml"],

@@ -2,30 +2,16 @@
 
 import pytest
 import torch
-from torch import nn
 
 from glnet.engines.engine import Engine
 from glnet.engines.folded import FoldedNetwork
 from glnet.engines.torch_engine import TorchEngine, TorchGraphs
 from glnet.model.folding import fold
-from networks import random_scene, tiny_network
+from networks import random_scene, seasoned
 
 CPU = torch.device("cpu")
 SHARINGS = ["none", "shallow", "global_to_local", "bidirectional"]
 BAR = 1e-5
-
-
-def seasoned(**changes):
-    """A network whose batch norms have seen something, and whose biases are not zero."""
-    model = tiny_network(**changes)
-    torch.manual_seed(1)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-        if isinstance(module, nn.Conv2d) and module.bias is not None:
-            nn.init.normal_(module.bias)
-    return model
 
 
 def folded_engine(model, mini_batch=1):

@@ -7,7 +7,16 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from glnet.cli.options import PRECISIONS, Device, Precision, Tolerance, Tta, one_of
+from glnet.cli.options import (
+    ENGINES,
+    PRECISIONS,
+    Device,
+    EngineName,
+    Precision,
+    Tolerance,
+    Tta,
+    one_of,
+)
 from glnet.cli.scores import show_comparison, show_details, show_evaluation
 from glnet.evaluation.comparison import Comparison
 from glnet.evaluation.masks import evaluate_masks
@@ -47,10 +56,12 @@ def evaluate_command(
     tolerance: Tolerance = 0,
     device: Device = "auto",
     precision: Precision = "fp32",
+    engine: EngineName = "auto",
     tta: Tta = False,
 ) -> None:
     """Compare predictions with true masks, or two models or folders of masks by them."""
     one_of(precision, PRECISIONS, "--precision")
+    one_of(engine, ENGINES, "--engine")
     one_of(protocol, PROTOCOLS, "--protocol")
     _check_sources(model, masks, classes)
     read = [path for path in (manifest, classes) if path is not None]
@@ -62,7 +73,7 @@ def evaluate_command(
     if masks is not None:
         found = _by_masks(masks, against, manifest, cast("Path", classes), chosen, options)
     else:
-        options |= {"device": device, "precision": precision, "tta": tta}
+        options |= {"device": device, "precision": precision, "engine": engine, "tta": tta}
         found = _by_model(cast("Path", model), against, manifest, chosen, options)
     _show(found, [path.as_posix() for path in (model or masks, against) if path], details=details)
     if json_out is not None:

@@ -51,7 +51,7 @@ def main() -> None:
     except GlnetError as error:
         _fail(1, str(error))
     except ImportError as error:
-        _fail(1, f"{error}; training and prediction need: pip install 'glnet[torch]'")
+        _fail(1, f"{error}; this needs: pip install 'glnet[torch]'")
     except MemoryError:
         _fail(1, "out of memory; close other programs, or cut the image into parts")
     except RuntimeError as error:

@@ -11,6 +11,7 @@ from glnet.bundle import GRAPHS, Graph, graph_path, read_config
 from glnet.engines.counting import count_bytes
 from glnet.engines.memory import GraphCost, write_costs
 from glnet.engines.models import load_model
+from glnet.engines.proving import prove_graphs
 from glnet.errors import BundleError
 from glnet.geometry import Size, Window
 from glnet.model.batch_norm import unroll_batch_norm
@@ -22,18 +23,9 @@ from glnet.sharing import LEVELS, Exchange, Place, exchange_axes, named_levels
 #: Of the ONNX standard; what these graphs need has long been in it.
 _OPSET = 17
 
-#: What exporters raise depends on the trunk: they name the operation they cannot write.
-_FAILS = (
-    RuntimeError,
-    ValueError,
-    TypeError,
-    NotImplementedError,
-    torch.onnx.errors.OnnxExporterError,
-)
-
 
 def export_graphs(folder: str | Path) -> None:
-    """Write a model folder's graphs into it; they appear whole or not at all.
+    """Write a model folder's graphs into it; they appear whole and proved, or not at all.
 
     Raises:
         BundleError: not a model folder, a rival, or a trunk that cannot be exported.
@@ -46,14 +38,15 @@ def export_graphs(folder: str | Path) -> None:
     partial = finished.with_name(f"{GRAPHS}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir()
-        _write(model, partial)
+        (partial / GRAPHS).mkdir(parents=True)
+        _write(model, partial / GRAPHS)
+        prove_graphs(model, partial)
         shutil.rmtree(finished, ignore_errors=True)
-        partial.rename(finished)
+        (partial / GRAPHS).rename(finished)
     except OSError as error:
         msg = f"{folder}: the graphs cannot be written there ({error})"
         raise BundleError(msg) from error
-    except _FAILS as error:
+    except Exception as error:  # tracing a trunk raises whatever its code leads to
         detail = " ".join(str(error).split())[:200]
         msg = f"{folder}: the trunk {model.settings.trunk} cannot be exported ({detail})"
         raise BundleError(msg) from error

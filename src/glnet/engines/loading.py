@@ -39,7 +39,7 @@ def load_engine(
     if engine == "auto":
         engine = _best_engine(Path(folder), device)
     if engine in {"torch", "plain"}:
-        _need_torch(folder)
+        _need_torch(folder, config.model.network)
         from glnet.engines.models import load_torch  # noqa: PLC0415  torch is an extra
 
         return load_torch(folder, device, precision, memory, folded=engine == "torch")
@@ -80,10 +80,16 @@ def _has_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-def _need_torch(folder: str | Path) -> None:
-    if not _has_torch():
-        msg = (
-            f"{folder}: has no exported graphs and torch is not installed; "
-            "run: pip install 'glnet[torch]', or glnet export where it is"
-        )
+def _need_torch(folder: str | Path, network: str) -> None:
+    """Refuse where torch is not installed, and say what else there is to do."""
+    if _has_torch():
+        return
+    install = "torch is not installed; run: pip install 'glnet[torch]'"
+    if (Path(folder) / GRAPHS).is_dir():
+        msg = f"{install}, or say --engine openvino --device cpu"
+        raise RunError(msg)
+    if network != "glnet":
+        msg = f"{folder}: a {network} needs torch; run: pip install 'glnet[rivals]'"
         raise BundleError(msg)
+    msg = f"{folder}: has no exported graphs and {install}, or glnet export where it is"
+    raise BundleError(msg)

@@ -1,6 +1,7 @@
 """OpenVINO: folded graphs on a CPU, without torch.
 
-A graph is compiled for the shapes that it meets: once per size of patches.
+A graph is compiled for the shapes that it meets. One form of each is held: that is what a budget of
+memory counts, and a set of images may have as many sizes.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -58,7 +59,7 @@ class OpenVinoGraphs:
             "NUM_STREAMS": 1,
         }
         self._resident = resident
-        self._requests: dict[Any, Any] = {}
+        self._requests: dict[Graph, tuple[Any, Any]] = {}
 
     def array(self, values: np.ndarray) -> np.ndarray:
         """As the graphs take it: float32."""
@@ -96,14 +97,13 @@ class OpenVinoGraphs:
     ) -> dict[str, np.ndarray]:
         """Outputs by name; they are views of memory that the next run of the graph overwrites."""
         shapes = {name: array.shape for name, array in inputs.items()}
-        key = (graph, tuple(outputs), tuple(shapes.items()))
-        if key not in self._requests:
-            if not self._resident:
-                self._requests.clear()
-            self._requests[key] = self._compiled(graph, shapes, outputs)
-        request = self._requests[key]
-        for port in request.model_inputs:
-            array = np.ascontiguousarray(inputs[_one_of(port.names, inputs)])
+        request = self._request(graph, shapes, outputs)
+        # A request does not keep what it reads alive: a copy made here must outlast the run.
+        arrays = [
+            np.ascontiguousarray(inputs[_one_of(port.names, inputs)])
+            for port in request.model_inputs
+        ]
+        for port, array in zip(request.model_inputs, arrays, strict=True):
             request.set_tensor(port, openvino.Tensor(array, shared_memory=True))
         request.infer()
         return {
@@ -111,20 +111,35 @@ class OpenVinoGraphs:
             for port in request.model_outputs
         }
 
+    def _request(
+        self, graph: Graph, shapes: Mapping[str, tuple[int, ...]], outputs: Sequence[str]
+    ) -> Any:  # noqa: ANN401
+        form = (tuple(outputs), tuple(shapes.items()))
+        held, request = self._requests.get(graph, (None, None))
+        if held == form:
+            return request
+        del request  # its memory goes before the next form takes as much
+        self._requests.pop(graph, None)
+        if not self._resident:
+            self._requests.clear()
+        request = self._compiled(graph, shapes, outputs)
+        self._requests[graph] = form, request
+        return request
+
     def _compiled(
         self, graph: Graph, shapes: Mapping[str, tuple[int, ...]], outputs: Sequence[str]
     ) -> Any:  # noqa: ANN401
         path = graph_path(self._folder, graph)
         try:
             model = self._core.read_model(path)
-        except RuntimeError as error:
-            msg = f"{path}: cannot be read as a graph; run glnet export again"
+            for result in model.get_results():
+                if not result.input_value(0).names & set(outputs):
+                    model.remove_result(result)
+            model.reshape({port: shapes[_one_of(port.names, shapes)] for port in model.inputs})
+            return self._core.compile_model(model, "CPU", self._options).create_infer_request()
+        except (RuntimeError, StopIteration) as error:
+            msg = f"{path}: cannot be read as a graph of this model; run glnet export again"
             raise BundleError(msg) from error
-        for result in model.get_results():
-            if not result.input_value(0).names & set(outputs):
-                model.remove_result(result)
-        model.reshape({port: shapes[_one_of(port.names, shapes)] for port in model.inputs})
-        return self._core.compile_model(model, "CPU", self._options).create_infer_request()
 
 
 def _one_of(names: set[str], known: Container[str]) -> str:

@@ -30,6 +30,7 @@ def evaluate(  # noqa: PLR0913  each by its name
     tolerance: int = 0,
     device: str = "auto",
     precision: str = "fp32",
+    engine: str = "auto",
     tta: bool = False,
     views: Sequence[View] | None = None,
     done: Callable[[Sample], None] = lambda _: None,
@@ -44,7 +45,7 @@ def evaluate(  # noqa: PLR0913  each by its name
             numbers do. See `glnet.metrics.Protocol`.
         boundary: Boundary IoU too.
         tolerance: Largest difference per channel at which a mask's colour counts as a class's.
-        device, precision, tta: See `glnet.predict`.
+        device, precision, engine, tta: See `glnet.predict`.
         views: Which outputs, the default first; None: all that the model has.
         done: Called after every image.
 
@@ -53,14 +54,14 @@ def evaluate(  # noqa: PLR0913  each by its name
     """
     problems = Problems()
     rows = read_manifest(manifest, split, problems=problems)
-    engine, table = load_engine(model, device, precision)
+    loaded, table = load_engine(model, device, precision, engine)
     coder = LabelCoder(table, tolerance)
-    samples = scenes_of(rows, engine.settings.scene, problems)
-    report = check_samples(samples, coder, engine.settings, problems)
+    samples = scenes_of(rows, loaded.settings.scene, problems)
+    report = check_samples(samples, coder, loaded.settings, problems)
     problems.refuse()
-    views = views or engine.settings.views
+    views = views or loaded.settings.views
     tally = Tally(table, views, protocol, boundary=boundary)
-    for found in predict_samples(engine, samples, coder, views, turns=tta):
+    for found in predict_samples(loaded, samples, coder, views, turns=tta):
         predictions = {str(view): prediction for view, prediction in found.views.items()}
         tally.add(found.sample, found.labels, predictions, found.patches)
         done(found.sample)

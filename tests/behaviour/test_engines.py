@@ -1,0 +1,498 @@
+"""What engines promise: the plain network's scores without torch, and one line where they cannot.
+
+The smallest networks are exported once each; a graph is compiled anew for every size.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+
+import numpy as np
+import openvino
+import pytest
+import torch
+from PIL import Image
+
+import glnet
+from glnet.bundle import GRAPHS
+from glnet.cli.export import export_command
+from glnet.datasets.classes import ClassInfo, ClassTable
+from glnet.engines.engine import segment_turned
+from glnet.engines.export import export_graphs, export_if_possible
+from glnet.engines.loading import load_engine
+from glnet.engines.models import save_model
+from glnet.engines.torch_engine import TorchEngine
+from glnet.model import build_glnet
+from makers import check_one_line, cut, noise, write_manifest, write_png, write_text
+from networks import random_scene, seasoned, tiny_settings
+
+SHARINGS = ["none", "shallow", "global_to_local", "bidirectional"]
+#: One block a stage: half the graph of TINY, for half the time to compile it.
+THIN = {"trunk_options": {"channels": [8, 16, 32, 64], "layers": [1, 1, 1, 1]}}
+THREE = ClassTable(tuple(ClassInfo(name, i, (i, i, i)) for i, name in enumerate("abc")))
+#: Of the largest score. The bar is the project's; what is found is below 5e-6.
+BAR = 1e-4
+
+#: Torch and what comes with it cannot be found, as where they are not installed.
+HIDDEN = """
+import sys
+
+class Hides:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {
+            "torch", "torchvision", "timm", "lightning_fabric", "tensorboard", "filelock",
+            "segmentation_models_pytorch", "matplotlib", "pyogrio", "shapely",
+        }:
+            return None
+        return self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = [Hides(finder) for finder in sys.meta_path]
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A network and its model folder with graphs, each made once; options of trunks are pairs."""
+    root = tmp_path_factory.mktemp("models")
+
+    @cache
+    def make(**changes):
+        options = {k: dict(v) if k == "trunk_options" else v for k, v in changes.items()}
+        model = seasoned(**(THIN | options))
+        folder = root / str(len(list(root.iterdir())))
+        save_model(folder, model, THREE, "Made for a test.")
+        export_graphs(folder)
+        return model, folder
+
+    return make
+
+
+def openvino_engine(folder):
+    return load_engine(folder, "cpu", engine="openvino")[0]
+
+
+def plain_engine(model):
+    return TorchEngine(model, torch.device("cpu"))
+
+
+def cells(segmented):
+    return {view: np.asarray(scores.cells) for view, scores in segmented.views.items()}
+
+
+def agree(plain, other):
+    """Scores of every view, against the largest of them; as many patches."""
+    assert plain.patches == other.patches
+    plain, other = cells(plain), cells(other)
+    assert plain.keys() == other.keys()
+    for view, scores in plain.items():
+        assert scores.shape == other[view].shape
+        worst = np.abs(scores - other[view]).max() / np.abs(scores).max()
+        assert worst < BAR, (view, float(worst))
+
+
+def check_parity(exported, *sizes, **changes):
+    model, folder = exported(**changes)
+    engine, views = openvino_engine(folder), model.settings.views
+    for size in sizes:
+        scene = random_scene(*size)
+        agree(plain_engine(model).segment(scene, views), engine.segment(scene, views))
+
+
+@pytest.mark.parametrize("alignment", ["exact", "authors"])
+@pytest.mark.parametrize("sharing", SHARINGS)
+def test_without_torch_the_scores_are_the_plain_ones(exported, sharing, alignment):
+    """Scenes larger and smaller than a patch, of odd sides."""
+    check_parity(exported, (37, 91), (101, 75), sharing=sharing, alignment=alignment)
+
+
+@pytest.mark.parametrize("alignment", ["exact", "authors"])
+@pytest.mark.parametrize("branches", ["global", "local"])
+def test_so_are_those_of_one_branch_alone(exported, branches, alignment):
+    check_parity(exported, (37, 91), (131, 75), branches=branches, alignment=alignment)
+
+
+@pytest.mark.parametrize(
+    ("thumbnail", "patch", "alignment"), [(60, 76, "exact"), (76, 60, "authors")]
+)
+def test_sides_need_be_no_multiples_of_the_strides(exported, thumbnail, patch, alignment):
+    check_parity(
+        exported, (37, 91), (131, 75), thumbnail=thumbnail, patch=patch, alignment=alignment
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("trunk", "options", "branches", "pads"),
+    [
+        ("convnext_atto", (("depths", (1, 1, 1, 1)), ("dims", (8, 16, 24, 32))), "both", True),
+        ("mobilenetv3_small_050", (), "local", False),
+    ],
+)
+def test_so_are_those_of_other_trunks(exported, trunk, options, branches, pads):
+    """Where images are padded the maps are cut: by the patch's own size, not the example's."""
+    changes = {"trunk": trunk, "trunk_options": options, "branches": branches}
+    assert exported(**changes)[0].local_branch.trunk._pads == pads
+
+    check_parity(exported, (37, 91), (100, 75), **changes)
+
+
+def test_coarse_to_fine_looks_at_the_same_boxes(tmp_path):
+    """The threshold lies between two scores that are far from equal: no rounding decides."""
+    model = seasoned(coarse_to_fine={"boxes": 2, "margin": 0.0}, **THIN)
+    scene = random_scene(331, 283)
+    with torch.no_grad():
+        thumbnail = torch.from_numpy(scene.thumbnail(model.thumbnail_size))[None]
+        logits = model.global_pass(thumbnail).logits[0]
+        lead = (logits[1:].amax(0) - logits[0]).flatten().sort(descending=True).values
+        gaps = lead[1:6] - lead[2:7]
+        at = 1 + int(gaps.argmax())
+        model.global_branch.classify.bias[0] += (lead[at] + lead[at + 1]) / 2
+    save_model(tmp_path / "model", model, THREE, "Made for a test.")
+    export_graphs(tmp_path / "model")
+    views = model.settings.views
+
+    plain = plain_engine(model).segment(scene, views)
+    found = openvino_engine(tmp_path / "model").segment(scene, views)
+
+    assert 0 < plain.patches.computed < plain.patches.whole
+    agree(plain, found)
+
+
+def test_turned_scores_are_the_plain_ones(exported):
+    model, folder = exported(sharing="bidirectional", alignment="exact")
+    scene, views = random_scene(75, 101), ["aggregated"]
+
+    plain = segment_turned(plain_engine(model), scene, views)
+
+    agree(plain, segment_turned(openvino_engine(folder), scene, views))
+
+
+@pytest.mark.parametrize("sharing", ["shallow", "bidirectional"])
+def test_scenes_leave_no_trace_in_each_other(exported, sharing):
+    """The same bytes again after another scene, and what was given before stays as it is."""
+    model, folder = exported(sharing=sharing, alignment="exact")
+    engine, views = openvino_engine(folder), model.settings.views
+    scenes = [random_scene(137, 91, seed=1), random_scene(137, 91, seed=2), random_scene(60, 70)]
+
+    first = [engine.segment(scene, views) for scene in scenes]
+    kept = [{view: scores.copy() for view, scores in cells(one).items()} for one in first]
+    second = [engine.segment(scene, views) for scene in (*scenes, scenes[0])]
+
+    for before, held, after in zip((*kept, kept[0]), (*first, first[0]), second, strict=True):
+        for view in views:
+            assert np.array_equal(before[view], cells(held)[view])
+            assert np.array_equal(before[view], cells(after)[view])
+    for view in views:
+        assert not np.array_equal(kept[0][view], kept[1][view])
+
+
+@pytest.mark.parametrize("sharing", ["shallow", "bidirectional"])
+def test_a_view_alone_has_the_bytes_that_it_has_beside_others(exported, sharing):
+    """Though the graph is another one: what nobody asks for is cut off it."""
+    model, folder = exported(sharing=sharing, alignment="exact")
+    engine, scene = openvino_engine(folder), random_scene(101, 75)
+    together = cells(engine.segment(scene, model.settings.views))
+
+    for view, scores in together.items():
+        alone = cells(engine.segment(scene, [view]))
+        assert list(alone) == [view]
+        assert np.array_equal(alone[view], scores)
+
+
+def test_many_sizes_do_not_fill_the_memory(exported):
+    """One compiled form of each graph is held, whatever is run; it is made again as it was."""
+    model, folder = exported(branches="local", alignment="exact")
+    engine, views = openvino_engine(folder), model.settings.views
+    scenes = [random_scene(40, 32 + 7 * side) for side in range(4)]
+
+    first = [cells(engine.segment(scene, views))["local"] for scene in (*scenes, scenes[0])]
+
+    assert np.array_equal(first[0], first[-1])
+    assert len(engine.network._graphs._requests) == 1
+
+
+# --- Where torch is not installed.
+
+
+def without_torch(*arguments):
+    """Run the command in a process that cannot find torch: status, stdout, lines on stderr."""
+    code = HIDDEN + "from glnet.cli import main\nsys.argv[0] = 'glnet'\nmain()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr.splitlines()
+
+
+@pytest.fixture
+def bundle(exported):
+    return exported(sharing="bidirectional", alignment="exact")[1]
+
+
+@pytest.fixture
+def image(tmp_path):
+    return write_png(tmp_path / "scene.png", noise(3, 137, 201))
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A model folder without graphs."""
+    save_model(tmp_path / "bare", seasoned(**THIN), THREE, "Made for a test.")
+    return tmp_path / "bare"
+
+
+@pytest.fixture
+def rival(tmp_path):
+    torch.manual_seed(0)
+    model = build_glnet(tiny_settings(network="unet", branches="local"), 3)
+    save_model(tmp_path / "rival", model, THREE, "Made for a test.")
+    return tmp_path / "rival"
+
+
+def test_predicting_needs_no_torch(tmp_path, bundle, image):
+    status, said, lines = without_torch("predict", image, "-m", bundle, "-o", tmp_path / "m.png")
+
+    assert (status, lines) == (0, [])
+    assert "m.png" in said
+    plain = glnet.predict(image, bundle, device="cpu", engine="plain")
+    mask = np.asarray(Image.open(tmp_path / "m.png"))
+    assert mask.shape == plain.shape
+    assert len(np.unique(plain)) > 1
+    assert (mask == plain).mean() >= 0.9999
+
+
+def test_evaluating_needs_no_torch(tmp_path, bundle, image):
+    write_png(tmp_path / "mask.png", noise(137, 201) % 3)
+    manifest = write_manifest(tmp_path / "manifest.csv", (image, tmp_path / "mask.png", "test"))
+
+    status, _, lines = without_torch(
+        "evaluate", "-m", bundle, "--manifest", manifest, "--against", bundle,
+        "--engine", "openvino", "--json", tmp_path / "found.json",
+    )  # fmt: skip
+
+    assert (status, lines) == (0, [])
+    found = json.loads((tmp_path / "found.json").read_text())
+    plain = glnet.evaluate(bundle, manifest, device="cpu", engine="plain").as_dict()
+    assert_close(found["model"], json.loads(json.dumps(plain)))
+
+
+def assert_close(found, expected):
+    """The same table of numbers, to a few pixels that rounding may decide."""
+    assert type(found) is type(expected)
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            assert_close(found[name], value)
+    elif isinstance(expected, list):
+        for one, other in zip(found, expected, strict=True):
+            assert_close(one, other)
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "named"),
+    [
+        ("bare", (), ("bare", "glnet export", "glnet[torch]")),
+        ("bare", ("--engine", "openvino"), ("bare", "glnet export")),
+        ("bundle", ("--engine", "plain"), ("not installed", "glnet[torch]", "openvino")),
+        ("bundle", ("--device", "cuda"), ("not installed", "glnet[torch]", "openvino")),
+        ("rival", (), ("rival", "unet", "glnet[rivals]")),
+    ],
+)
+def test_what_needs_torch_says_so_in_one_line(tmp_path, image, request, model, options, named):
+    folder, out = request.getfixturevalue(model), tmp_path / "mask.png"
+
+    status, said, lines = without_torch("predict", image, "-m", folder, "-o", out, *options)
+
+    check_one_line(status, lines, *named)
+    assert said == ""
+    assert not out.exists()
+
+
+def test_exporting_without_torch_is_one_line(bundle):
+    status, _, lines = without_torch("export", bundle)
+
+    check_one_line(status, lines, "torch", "glnet[torch]")
+
+
+# --- What cannot be run here.
+
+
+def copy_of(bundle, folder):
+    """A model folder that may be damaged."""
+    for path in bundle.rglob("*"):
+        if path.is_file():
+            target = folder / path.relative_to(bundle)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("graph", "share"),
+    [("global", 0), ("global", None), ("local", 0.5), ("local", 0.999), ("refined", 0.9)],
+)
+def test_a_damaged_graph_is_named(tmp_path, glnet, bundle, image, graph, share):
+    """Empty, cut or missing."""
+    path = copy_of(bundle, tmp_path / "model") / GRAPHS / f"{graph}.onnx"
+    if share is None:
+        path.unlink()
+    else:
+        cut(path, share)
+
+    status, lines = glnet(
+        "predict", image, "-m", tmp_path / "model", "-o", tmp_path / "mask.png",
+        "--device", "cpu",
+    )  # fmt: skip
+
+    check_one_line(status, lines, path, "glnet export")
+    assert not (tmp_path / "mask.png").exists()
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--engine", "openvino", "--device", "cuda"), ("cuda", "--engine torch")),
+        (("--engine", "openvino", "--precision", "fp16"), ("fp16", "fp32")),
+        (("--engine", "openvino", "--precision", "bf16"), ("bf16", "fp32")),
+    ],
+)
+def test_a_device_or_precision_that_openvino_lacks_is_named(
+    tmp_path, glnet, bundle, image, command, options, named
+):
+    if "bf16" in options and "BF16" in openvino.Core().get_property(
+        "CPU", "OPTIMIZATION_CAPABILITIES"
+    ):
+        pytest.skip("this processor has bf16")
+    out = tmp_path / "mask.png"
+    write_png(tmp_path / "truth.png", noise(137, 201) % 3)
+    manifest = write_manifest(tmp_path / "manifest.csv", (image, tmp_path / "truth.png", "test"))
+    task = (image, "-o", out) if command == "predict" else ("--manifest", manifest)
+
+    status, lines = glnet(command, *task, "-m", bundle, *options)
+
+    check_one_line(status, lines, *named)
+    assert not out.exists()
+
+
+# --- Exporting.
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_export_says_what_it_wrote_and_leaves_nothing_else(bare, capsys):
+    before = contents(bare)
+
+    export_command(bare)
+
+    assert str(bare / GRAPHS) in capsys.readouterr().out
+    assert {path.stem for path in (bare / GRAPHS).glob("*.onnx")} == {"global", "local", "refined"}
+    new = contents(bare).keys() - before.keys()
+    assert {path.parent for path in new} == {bare / GRAPHS}
+    assert not list(bare.glob("*.partial"))
+
+
+def test_a_model_that_is_written_again_has_no_stale_graphs(bare):
+    export_graphs(bare)
+
+    save_model(bare, seasoned(seed=3, **THIN), THREE, "Made again.")
+
+    assert not (bare / GRAPHS).exists()
+    assert not list(bare.glob("*graphs*"))
+
+
+def test_a_rival_is_not_exported(glnet, rival):
+    before = contents(rival)
+
+    status, lines = glnet("export", rival)
+
+    check_one_line(status, lines, rival, "unet")
+    assert contents(rival) == before
+    assert export_if_possible(rival) == []
+
+
+def _missing(path):
+    return path
+
+
+def _folder(path):
+    path.mkdir()
+    return path
+
+
+def _text(path):
+    return write_text(path, "No model at all.")
+
+
+def _other_tools_folder(path):
+    path.mkdir()
+    write_text(path / "config.json", '{"model_type": "segformer"}')
+    return path
+
+
+def _no_weights(path):
+    save_model(path, seasoned(**THIN), THREE, "Made for a test.")
+    (path / "model.safetensors").unlink()
+    return path
+
+
+@pytest.mark.parametrize("make", [_missing, _folder, _text, _other_tools_folder, _no_weights])
+def test_what_is_no_model_is_not_exported(tmp_path, glnet, make):
+    folder = make(tmp_path / "model")
+    before = sorted(tmp_path.rglob("*"))
+
+    status, lines = glnet("export", folder)
+
+    check_one_line(status, lines, folder)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_that_cannot_be_written_is_named(glnet, bare):
+    bare.chmod(0o555)
+    if os.access(bare, os.W_OK):
+        pytest.skip("this user may write everywhere")
+    before = contents(bare)
+
+    status, lines = glnet("export", bare)
+
+    bare.chmod(0o755)
+    check_one_line(status, lines, bare)
+    assert contents(bare) == before
+
+
+def test_a_trunk_whose_graphs_fit_one_size_alone_is_not_exported(tmp_path, glnet):
+    """Tracing turns the sizes that its code computes into constants; torch runs such a model."""
+    model = seasoned(trunk="mobilevit_xxs", trunk_options={}, branches="local")
+    folder = tmp_path / "model"
+    save_model(folder, model, THREE, "Made for a test.")
+    before = contents(folder)
+
+    status, lines = glnet("export", folder)
+
+    check_one_line(status, lines, folder, "mobilevit_xxs")
+    assert contents(folder) == before
+    assert not list(folder.glob(f"{GRAPHS}*"))
+    assert load_engine(folder, "cpu")[0].library.startswith("torch")
+
+
+def test_graphs_that_cannot_be_written_leave_the_older_ones(tmp_path, glnet, bundle):
+    """Something lies in the way."""
+    model = copy_of(bundle, tmp_path / "model")
+    write_text(model / f"{GRAPHS}.partial", "in the way")
+    before = contents(model)
+
+    status, lines = glnet("export", model)
+
+    check_one_line(status, lines, model)
+    assert contents(model) == before
