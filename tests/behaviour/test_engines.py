@@ -10,7 +10,6 @@ import sys
 from functools import cache
 
 import numpy as np
-import openvino
 import pytest
 import torch
 from PIL import Image
@@ -24,6 +23,7 @@ from glnet.engines.export import export_graphs, export_if_possible
 from glnet.engines.loading import load_engine
 from glnet.engines.models import save_model
 from glnet.engines.torch_engine import TorchEngine
+from glnet.engines.vino import openvino
 from glnet.model import build_glnet
 from makers import check_one_line, cut, noise, write_manifest, write_png, write_text
 from networks import random_scene, seasoned, tiny_settings
@@ -266,6 +266,24 @@ def test_predicting_needs_no_torch(tmp_path, bundle, image):
     assert mask.shape == plain.shape
     assert len(np.unique(plain)) > 1
     assert (mask == plain).mean() >= 0.9999
+
+
+def test_predicting_tells_nobody(tmp_path, bundle, image):
+    """OpenVINO's telemetry is not loaded, and nothing appears in the user's home."""
+    home = tmp_path / "home"
+    home.mkdir()
+    code = (
+        "import sys, glnet; glnet.predict(*sys.argv[1:], device='cpu', engine='openvino')\n"
+        "assert not [name for name in sys.modules if name.startswith('openvino_telemetry')]"
+    )
+
+    subprocess.run(
+        [sys.executable, "-c", code, image, bundle],
+        check=True,
+        env=os.environ | {"HOME": str(home)},
+    )
+
+    assert not list(home.iterdir())
 
 
 def test_evaluating_needs_no_torch(tmp_path, bundle, image):

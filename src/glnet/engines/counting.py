@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
+
+from glnet.engines.vino import openvino
 
 
 def count_bytes(path: Path, example: Mapping[str, Sequence[int]]) -> tuple[int, int]:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 
 from glnet.bundle import GRAPHS, Graph, graph_path
 from glnet.engines.threads import threads
+from glnet.engines.vino import openvino
 from glnet.errors import BundleError, RunError
 from glnet.recipe import View
 from glnet.sharing import LEVELS, Exchange, Look, PatchOutput, named_levels
