@@ -330,7 +330,8 @@ def test_mixed_precision_trains_and_predicts(data, tmp_path):
     model = tmp_path / "run/model"
 
     full = glnet.predict(data / "1.tif", model, device="cpu")
-    mixed = glnet.predict(data / "1.tif", model, device="cpu", precision="bf16")
+    # Any processor can do it in torch, if slowly.
+    mixed = glnet.predict(data / "1.tif", model, device="cpu", precision="bf16", engine="torch")
 
     losses = [record.loss for record in records if isinstance(record, EpochRecord)]
     assert np.isfinite(losses).all()

@@ -272,7 +272,9 @@ def segment_turned(engine: Engine, scene: Scene, views: Sequence[View]) -> Segme
                 totals[view] = scores.blank()
             _add_upright(totals[view], scores, turn)
     size, alignment = scene.size, engine.settings.alignment
-    means = {v: ScoreMap(total / len(TURNS), size, size, alignment) for v, total in totals.items()}
+    for view in totals:
+        totals[view] /= len(TURNS)  # in place: these are the largest arrays of all
+    means = {view: ScoreMap(mean, size, size, alignment) for view, mean in totals.items()}
     return Segmented(means, patches)
 
 

@@ -61,7 +61,8 @@ class MemoryWish:
         size: Of the largest image.
         reading: Bytes that making its thumbnail takes at the most.
         kept: Bytes of it that are held to the end.
-        views: How many outputs at once.
+        turns: With test-time augmentation: every graph runs eight times, and scores add up at full
+            resolution.
         said: Takes the line that tells what was chosen.
     """
 
@@ -69,7 +70,7 @@ class MemoryWish:
     size: Size
     reading: int
     kept: int
-    views: int = 1
+    turns: bool
     said: Callable[[str], None] = lambda _: None
 
 
@@ -119,6 +120,8 @@ def plan_memory(
 ) -> MemoryPlan:
     """Choose what stays loaded on a CPU; more is never held than the budget allows.
 
+    Graphs that run once are loaded one after another, whatever the budget.
+
     Raises:
         RunError: the budget is too small; the line names the smallest that works.
     """
@@ -134,7 +137,8 @@ def plan_memory(
         for graphs in (max(each), sum(each))
     )
     _refuse_less(least, wish)
-    return MemoryPlan(most, True, 1) if most <= wish.budget else MemoryPlan(least, False, 1)
+    resident = wish.turns and most <= wish.budget
+    return MemoryPlan(most if resident else least, resident, 1)
 
 
 def plan_device_memory(
@@ -169,8 +173,9 @@ def _of_scores(settings: ModelSettings, classes: int, wish: MemoryWish) -> tuple
     height, width = wish.size
     exact = settings.alignment == "exact"
     cells = wish.size.cells(settings.output_stride) if exact else wish.size
+    full = height * width if wish.turns else 0
     strips = _STRIPS * classes * STRIP * width * _FLOAT
     return (
-        wish.views * classes * cells.height * cells.width * _FLOAT,
+        classes * (cells.height * cells.width + full) * _FLOAT,
         strips + _MASKS * height * width,
     )

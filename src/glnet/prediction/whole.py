@@ -62,7 +62,7 @@ def predict(  # noqa: PLR0913  each by its name
             taken.append(Path(path))
     budget = _budget(memory)
     with Raster(image) as raster:
-        wish = MemoryWish(budget, raster.size, raster.reading_bytes, raster.kept_bytes, said=said)
+        wish = MemoryWish(budget, raster.size, raster.reading_bytes, raster.kept_bytes, tta, said)
         loaded, table = load_engine(model, device, precision, engine, wish)
         loaded.said = said
         settings = loaded.settings
