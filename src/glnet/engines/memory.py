@@ -25,6 +25,9 @@ _PER_WEIGHT, _PER_MAP = 2.4, 1.7
 #: Libraries, threads, the blocks of an image format, and what an allocator does not give back.
 _ASIDE = 160 << 20
 
+#: What loading graphs again and again leaves behind in the allocator.
+_LEFT_BEHIND = 64 << 20
+
 #: A GPU gains nothing from more patches at a time.
 _MOST_PATCHES = 16
 
@@ -136,6 +139,7 @@ def plan_memory(
         _ASIDE + max(running + graphs, wish.reading, canvases + labels + wish.kept)
         for graphs in (max(each), sum(each))
     )
+    least += _LEFT_BEHIND if wish.turns else 0
     _refuse_less(least, wish)
     resident = wish.turns and most <= wish.budget
     return MemoryPlan(most if resident else least, resident, 1)
