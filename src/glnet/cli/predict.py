@@ -35,7 +35,7 @@ def predict_command(
     precision: Precision = "fp32",
     engine: EngineName = "auto",
     memory: Annotated[
-        str, typer.Option(help="What it may take on the CPU, e.g. 2GiB: the paper's GPUs had that.")
+        str, typer.Option(help="What it may take of the memory here, or on CUDA of the device's.")
     ] = "2GiB",
     tta: Tta = False,
     advise: Annotated[

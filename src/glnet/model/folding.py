@@ -13,7 +13,7 @@ on channels: the two commute. So
 
 Each graph is a function of tensors alone, so that an exporter can write it down. The finest
 level's own maps are computed in full: laying them onto the scene reads them. A direct map of 9x9
-taps from there to the classes would save 3 of 47 GMAC per 508 px patch, and cost strips of its own
+taps from there to the classes would save 3 of 48 GMAC per 508 px patch, and cost strips of its own
 along every border.
 """
 
