@@ -87,8 +87,8 @@ def test_the_smallest_budget_that_is_named_works_and_is_kept(model, image, tmp_p
 
 
 COSTS: dict[Graph, GraphCost] = {
-    "global": GraphCost(weights=10 << 20, maps=20 << 20, pixels=64 * 64, shared=1 << 20),
-    "local": GraphCost(weights=10 << 20, maps=30 << 20, pixels=64 * 64, shared=0),
+    "global": GraphCost(weights=100 << 20, maps=20 << 20, pixels=64 * 64, shared=1 << 20),
+    "local": GraphCost(weights=100 << 20, maps=30 << 20, pixels=64 * 64, shared=0),
 }
 
 

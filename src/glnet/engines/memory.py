@@ -139,10 +139,13 @@ def plan_memory(
         _ASIDE + max(running + graphs, wish.reading, canvases + labels + wish.kept)
         for graphs in (max(each), sum(each))
     )
-    least += _LEFT_BEHIND if wish.turns else 0
+    if wish.turns:
+        least += _LEFT_BEHIND
+        if most <= max(wish.budget, least):
+            _refuse_less(most, wish)
+            return MemoryPlan(most, True, 1)
     _refuse_less(least, wish)
-    resident = wish.turns and most <= wish.budget
-    return MemoryPlan(most if resident else least, resident, 1)
+    return MemoryPlan(least, False, 1)
 
 
 def plan_device_memory(
