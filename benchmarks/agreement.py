@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from facts import header
-from glnet.benchmark.process import Decoded, decode
+from glnet.benchmark.process import decode
 from glnet.engines.loading import load_engine
 from glnet.errors import GlnetError
 from glnet.mosaic import ScoreMap
 from glnet.recipe import View
+from glnet.scenes import Decoded
 from paper_network import as_engines, as_size, make_model, write_image
 from prediction_table import REFERENCE, table
 

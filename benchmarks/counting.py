@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from glnet.benchmark.process import Decoded
 from glnet.engines.loading import load_engine
 from glnet.geometry import Size
+from glnet.scenes import Decoded
 from watching import Watched, run_once
 
 _GIGA = 1e9

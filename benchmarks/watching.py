@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from glnet.benchmark.process import Decoded
 from glnet.engines.engine import Engine, Network
 from glnet.geometry import patch_grid
+from glnet.scenes import Decoded
 from glnet.sharing import Place
 
 #: What counts as the network; all else is reading, resizing, the mosaic, labels and writing.

@@ -113,3 +113,25 @@ class TurnedScene:
         """Pixels of a window of the turned scene."""
         window = window or Window(0, 0, *self.size)
         return self.turn.apply(self.scene.read(self.turn.window(window, self.size)))
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A scene whose pixels and thumbnail are in memory, (bands, height, width) both."""
+
+    pixels: np.ndarray
+    small: np.ndarray
+
+    @property
+    def size(self) -> Size:
+        """Of the pixels."""
+        return Size(*self.pixels.shape[1:])
+
+    def thumbnail(self, size: Size) -> np.ndarray:  # noqa: ARG002  the network's one
+        """The one there is."""
+        return self.small
+
+    def read(self, window: Window | None = None) -> np.ndarray:
+        """A copy of a window's pixels, by default of all."""
+        window = window or Window(0, 0, *self.size)
+        return np.ascontiguousarray(self.pixels[:, *window.slices])

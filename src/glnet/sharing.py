@@ -12,6 +12,7 @@ full-resolution coverage, as the released code does.
 Paper: section 3, "deep feature map sharing".
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from math import ceil
 from typing import Any, NamedTuple
@@ -71,6 +72,16 @@ class Exchange(NamedTuple):
 def named_levels(kind: str, count: int = LEVELS) -> list[str]:
     """What graph files call arrays of a kind, coarsest first: the paper counts levels 5 to 2."""
     return [f"{kind}_{LEVELS + 1 - level}" for level in range(count)]
+
+
+def named_exchanges(exchanges: Iterable[Exchange]) -> dict[str, Any]:
+    """All their arrays, as graph files call them; what is not read is left out."""
+    return {
+        f"{kind}{level}": array
+        for exchange, level in zip(exchanges, named_levels(""), strict=True)
+        for kind, array in exchange._asdict().items()
+        if array is not None
+    }
 
 
 class Look(NamedTuple):

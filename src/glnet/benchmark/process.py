@@ -3,35 +3,13 @@
 import contextlib
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from glnet.geometry import Size, Window
+from glnet.geometry import Size
 from glnet.raster import Raster
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """A scene whose pixels and thumbnail are in memory, (bands, height, width) both."""
-
-    pixels: np.ndarray
-    small: np.ndarray
-
-    @property
-    def size(self) -> Size:
-        """Of the pixels."""
-        return Size(*self.pixels.shape[1:])
-
-    def thumbnail(self, size: Size) -> np.ndarray:  # noqa: ARG002  the network's one
-        """The one there is."""
-        return self.small
-
-    def read(self, window: Window | None = None) -> np.ndarray:
-        """A copy of a window's pixels, by default of all."""
-        window = window or Window(0, 0, *self.size)
-        return np.ascontiguousarray(self.pixels[:, *window.slices])
+from glnet.scenes import Decoded
 
 
 def decode(image: Path, thumbnail: Size) -> Decoded:

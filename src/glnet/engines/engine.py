@@ -115,7 +115,7 @@ class Engine:
     @property
     def thumbnail_size(self) -> Size:
         """What the global branch sees a scene as."""
-        return Size(self.settings.thumbnail, self.settings.thumbnail)
+        return self.settings.thumbnail_size
 
     def halve(self) -> None:
         """Take half as many patches at a time: the device refused, whatever was counted."""

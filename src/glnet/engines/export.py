@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from glnet.bundle import GRAPHS, Graph, graph_path, read_config
 from glnet.engines.counting import count_bytes
+from glnet.engines.folded import exchanges_of
 from glnet.engines.memory import GraphCost, write_costs
 from glnet.engines.models import load_model
 from glnet.engines.proving import prove_graphs
@@ -18,7 +19,7 @@ from glnet.model.batch_norm import unroll_batch_norm
 from glnet.model.folding import GlobalGraph, LocalGraph, RefinedGraph, fold
 from glnet.model.glnet import GLNet
 from glnet.recipe import View
-from glnet.sharing import LEVELS, Exchange, Place, exchange_axes, named_levels
+from glnet.sharing import LEVELS, Exchange, Place, exchange_axes, named_exchanges, named_levels
 
 #: Of the ONNX standard; what these graphs need has long been in it.
 _OPSET = 17
@@ -80,7 +81,7 @@ def _write(model: GLNet, folder: Path) -> None:
         names = ["logits", *(["share"] if look.share else []), *named_levels("lent", len(lent))]
         path = graph_path(folder, "global")
         example = {"pixels": pixels}
-        _export(_Global(folded.global_), path, example, names)
+        _export(_Looking(folded.global_), path, example, names)
         costs["global"] = _cost(path, example, shared=sum(map(_bytes, lent)))
     if folded.local is not None:
         graph = _Local(folded.local, lays=folded.refined is not None)
@@ -96,7 +97,7 @@ def _write(model: GLNet, folder: Path) -> None:
         ]
         example = {"pixels": pixels, **dict(zip(named_levels("laid"), laid, strict=True))}
         path = graph_path(folder, "refined")
-        _export(_Refined(folded.refined), path, example, ["logits", "share"])
+        _export(_Looking(folded.refined), path, example, ["logits", "share"])
         costs["refined"] = _cost(path, example, shared=sum(map(_bytes, laid)))
     write_costs(folder, costs)
 
@@ -120,21 +121,9 @@ def _local_example(model: GLNet, lent: tuple[Tensor, ...]) -> dict[str, Tensor]:
         exchange_axes(place, axis, model.thumbnail_size, model.settings.alignment)
         for axis in range(2)
     )
-    example = {"pixels": torch.zeros(1, model.settings.bands, side, side)}
-    for level, name in enumerate(named_levels("")):
-        pair = rows[level], columns[level]
-        if lent:
-            example[f"lent{name}"] = lent[level][:, :, pair[0].read, pair[1].read]
-        for kind, matrix in (
-            ("", "crop"),
-            ("tap_", "tap"),
-            ("fine_", "fine"),
-            ("up_", "up"),
-            ("lay_", "lay"),
-        ):
-            for axis, matrices in zip(("rows", "columns"), pair, strict=True):
-                example[f"{kind}{axis}{name}"] = torch.from_numpy(getattr(matrices, matrix))[None]
-    return example
+    exchanges = exchanges_of([(rows, columns)], lent, torch.from_numpy)
+    pixels = torch.zeros(1, model.settings.bands, side, side)
+    return {"pixels": pixels, **named_exchanges(exchanges)}
 
 
 def _export(graph: nn.Module, path: Path, example: dict[str, Tensor], names: list[str]) -> None:
@@ -153,20 +142,20 @@ def _export(graph: nn.Module, path: Path, example: dict[str, Tensor], names: lis
         )  # fmt: skip
 
 
-class _Global(nn.Module):
-    """A graph of tensors alone."""
+class _Looking(nn.Module):
+    """A global branch's graph, of tensors alone."""
 
-    def __init__(self, graph: GlobalGraph) -> None:
+    def __init__(self, graph: GlobalGraph | RefinedGraph) -> None:
         super().__init__()
         self.graph = graph
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        look = self.graph(pixels)
+    def forward(self, pixels: Tensor, *laid: Tensor) -> tuple[Tensor, ...]:
+        look = self.graph(pixels, laid) if laid else self.graph(pixels)
         return (look.logits, *look.share, *look.lent)
 
 
 class _Local(nn.Module):
-    """The same; all views, and all that is laid."""
+    """The local branch's: all views, and all that is laid."""
 
     def __init__(self, graph: LocalGraph, *, lays: bool) -> None:
         super().__init__()
@@ -182,15 +171,3 @@ class _Local(nn.Module):
         ]
         made = self.graph(pixels, exchanges, self.views, lays=self.lays)
         return (*made.scores, *made.laid)
-
-
-class _Refined(nn.Module):
-    """The same."""
-
-    def __init__(self, graph: RefinedGraph) -> None:
-        super().__init__()
-        self.graph = graph
-
-    def forward(self, pixels: Tensor, *laid: Tensor) -> tuple[Tensor, ...]:
-        look = self.graph(pixels, laid)
-        return (look.logits, *look.share)

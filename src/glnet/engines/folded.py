@@ -3,13 +3,13 @@
 Maps lie channels last on the canvas, as graphs give and take them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from glnet.geometry import Alignment, Size
+from glnet.geometry import Size
 from glnet.recipe import ModelSettings, View
 from glnet.sharing import (
     Exchange,
@@ -20,6 +20,9 @@ from glnet.sharing import (
     exchange_axes,
     spread_taps,
 )
+
+#: Rows and columns of a patch, coarsest level first.
+PatchAxes = tuple[list[ExchangeAxis], list[ExchangeAxis]]
 
 
 class Graphs(Protocol):
@@ -80,7 +83,7 @@ class FoldedNetwork:
     ) -> Mapping[View, Any]:
         """The local branch."""
         axes = [self._axes(place) for place in places]
-        exchanges = self._exchanges(axes, seen)
+        exchanges = exchanges_of(axes, seen.lent if seen else (), self._graphs.array)
         lays = canvas is not None
         made = self._graphs.local(self._graphs.array(pixels), exchanges, views, lays=lays)
         if canvas is not None:
@@ -102,35 +105,40 @@ class FoldedNetwork:
             found.append(spread_taps(under, *taps))
         return found
 
-    def _axes(self, place: Place) -> tuple[list[ExchangeAxis], list[ExchangeAxis]]:
-        """Rows and columns of a patch, coarsest level first."""
-        thumbnail = Size(self._settings.thumbnail, self._settings.thumbnail)
-        alignment: Alignment = self._settings.alignment
+    def _axes(self, place: Place) -> PatchAxes:
+        thumbnail, alignment = self._settings.thumbnail_size, self._settings.alignment
         rows, columns = (exchange_axes(place, axis, thumbnail, alignment) for axis in range(2))
         return rows, columns
 
-    def _exchanges(
-        self, axes: list[tuple[list[ExchangeAxis], list[ExchangeAxis]]], seen: Look | None
-    ) -> list[Exchange]:
-        """What the local graph reads beside the pixels; nothing is copied that nobody lends."""
-        exchanges = []
-        array = self._graphs.array
-        for level, pair in enumerate(zip(*axes[0], strict=True)):
-            own = [(rows[level], columns[level]) for rows, columns in axes]
-            lent: Any = None
-            if seen is not None and seen.lent:
-                maps = seen.lent[level]
-                cut = [maps[0, :, rows.read, columns.read] for rows, columns in own]
-                lent = array_namespace(maps).stack(cut)
-            matrices = (
-                array(np.stack([getattr(patch[axis], name) for patch in own]))
-                for name in ("crop", "tap", "fine")
-                for axis in range(2)
-            )
-            up = (array(axis.up[None]) for axis in pair)
-            lay = (array(np.stack([patch[axis].lay for patch in own])) for axis in range(2))
-            exchanges.append(Exchange(lent, *matrices, *up, *lay))
-        return exchanges
+
+def exchanges_of(
+    axes: Sequence[PatchAxes],
+    lent: Sequence[Any],
+    array: Callable[[np.ndarray], Any],
+) -> list[Exchange]:
+    """What the local graph reads beside the pixels, level by level.
+
+    Args:
+        axes: Of patches of one size.
+        lent: The maps (1, C, rows, columns) that a global branch lends; none where nothing is read.
+        array: Makes an array of the graphs' kind.
+    """
+    exchanges = []
+    for level, pair in enumerate(zip(*axes[0], strict=True)):
+        own = [(rows[level], columns[level]) for rows, columns in axes]
+        under: Any = None
+        if lent:
+            cut = [lent[level][0, :, rows.read, columns.read] for rows, columns in own]
+            under = array_namespace(lent[level]).stack(cut)
+        matrices = (
+            array(np.stack([getattr(patch[axis], name) for patch in own]))
+            for name in ("crop", "tap", "fine")
+            for axis in range(2)
+        )
+        up = (array(axis.up[None]) for axis in pair)
+        lay = (array(np.stack([patch[axis].lay for patch in own])) for axis in range(2))
+        exchanges.append(Exchange(under, *matrices, *up, *lay))
+    return exchanges
 
 
 class LaidMaps:

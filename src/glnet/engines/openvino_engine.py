@@ -15,7 +15,7 @@ from glnet.engines.threads import threads
 from glnet.engines.vino import openvino
 from glnet.errors import BundleError, RunError
 from glnet.recipe import View
-from glnet.sharing import LEVELS, Exchange, Look, PatchOutput, named_levels
+from glnet.sharing import LEVELS, Exchange, Look, PatchOutput, named_exchanges, named_levels
 
 LIBRARY = f"OpenVINO {openvino.__version__.split('-')[0]}"
 
@@ -79,9 +79,7 @@ class OpenVinoGraphs:
     ) -> PatchOutput:
         """The local branch on one patch."""
         names = [*views, *named_levels("laid", LEVELS if lays else 0)]
-        inputs = {"pixels": pixels}
-        for exchange, name in zip(exchanges, named_levels(""), strict=True):
-            inputs |= {f"{k}{name}": v for k, v in exchange._asdict().items() if v is not None}
+        inputs = {"pixels": pixels, **named_exchanges(exchanges)}
         found = self._run("local", inputs, names)
         return PatchOutput(
             tuple(found[view] for view in views), tuple(found[name] for name in names[len(views) :])

@@ -1,7 +1,6 @@
 """Whether exported graphs compute what the network does: tracing may freeze the example's size."""
 
 import copy
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,9 @@ from glnet.engines.folded import FoldedNetwork
 from glnet.engines.openvino_engine import OpenVinoGraphs
 from glnet.engines.torch_engine import TorchEngine
 from glnet.errors import BundleError
-from glnet.geometry import Size, Window
 from glnet.model.glnet import GLNet
 from glnet.resample import shrink
+from glnet.scenes import Decoded
 
 #: Of the largest score: far above any rounding, far below what a frozen size does.
 _BAR = 1e-2
@@ -44,27 +43,11 @@ def prove_graphs(model: GLNet, folder: Path) -> None:
             raise ValueError(msg)
 
 
-@dataclass(frozen=True, slots=True)
-class _Scene:
-    """A scene in memory, (bands, height, width)."""
-
-    pixels: np.ndarray
-
-    @property
-    def size(self) -> Size:
-        return Size(*self.pixels.shape[1:])
-
-    def thumbnail(self, size: Size) -> np.ndarray:
-        return shrink(self.pixels, size)
-
-    def read(self, window: Window | None = None) -> np.ndarray:
-        return self.pixels[:, *(window or Window(0, 0, *self.size)).slices]
-
-
-def _noise(model: GLNet) -> _Scene:
+def _noise(model: GLNet) -> Decoded:
     """One patch, shorter than the example by other amounts, of values like the training's."""
     known, side = model.settings.input, model.settings.patch
     size = (model.settings.bands, side // 2 + 9, side - 5)
     mean, deviation = (np.array(v).reshape(-1, 1, 1) for v in (known.mean, known.deviation))
     values = mean + deviation * np.random.default_rng(0).standard_normal(size)
-    return _Scene((values * known.scale).astype(np.float32))
+    pixels = (values * known.scale).astype(np.float32)
+    return Decoded(pixels, shrink(pixels, model.thumbnail_size))

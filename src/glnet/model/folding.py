@@ -70,7 +70,7 @@ class GlobalGraph(nn.Module):
         """Fold what the local branch and the aggregation read of it."""
         super().__init__()
         branch, local = _as_branch(model.global_branch), model.local_branch
-        self.normalise, self.branch = _Normalise(model), _light(branch)
+        self.normalise, self.branch = copy.deepcopy(model.normalise), _light(branch)
         self.receives = local.receives if isinstance(local, Branch) else "nothing"
         self.lateral = nn.ModuleList()
         if isinstance(local, Branch) and self.receives == "all":
@@ -102,7 +102,7 @@ class RefinedGraph(nn.Module):
         super().__init__()
         branch, aggregation = _as_branch(model.refined_global), model.aggregation
         assert aggregation is not None  # noqa: S101  a refined branch comes with it
-        self.normalise, self.branch = _Normalise(model), _light(branch)
+        self.normalise, self.branch = copy.deepcopy(model.normalise), _light(branch)
         half = weight_of(aggregation.conv).chunk(2, dim=1)[1]
         self.share = convolution(*through(half, branch.join), padding=1)
         self.head = convolution(*through(weight_of(branch.classify), branch.join), padding=1)
@@ -128,7 +128,7 @@ class LocalGraph(nn.Module):
         super().__init__()
         branch = _as_branch(model.local_branch)
         self.normalise, self.trunk, self.width = (
-            _Normalise(model),
+            copy.deepcopy(model.normalise),
             copy.deepcopy(branch.trunk),
             branch.width,
         )
@@ -227,23 +227,6 @@ class _Head(nn.Module):
             taps = conv(exchange.lent[:, -self.narrowed :])
             total = total + convolved(taps, exchange.fine_rows, exchange.fine_columns)
         return total if self.add is None else self.add(total)
-
-
-class _Normalise(nn.Module):
-    """Stored values to the trunk's input, rounded as `GLNet.normalise` rounds them."""
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, model: GLNet) -> None:
-        super().__init__()
-        known = model.settings.input
-        self.scale = known.scale
-        self.register_buffer("mean", torch.tensor(known.mean).view(1, -1, 1, 1))
-        self.register_buffer("deviation", torch.tensor(known.deviation).view(1, -1, 1, 1))
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return (pixels / self.scale - self.mean) / self.deviation
 
 
 def _as_branch(branch: object) -> Branch:

@@ -30,6 +30,25 @@ _LOCAL_RECEIVES: dict[Sharing, Receives] = {
 }
 
 
+class Normalise(nn.Module):
+    """Stored values (B, bands, H, W), any dtype, to the trunks' input."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, statistics: InputSettings) -> None:
+        """With mean and deviation filled in."""
+        super().__init__()
+        self.scale, shape = statistics.scale, (1, -1, 1, 1)
+        mean, deviation = (torch.tensor(v) for v in (statistics.mean, statistics.deviation))
+        self.register_buffer("mean", mean.view(shape), persistent=False)
+        self.register_buffer("deviation", deviation.view(shape), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Normalised."""
+        return (pixels.to(self.mean.dtype) / self.scale - self.mean) / self.deviation
+
+
 class GLNet(nn.Module):
     """The network of Chen et al., CVPR 2019, in every setting of its ablation.
 
@@ -41,11 +60,9 @@ class GLNet(nn.Module):
         local_branch: On patches, joined by the global maps under them.
         refined_global: On the thumbnail, joined by the local maps laid onto the scene
             (bidirectional sharing only).
+        normalise: From stored values to the trunks' input.
         aggregation: Over the last features of the local and the last global branch.
     """
-
-    _mean: Tensor
-    _deviation: Tensor
 
     def __init__(self, settings: ModelSettings, classes: int) -> None:
         """Build with random weights; see `build_glnet`.
@@ -74,15 +91,7 @@ class GLNet(nn.Module):
 
         statistics = _with_statistics(settings)
         self.settings = settings.model_copy(update={"input": statistics})
-        shape = (1, -1, 1, 1)
-        self.register_buffer("_mean", torch.tensor(statistics.mean).view(shape), persistent=False)
-        deviation = torch.tensor(statistics.deviation).view(shape)
-        self.register_buffer("_deviation", deviation, persistent=False)
-
-    def normalise(self, pixels: Tensor) -> Tensor:
-        """Stored values (B, bands, H, W), any dtype, to the trunks' input."""
-        scaled = pixels.to(self._mean.dtype) / self.settings.input.scale
-        return (scaled - self._mean) / self._deviation
+        self.normalise = Normalise(statistics)
 
     def global_pass(self, thumbnails: Tensor) -> BranchOutput:
         """The plain global branch on thumbnails (B, bands, H, W), as stored."""
@@ -141,7 +150,7 @@ class GLNet(nn.Module):
     @property
     def thumbnail_size(self) -> Size:
         """What the global branch sees a scene as."""
-        return Size(self.settings.thumbnail, self.settings.thumbnail)
+        return self.settings.thumbnail_size
 
     @property
     def _aggregator(self) -> Aggregation:

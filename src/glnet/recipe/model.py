@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from glnet.geometry import OUTPUT_STRIDE, Alignment
+from glnet.geometry import OUTPUT_STRIDE, Alignment, Size
 
 Stage = Literal["global", "global_to_local", "local_to_global"]
 Sharing = Literal["none", "shallow", "global_to_local", "bidirectional"]
@@ -92,6 +92,11 @@ class ModelSettings(Settings):
                 msg = f"input.{name} has {len(values)} values for {self.bands} bands"
                 raise ValueError(msg)
         return self
+
+    @property
+    def thumbnail_size(self) -> Size:
+        """What the global branch sees a scene as."""
+        return Size(self.thumbnail, self.thumbnail)
 
     @property
     def refines(self) -> bool:
