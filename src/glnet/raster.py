@@ -1,4 +1,4 @@
-"""The one reader of image files: pixels by window, thumbnails, georeference.
+"""The one reader of image files: pixels by window, which of them mean something, georeference.
 
 Arrays are (bands, height, width). TIFF and the other formats of GDAL are read by window; JPEG and
 PNG cannot be, so they are decoded once, when first read, and kept until the raster is closed.
@@ -7,20 +7,20 @@ PNG cannot be, so they are decoded once, when first read, and kept until the ras
 import contextlib
 import threading
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import rasterio
-from PIL import ImageOps
-from PIL.JpegImagePlugin import JpegImageFile
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
 
+from glnet import photo
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
+from glnet.georeference import Georeference, georeference_of
 from glnet.recipe import ModelSettings
 from glnet.resample import shrink
 
@@ -30,25 +30,20 @@ MAX_MEGAPIXELS = 100
 #: The input scale of 8-bit images.
 _BYTES = 255
 
-_PHOTOS = {".jpg", ".jpeg"}
-_DECODED_WHOLE = {".png"}
+_DECODED_WHOLE = {".png", *photo.SUFFIXES}
 
-#: GDAL's fast path gives garbage for a truncated PNG, and no error.
-_GDAL = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"}
+#: Formats that hold their pixels themselves. Others lead GDAL to other files, or to servers.
+_DRIVERS = (
+    "GTiff", "PNG", "JPEG", "JP2OpenJPEG", "HFA", "ENVI", "EHdr", "BMP", "WEBP", "GIF", "PNM",
+    "PCIDSK", "RST", "SAGA", "AAIGrid", "ERS", "GSAG", "GSBG", "TGA", "SGI",
+)  # fmt: skip
+
+#: GDAL's fast path gives garbage for a truncated PNG, and no error. A file that leads to others may
+#: not lead to a server.
+GDAL_OPTIONS = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO", "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "none"}
 
 #: Filters of warnings belong to the process: two threads that change them at once mix them up.
 _OPENING = threading.Lock()
-
-#: The EXIF tag, and its values that exchange height and width.
-_ORIENTATION, _SIDES_EXCHANGED = 0x0112, range(5, 9)
-
-
-@dataclass(frozen=True, slots=True)
-class Georeference:
-    """Where a raster lies on the ground: coordinate system and affine transform, as rasterio's."""
-
-    crs: Any
-    transform: Any
 
 
 class Raster:
@@ -61,13 +56,18 @@ class Raster:
         dtype: Of the stored values.
         georeference: None for photos and for rasters without one.
         palette: The colour of every value, shape (values, 3), where the file has a palette.
+        orientation: EXIF's, of a photo; its size and pixels are upright whatever it says.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, virtual: bool = False) -> None:
         """Open the file and read its header.
 
+        Args:
+            path: The file.
+            virtual: Take a VRT too, which leads to files that it names.
+
         Raises:
-            RasterError: not a file, not an image, or too large a JPEG or PNG to decode.
+            RasterError: not a file, or not an image.
         """
         self.path = Path(path)
         if not self.path.exists():
@@ -78,34 +78,33 @@ class Raster:
             raise RasterError(msg)
         self.georeference: Georeference | None = None
         self.palette: np.ndarray | None = None
+        self.orientation = 1
+        self._drivers = [*_DRIVERS, "VRT"] if virtual else list(_DRIVERS)
         self._dataset: Any = None
         self._pixels: np.ndarray | None = None
+        self._valid: np.ndarray | None = None
+        self._alpha_is_data = False
         with self._explained("cannot be opened as an image"):
-            if self.path.suffix.lower() in _PHOTOS:
-                self._open_photo()
+            if self._is_photo:
+                header = photo.read_header(self.path)
+                self.size, self.bands, self.dtype = header.size, header.bands, np.dtype(np.uint8)
+                self.orientation = header.orientation
+                with contextlib.suppress(RasterioError), self._gdal() as dataset:
+                    # A world file beside tells of the pixels as they are stored.
+                    upright = self.orientation == 1
+                    self.georeference = georeference_of(dataset) if upright else None
             else:
                 self._open_dataset()
-        if self.path.suffix.lower() in _PHOTOS | _DECODED_WHOLE:
-            try:
-                check_scene(self.path, self.size, "cut it into parts, or make it a tiled TIFF")
-            except RasterError:
-                self.close()
-                raise
 
-    def _open_photo(self) -> None:
-        # Not Image.open, which has a limit and a warning of its own on the size.
-        with JpegImageFile(self.path) as image:
-            turned = image.getexif().get(_ORIENTATION, 1) in _SIDES_EXCHANGED
-            self.size = Size(*(image.size if turned else image.size[::-1]))
-            self.bands = len(image.getbands())
-            self.dtype = np.dtype(np.uint8)
-
-    def _open_dataset(self) -> None:
+    def _gdal(self) -> Any:  # noqa: ANN401  rasterio has no types
         with _OPENING, warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             # Absolute, or a file named like a URL would be taken for one.
-            with rasterio.Env(**_GDAL):
-                self._dataset = rasterio.open(self.path.absolute())
+            with rasterio.Env(**GDAL_OPTIONS):
+                return DatasetReader(str(self.path.absolute()), driver=self._drivers)
+
+    def _open_dataset(self) -> None:
+        self._dataset = self._gdal()
         kinds = self._dataset.colorinterp
         self._indexes = [i + 1 for i, kind in enumerate(kinds) if kind != ColorInterp.alpha]
         self.bands = len(self._indexes)
@@ -115,8 +114,7 @@ class Raster:
             colours = self._dataset.colormap(1)
             self.palette = np.zeros((max(colours) + 1, 3), np.uint8)
             self.palette[list(colours)] = [colour[:3] for colour in colours.values()]
-        if self._dataset.crs is not None or not self._dataset.transform.is_identity:
-            self.georeference = Georeference(self._dataset.crs, self._dataset.transform)
+        self.georeference = georeference_of(self._dataset)
 
     @contextlib.contextmanager
     def _explained(self, what: str) -> Iterator[None]:
@@ -133,24 +131,68 @@ class Raster:
         """Pixels of a window (default: all), shape (bands, height, width), in the file's dtype.
 
         Raises:
+            RasterError: the file is damaged there, or holds a value that is not finite.
+        """
+        window = window or Window(0, 0, *self.size)
+        pixels = self._read(window)
+        self._refuse_infinite(pixels, window)
+        return pixels
+
+    def read_valid(self, window: Window | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Pixels of a window as stored, and where they mean something: boolean (height, width).
+
+        What does not: nodata, transparent by alpha or mask, a value that is not finite. None: all
+        pixels do.
+
+        Raises:
             RasterError: the file is damaged there.
         """
         window = window or Window(0, 0, *self.size)
+        pixels = self._read(window)
+        valid = self._mask(window, pixels)
+        if pixels.dtype.kind == "f":
+            finite = np.isfinite(pixels).all(axis=0)
+            valid = finite if valid is None else valid & finite
+        return pixels, None if valid is None or valid.all() else valid
+
+    def _read(self, window: Window) -> np.ndarray:
         # Within GDAL's environment, or its warnings go to stderr.
-        with self._explained("cannot be decoded"), rasterio.Env(**_GDAL):
-            if self._pixels is None and self.path.suffix.lower() in _PHOTOS:
-                with JpegImageFile(self.path) as image:
-                    pixels = np.asarray(ImageOps.exif_transpose(image))
-                self._pixels = np.moveaxis(np.atleast_3d(pixels), -1, 0)
-            if self._pixels is None and self.path.suffix.lower() in _DECODED_WHOLE:
-                self._pixels = self._dataset.read(self._indexes)
+        with self._explained("cannot be decoded"), rasterio.Env(**GDAL_OPTIONS):
+            if self.decoded_whole:
+                self._decode()
             if self._pixels is not None:
                 return np.ascontiguousarray(self._pixels[:, *window.slices])
-            rows, columns = window.slices
-            area = ((rows.start, rows.stop), (columns.start, columns.stop))
-            pixels = self._dataset.read(self._indexes, window=area)
-        self._refuse_infinite(pixels, window)
-        return np.asarray(pixels)
+            return np.asarray(self._dataset.read(self._indexes, window=_area(window)))
+
+    def _decode(self) -> None:
+        if self._pixels is not None:
+            return
+        check_scene(self.path, self.size, "cut it into parts, or make it a tiled TIFF")
+        if self._is_photo:
+            self._pixels = photo.decode(self.path)
+        else:
+            self._pixels = self._dataset.read(self._indexes)
+            if self.masks:
+                self._valid = self._dataset.dataset_mask() > 0
+
+    def _mask(self, window: Window, pixels: np.ndarray) -> np.ndarray | None:
+        if not self.masks:
+            return None
+        if self._valid is not None:
+            return self._valid[window.slices]
+        if self._alpha_is_data:
+            nodata = self._dataset.nodata
+            return None if nodata is None else (pixels != nodata).any(axis=0)
+        with self._explained("cannot be decoded"), rasterio.Env(**GDAL_OPTIONS):
+            return np.asarray(self._dataset.dataset_mask(window=_area(window)) > 0)
+
+    @property
+    def masks(self) -> bool:
+        """Does the file say of pixels that they mean nothing: nodata, alpha, a mask?"""
+        if self._dataset is None:
+            return False
+        flags = self._dataset.mask_flag_enums
+        return any(MaskFlags.all_valid not in band for band in flags)
 
     def _refuse_infinite(self, pixels: np.ndarray, window: Window) -> None:
         """One NaN would spread over the whole thumbnail, and from there over the mask."""
@@ -158,7 +200,7 @@ class Raster:
             _, row, column = np.argwhere(~np.isfinite(pixels))[0]
             msg = (
                 f"{self.path}: the value at row {window.top + row}, column {window.left + column} "
-                "is not finite; fill missing ground first, nodata is not handled yet"
+                "is not finite; fill missing ground first"
             )
             raise RasterError(msg)
 
@@ -172,9 +214,9 @@ class Raster:
             RasterError: wanted and found, in one line.
         """
         bands = settings.bands
-        if self._dataset is not None and self._dataset.count == bands:
+        if self._dataset is not None and self.bands != bands == self._dataset.count:
             self._indexes = list(range(1, bands + 1))
-            self.bands = bands
+            self.bands, self._alpha_is_data = bands, True
         if self.bands != bands:
             msg = f"{self.path}: wanted {bands} bands, as the model takes, found {self.bands}"
             raise RasterError(msg)
@@ -185,6 +227,19 @@ class Raster:
             )
             raise RasterError(msg)
 
+    def select(self, bands: Sequence[int]) -> None:
+        """Read these bands of the file, counted from 1, in this order.
+
+        Raises:
+            RasterError: the file has no such bands, or is a photo.
+        """
+        count = 0 if self._dataset is None else int(self._dataset.count)
+        if not bands or not all(1 <= band <= count for band in bands):
+            asked = ", ".join(map(str, bands))
+            msg = f"{self.path}: wanted bands {asked}; found {count or self.bands}"
+            raise RasterError(msg + ("" if count else ", and of a photo none can be chosen"))
+        self._indexes, self.bands = list(bands), len(bands)
+
     @property
     def left_out(self) -> int:
         """How many bands count as alpha: GDAL calls the fourth of any 8-bit image so."""
@@ -193,7 +248,11 @@ class Raster:
     @property
     def decoded_whole(self) -> bool:
         """Can the file not be read by window?"""
-        return self.path.suffix.lower() in _PHOTOS | _DECODED_WHOLE
+        return self.path.suffix.lower() in _DECODED_WHOLE
+
+    @property
+    def _is_photo(self) -> bool:
+        return self.path.suffix.lower() in photo.SUFFIXES
 
     @property
     def reading_bytes(self) -> int:
@@ -205,6 +264,13 @@ class Raster:
     def kept_bytes(self) -> int:
         """What is held until the raster is closed."""
         return self._bytes if self.decoded_whole else 0
+
+    @property
+    def blocks(self) -> Size:
+        """What is decoded at a time, at the least."""
+        if self._dataset is None:
+            return self.size
+        return Size(*np.max(self._dataset.block_shapes, axis=0).tolist())
 
     @property
     def _bytes(self) -> int:
@@ -225,6 +291,10 @@ class Raster:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _area(window: Window) -> tuple[tuple[int, int], tuple[int, int]]:
+    return (window.top, window.bottom), (window.left, window.right)
 
 
 def check_scene(path: Path, size: Size, advice: str) -> None:

@@ -12,9 +12,9 @@ from rasterio.transform import Affine
 from glnet.bundle import BundleConfig, read_bundle, write_bundle
 from glnet.errors import BundleError, RasterError
 from glnet.geometry import Size, Window
+from glnet.georeference import Georeference
 from glnet.outputs.files import check_target, partial_of, whole_or_nothing
 from glnet.outputs.mask import MASK_SUFFIXES, SCORE_SUFFIXES, write_mask, write_scores
-from glnet.raster import Georeference
 from glnet.recipe import ModelSettings
 from makers import noise, opened, write_text
 

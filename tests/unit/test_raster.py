@@ -229,8 +229,8 @@ def test_what_is_too_large_to_decode_is_refused_from_its_header(tmp_path, name, 
     """JPEG and PNG cannot be read in parts; the line tells size, limit and what to do."""
     path = make(tmp_path / name, side)
 
-    with pytest.raises(RasterError) as caught:
-        Raster(path)
+    with Raster(path) as raster, pytest.raises(RasterError) as caught:
+        raster.read()
 
     message = str(caught.value)
     assert message.startswith(f"{path}: {side} x {side} is {side * side / 1e6:.0f} megapixels")

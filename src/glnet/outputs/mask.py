@@ -13,8 +13,9 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
+from glnet.georeference import Georeference
 from glnet.outputs.files import whole_or_nothing
-from glnet.raster import Georeference, Raster
+from glnet.raster import Raster
 
 MASK_SUFFIXES = (".tif", ".tiff", ".png")
 SCORE_SUFFIXES = (".tif", ".tiff")
