@@ -18,7 +18,8 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-from glnet.benchmark.process import decode, peak, resident
+from glnet.benchmark.process import decode
+from glnet.engines.held import peak, resident
 from glnet.engines.loading import load_engine
 from glnet.prediction import whole
 from watching import Watched, run_once

@@ -18,7 +18,8 @@ _HOMES = {
     "import_weights": "engines.imported",
     "load_recipe": "recipe",
     "plan": "planning.plan",
-    "predict": "prediction.whole",
+    "predict": "prediction.predict",
+    "segment": "prediction.predict",
     "train": "training.loop",
 }
 

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from glnet import __version__
 from glnet.errors import BundleError
 from glnet.recipe import ModelSettings, Settings
+from glnet.recipe.model import Positive
 
 #: The plain global branch, the local one, the refined global one.
 Graph = Literal["global", "local", "refined"]
@@ -30,6 +31,16 @@ _CONFIG, _WEIGHTS, _CARD = "config.json", "model.safetensors", "README.md"
 GRAPHS = "graphs"
 
 
+class TrainedOn(Settings):
+    """The scenes that a model has seen, in pixels of its input."""
+
+    #: The longest side of all, and the median of their longer sides.
+    largest: Positive
+    median: Positive
+    #: Metres per pixel, the median; None: the images do not say.
+    resolution: Annotated[float, Field(gt=0)] | None = None
+
+
 class BundleConfig(Settings):
     """What `config.json` holds."""
 
@@ -40,6 +51,8 @@ class BundleConfig(Settings):
     classes: list[dict[str, Any]]
     #: Where the weights come from, in a sentence.
     origin: str
+    #: None: nobody told; prediction then takes the paper's sizes.
+    trained_on: TrainedOn | None = None
     #: Scores that were measured, e.g. {"validation mIoU": 0.71}.
     scores: dict[str, float] = Field(default_factory=dict)
     #: The resolved recipe of the training run.

@@ -4,7 +4,7 @@ Written once against the array API: it runs where the logits are.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,18 +21,18 @@ STRIP = 256
 class ScoreMap:
     """Class scores of a scene on a coarse grid, enlarged to pixels only where they are asked for.
 
-    `cells` has shape (classes, rows, columns); its cells lie on `extent` pixels, which may end up
-    to a cell beyond the scene.
+    `cells` has shape (classes, rows, columns); its cells lie on `extent` pixels (height, width),
+    which may end up to a cell beyond the scene.
     """
 
     cells: Any
-    extent: Size
+    extent: tuple[float, float]
     size: Size
     alignment: Alignment
 
     def read(self, window: Window) -> Any:  # noqa: ANN401  any array kind
         """Scores at full resolution, shape (classes, window height, window width)."""
-        if self.cells.shape[1:] == tuple(self.extent):
+        if self.cells.shape[1:] == tuple(self.extent) == tuple(self.size):
             return self.cells[:, *window.slices]
         # Column by column block: a matrix over a whole row of pixels would grow with its square.
         rows = self._axis(0, *window.rows)
@@ -57,6 +57,14 @@ class ScoreMap:
         )
         return resample(self.cells, rows, columns)
 
+    def onto(self, size: Size) -> "ScoreMap":
+        """The same scores for a grid of `size` pixels over the same ground."""
+        tall, wide = (size[a] / self.size[a] for a in range(2))
+        if (tall, wide) == (1, 1):
+            return self
+        rows, columns = self.extent
+        return replace(self, extent=(rows * tall, columns * wide), size=size)
+
     def strips(self) -> Iterator[tuple[Window, Any]]:
         """The whole scene's scores, from top to bottom, as (window, scores) pairs."""
         for top in range(0, self.size.height, STRIP):
@@ -73,12 +81,12 @@ class ScoreMap:
         """The best class of every pixel: uint8, shape (height, width)."""
         out = np.empty(self.size, np.uint8)
         for window, scores in self.strips():
-            best = _best(scores)
+            best = best_class(scores)
             out[window.slices] = np.asarray(best.cpu() if hasattr(best, "cpu") else best)
         return out
 
 
-def _best(scores: Any) -> Any:  # noqa: ANN401  any array kind
+def best_class(scores: Any) -> Any:  # noqa: ANN401  any array kind
     """The first index of the greatest along the first axis: uint8.
 
     On the CPU torch's argmax over an outer axis takes up to twenty times as long.
@@ -155,5 +163,6 @@ class Mosaic:
             self._count[bare] = 1
             self._sum += around * array_namespace(around).asarray(bare, device=device(around))
         xp = array_namespace(self._sum)
-        self._sum /= xp.asarray(self._count, device=device(self._sum))
+        # Where no patch was needed there is a sum of nothing.
+        self._sum /= xp.asarray(np.maximum(self._count, 1), device=device(self._sum))
         return ScoreMap(self._sum, extent, self.size, self.alignment)

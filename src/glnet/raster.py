@@ -255,26 +255,11 @@ class Raster:
         return self.path.suffix.lower() in photo.SUFFIXES
 
     @property
-    def reading_bytes(self) -> int:
-        """What reading takes at the most: a thumbnail is made of all pixels."""
-        copies = 2.4 if self.decoded_whole else 1.4  # decoded, turned, and a band at a time
-        return int(copies * self._bytes)
-
-    @property
-    def kept_bytes(self) -> int:
-        """What is held until the raster is closed."""
-        return self._bytes if self.decoded_whole else 0
-
-    @property
     def blocks(self) -> Size:
         """What is decoded at a time, at the least."""
         if self._dataset is None:
             return self.size
         return Size(*np.max(self._dataset.block_shapes, axis=0).tolist())
-
-    @property
-    def _bytes(self) -> int:
-        return self.size.height * self.size.width * self.bands * self.dtype.itemsize
 
     def thumbnail(self, size: Size) -> np.ndarray:
         """The whole raster resampled to `size`; see `shrink`."""

@@ -261,7 +261,7 @@ def test_predicting_needs_no_torch(tmp_path, bundle, image):
 
     assert (status, lines) == (0, [])
     assert "m.png" in said
-    plain = glnet.predict(image, bundle, device="cpu", engine="plain")
+    plain = glnet.segment(image, bundle, device="cpu", engine="plain")
     mask = np.asarray(Image.open(tmp_path / "m.png"))
     assert mask.shape == plain.shape
     assert len(np.unique(plain)) > 1

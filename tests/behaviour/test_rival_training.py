@@ -47,7 +47,7 @@ def test_a_rival_trains_and_its_model_gives_the_same_bytes(data, tmp_path, netwo
         for _ in range(2)
     )
     assert torch.equal(first.cells, again.cells)
-    mask = glnet.predict(data / "1.tif", tmp_path / "model", device="cpu")
+    mask = glnet.segment(data / "1.tif", tmp_path / "model", device="cpu")
     assert mask.shape == (90, 131)
     assert f"- {network} on the trunk resnet18" in (tmp_path / "model/README.md").read_text()
 

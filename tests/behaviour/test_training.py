@@ -206,7 +206,7 @@ def test_every_stage_leaves_a_model_that_predicts(data, run):
             model, _ = load_model(folder / stage / name)
 
             assert len(model.settings.views) == count
-            mask = glnet.predict(data / "3.tif", folder / stage / name, device="cpu")
+            mask = glnet.segment(data / "3.tif", folder / stage / name, device="cpu")
             assert mask.shape == (96, 96)
 
 
@@ -329,9 +329,9 @@ def test_mixed_precision_trains_and_predicts(data, tmp_path):
     records = list(glnet.train(load_recipe(path), tmp_path / "run"))
     model = tmp_path / "run/model"
 
-    full = glnet.predict(data / "1.tif", model, device="cpu")
+    full = glnet.segment(data / "1.tif", model, device="cpu")
     # Any processor can do it in torch, if slowly.
-    mixed = glnet.predict(data / "1.tif", model, device="cpu", precision="bf16", engine="torch")
+    mixed = glnet.segment(data / "1.tif", model, device="cpu", precision="bf16", engine="torch")
 
     losses = [record.loss for record in records if isinstance(record, EpochRecord)]
     assert np.isfinite(losses).all()
@@ -389,7 +389,7 @@ def test_the_command_trains_evaluates_and_predicts(data, tmp_path, monkeypatch, 
         mask = two.read(1)
     with rasterio.open(tmp_path / "scores.tif") as file:
         assert (file.read().argmax(0) == mask).all()
-    assert (glnet.predict(image, tmp_path / "run/model", device="cpu") == mask).all()
+    assert (glnet.segment(image, tmp_path / "run/model", device="cpu") == mask).all()
     assert call("train", recipe, "--out", "run2", "--quiet") == ""
     assert call("train", recipe, "--out", "run2", "--stage", "global").count("epoch 1/1") == 1
 

@@ -14,13 +14,14 @@ from pathlib import Path
 import torch
 
 from glnet import __version__
-from glnet.benchmark.process import decode, peak, processor, resident
+from glnet.benchmark.process import decode, processor
 from glnet.bundle import read_bundle
 from glnet.engines.engine import Engine
+from glnet.engines.held import peak, resident
 from glnet.engines.loading import load_engine
 from glnet.engines.threads import threads
 from glnet.errors import RunError
-from glnet.prediction.whole import predict
+from glnet.prediction.predict import predict
 from glnet.recipe import View
 
 #: The forward pass is repeated while it has taken fewer seconds than this, and the best one counts.

@@ -1,8 +1,5 @@
-"""What a process that measures itself needs, torch not among it: memory, processor, a scene."""
+"""What a process that measures itself needs, torch not among it: the processor, a scene."""
 
-import contextlib
-import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,32 +13,6 @@ def decode(image: Path, thumbnail: Size) -> Decoded:
     """An image file as a scene in memory."""
     with Raster(image) as raster:
         return Decoded(np.asarray(raster.read()), raster.thumbnail(thumbnail))
-
-
-def resident() -> int | None:
-    """The memory that this process holds, in bytes; its peak is counted from here on.
-
-    Where the system cannot begin anew, the peak so far stands for both.
-    """
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return peak()
-
-
-def peak() -> int | None:
-    """The most memory that this process has held, in bytes; Windows does not say."""
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
-    try:
-        import resource  # noqa: PLC0415  not on every system
-    except ImportError:
-        return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else 1024 * most
 
 
 def processor() -> str:

@@ -1,7 +1,7 @@
 """`glnet predict`."""
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 import typer
 
@@ -16,11 +16,15 @@ from glnet.cli.options import (
     Tta,
     one_of,
 )
+from glnet.cli.progress import progress_of
+from glnet.prediction.options import OnError
 from glnet.recipe import View
+
+ON_ERROR = ("stop", "nodata")
 
 
 def predict_command(
-    image: Annotated[Path, typer.Argument(help="JPEG, PNG, GeoTIFF, ...")],
+    image: Annotated[Path, typer.Argument(help="GeoTIFF, JPEG2000, PNG, JPEG, ... of any size.")],
     model: Model,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Mask to write: .tif or .png.")
@@ -28,8 +32,27 @@ def predict_command(
     view: Annotated[
         str | None, typer.Option(help="aggregated, global or local; default: the model's first.")
     ] = None,
+    confidence: Annotated[
+        Path | None, typer.Option(help="The winning class's probability to write: .tif, bytes.")
+    ] = None,
+    probabilities: Annotated[
+        Path | None, typer.Option(help="All classes' to write: .tif, bytes, a band per class.")
+    ] = None,
     scores: Annotated[
         Path | None, typer.Option(help="Class scores to write: .tif, float32, a band per class.")
+    ] = None,
+    bands: Annotated[
+        str | None, typer.Option(help="Bands of the file in the model's order, e.g. 4,3,2.")
+    ] = None,
+    within: Annotated[
+        Path | None, typer.Option(help="Polygons: only what lies in one. .geojson or .gpkg.")
+    ] = None,
+    scene: Annotated[
+        int | None, typer.Option(min=64, help="Longest side of a scene in px; default: as trained.")
+    ] = None,
+    resolution: Annotated[
+        str | None,
+        typer.Option(help="Metres per pixel to read at, or native; default: as trained."),
     ] = None,
     device: Device = "auto",
     precision: Precision = "fp32",
@@ -38,15 +61,22 @@ def predict_command(
         str, typer.Option(help="What it may take of the memory here, or on CUDA of the device's.")
     ] = "2GiB",
     tta: Tta = False,
+    virtual: Annotated[
+        bool, typer.Option("--vrt", help="Take VRT files, which lead to other files.")
+    ] = False,
+    on_error: Annotated[
+        str, typer.Option(help="stop, or nodata: write parts that fail as ground without data.")
+    ] = "stop",
     advise: Annotated[
         bool, typer.Option("--advise", help="Write nothing; try each precision on the image.")
     ] = False,
 ) -> None:
-    """Segment one image; the mask keeps the image's size and georeference."""
+    """Segment an image of any size; started again, it goes on where it was stopped."""
     if view is not None:
         one_of(view, VIEWS, "--view")
     one_of(precision, PRECISIONS, "--precision")
     one_of(engine, ENGINES, "--engine")
+    one_of(on_error, ON_ERROR, "--on-error")
     if advise:
         _advise(image, model, cast("View | None", view), device, engine)
         return
@@ -54,13 +84,42 @@ def predict_command(
         msg = "--out: name the mask to write, .tif or .png"
         raise typer.BadParameter(msg)
     # Deferred: an engine takes seconds to import, and --help should not.
-    from glnet.prediction.whole import predict  # noqa: PLC0415
+    from glnet.prediction.predict import predict  # noqa: PLC0415
 
-    predict(
-        image, model, out, view=cast("View | None", view), scores=scores,
-        device=device, precision=precision, engine=engine, memory=memory, tta=tta, said=typer.echo,
-    )  # fmt: skip
-    typer.echo(f"wrote {out}" + (f" and {scores}" if scores else ""))
+    with progress_of("scenes") as progress:
+        report = predict(
+            image, model, out, confidence=confidence, probabilities=probabilities, scores=scores,
+            view=cast("View | None", view), device=device, precision=precision, engine=engine,
+            memory=memory, tta=tta, bands=_numbers(bands), scene=scene,
+            resolution=_resolution(resolution), within=within, virtual=virtual,
+            on_error=cast("OnError", on_error), said=typer.echo, progress=progress,
+        )  # fmt: skip
+    for line in report.lines:
+        typer.echo(line)
+    typer.echo(f"wrote {', '.join(report.outputs)}")
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        msg = f"--bands: wanted numbers like 4,3,2; got '{text}'"
+        raise typer.BadParameter(msg)
+    return [int(part) for part in parts]
+
+
+def _resolution(text: str | None) -> float | Literal["native"] | None:
+    if text is None or text == "native":
+        return cast("Literal['native'] | None", text)
+    try:
+        metres = float(text)
+    except ValueError:
+        metres = 0.0
+    if not 0 < metres < float("inf"):
+        msg = f"--resolution: wanted metres per pixel or native; got '{text}'"
+        raise typer.BadParameter(msg)
+    return metres
 
 
 def _advise(image: Path, model: Path, view: View | None, device: str, engine: str) -> None:

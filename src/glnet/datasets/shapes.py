@@ -1,7 +1,7 @@
 """Labels from polygons, burnt in window by window."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from rasterio.features import rasterize
 from rasterio.warp import transform
 
 from glnet.datasets.masks import LabelCoder, LabelScene
-from glnet.datasets.vectors import Polygon, Polygons, read_polygons
+from glnet.datasets.vectors import Polygon, Polygons, read_outlines, read_polygons
 from glnet.errors import DataError
 from glnet.geometry import Window
 from glnet.raster import Raster
@@ -22,36 +22,43 @@ from glnet.raster import Raster
 _WGS84 = "OGC:CRS84"
 
 
-class ShapesScene(LabelScene):
-    """Polygons in the class table's order: a pixel is the last one's that its centre lies in.
+class Burning:
+    """Polygons of pixel coordinates (column, row), burnt into any window as into the whole."""
 
-    Their coordinates are pixels, so a window is burnt exactly as the whole is.
-    """
+    def __init__(self, polygons: Sequence[Polygon], values: Sequence[int]) -> None:
+        """The last polygon that a pixel's centre lies in decides its value."""
+        self._shapes = [
+            ({"type": "Polygon", "coordinates": [ring.tolist() for ring in polygon.rings]}, value)
+            for polygon, value in zip(polygons, values, strict=True)
+        ]
+        corners = [(p.rings[0].min(axis=0), p.rings[0].max(axis=0)) for p in polygons]
+        self._bounds = np.array(corners).reshape(-1, 2, 2)
+
+    def onto(self, window: Window, rest: int) -> np.ndarray:
+        """The values of a window's pixels, uint8 (height, width); `rest` where no polygon lies."""
+        values = np.full(window.size, rest, np.uint8)
+        starts, ends = self._bounds[:, 0], self._bounds[:, 1]
+        meets = (starts < (window.right, window.bottom)) & (ends > (window.left, window.top))
+        met = [self._shapes[i] for i in np.flatnonzero(meets.all(axis=1))]
+        if met:
+            corner = Affine.translation(window.left, window.top)
+            rasterize(met, out=values, transform=corner)
+        return values
+
+
+class ShapesScene(LabelScene):
+    """Polygons in the class table's order: a pixel is the last one's that its centre lies in."""
 
     def __init__(self, polygons: list[Polygon], coder: LabelCoder, window: Window) -> None:
         """Keep polygons of pixel coordinates (column, row)."""
         super().__init__(window)
         self._rest = coder.rest
         ordered = sorted(polygons, key=lambda polygon: polygon.row)
-        self._shapes = [
-            (
-                {"type": "Polygon", "coordinates": [ring.tolist() for ring in polygon.rings]},
-                coder.label(coder.table.rows[polygon.row]),
-            )
-            for polygon in ordered
-        ]
-        corners = [(p.rings[0].min(axis=0), p.rings[0].max(axis=0)) for p in ordered]
-        self._bounds = np.array(corners).reshape(-1, 2, 2)
+        labels = [coder.label(coder.table.rows[polygon.row]) for polygon in ordered]
+        self._burnt = Burning(ordered, labels)
 
     def _labels(self, window: Window) -> np.ndarray:
-        labels = np.full(window.size, self._rest, np.uint8)
-        starts, ends = self._bounds[:, 0], self._bounds[:, 1]
-        meets = (starts < (window.right, window.bottom)) & (ends > (window.left, window.top))
-        met = [self._shapes[i] for i in np.flatnonzero(meets.all(axis=1))]
-        if met:
-            corner = Affine.translation(window.left, window.top)
-            rasterize(met, out=labels, transform=corner)
-        return labels
+        return self._burnt.onto(window, self._rest)
 
 
 @contextlib.contextmanager
@@ -67,6 +74,27 @@ def open_shapes(
     scene = ShapesScene(_in_pixels(path, found, onto), coder, window)
     scene.skipped = found.skipped
     yield scene
+
+
+class Area:
+    """Ground that polygons mark out on an image, in any order and of any class."""
+
+    def __init__(self, polygons: list[Polygon]) -> None:
+        """Keep polygons of pixel coordinates (column, row)."""
+        self._burnt = Burning(polygons, [1] * len(polygons))
+
+    def inside(self, window: Window) -> np.ndarray:
+        """Which pixels' centres lie in a polygon: boolean (height, width)."""
+        return self._burnt.onto(window, 0) > 0
+
+
+def read_area(path: Path, onto: Raster) -> Area:
+    """Read a file of polygons as one area of an image.
+
+    Raises:
+        DataError: it cannot be read, or its coordinates cannot become the image's.
+    """
+    return Area(_in_pixels(path, read_outlines(path), onto))
 
 
 def _in_pixels(path: Path, found: Polygons, onto: Raster) -> list[Polygon]:

@@ -67,8 +67,28 @@ def read_polygons(path: Path, table: ClassTable) -> Polygons:
         DataError: not such a file; something else than polygons; no column of classes, or several;
             a value that is no class, by the feature's number, counted from 1.
     """
-    features = _geopackage(path) if path.suffix.lower() == ".gpkg" else _geojson(path)
-    rows = _rows(path, features.properties, table)
+    features = _features(path)
+    return _as_polygons(path, features, _rows(path, features.properties, table))
+
+
+def read_outlines(path: Path) -> Polygons:
+    """Read a file of polygons whatever they mean: all belong to row 0.
+
+    Raises:
+        DataError: not such a file, or something else than polygons.
+    """
+    if path.suffix.lower() not in VECTOR_SUFFIXES:
+        msg = f"{path}: wanted a file of polygons: {', '.join(VECTOR_SUFFIXES)}"
+        raise DataError(msg)
+    features = _features(path)
+    return _as_polygons(path, features, [0] * len(features.geometries))
+
+
+def _features(path: Path) -> _Features:
+    return _geopackage(path) if path.suffix.lower() == ".gpkg" else _geojson(path)
+
+
+def _as_polygons(path: Path, features: _Features, rows: Sequence[int]) -> Polygons:
     polygons, skipped = [], 0
     for number, (row, geometry) in enumerate(zip(rows, features.geometries, strict=True), start=1):
         outlines = _outlines(path, number, geometry)

@@ -22,6 +22,9 @@ from glnet.recipe import ModelSettings, View
 from glnet.scenes import TURNS, Scene, Turn, TurnedScene
 from glnet.sharing import Place
 
+#: Whether a patch of a scene has to be computed.
+Needed = Callable[[Window], bool]
+
 
 class Seen(Protocol):
     """What a global branch made of a thumbnail; the rest of it is the network's own business."""
@@ -122,8 +125,15 @@ class Engine:
         self.mini_batch = max(1, self.mini_batch // 2)
         self.said(f"the device is out of memory; going on with {self.mini_batch} at a time")
 
-    def segment(self, scene: Scene, views: Sequence[View]) -> Segmented:
+    def segment(
+        self, scene: Scene, views: Sequence[View], needed: Needed = lambda _: True
+    ) -> Segmented:
         """Class scores of one scene, one map per view.
+
+        Args:
+            scene: What is to be segmented.
+            views: Which of the network's outputs.
+            needed: Of which patches; scores are arbitrary where no patch was needed.
 
         Raises:
             RunError: the network has no such view.
@@ -133,7 +143,7 @@ class Engine:
             have = ", ".join(self.settings.views)
             msg = f"this model has no {lacking[0]} view; it has: {have}"
             raise RunError(msg)
-        return _Pass(self, scene, views).run()
+        return _Pass(self, scene, views, needed).run()
 
 
 def foreground_of(logits: Any, background: int) -> np.ndarray:  # noqa: ANN401  any array kind
@@ -145,8 +155,9 @@ def foreground_of(logits: Any, background: int) -> np.ndarray:  # noqa: ANN401  
 class _Pass:
     """One scene on its way through the network."""
 
-    def __init__(self, engine: Engine, scene: Scene, views: Sequence[View]) -> None:
+    def __init__(self, engine: Engine, scene: Scene, views: Sequence[View], needed: Needed) -> None:
         self.engine, self.network, self.scene = engine, engine.network, scene
+        self.needed = needed
         self.views = set(views)
         self.of_patches: list[View] = [view for view in views if view != "global"]
         settings = self.settings = engine.settings
@@ -164,6 +175,7 @@ class _Pass:
             thumbnail = self.scene.thumbnail(self.engine.thumbnail_size)
             seen = self.network.look(thumbnail)
         patches, elsewhere = self._choose(seen)
+        patches = [window for window in patches if self.needed(window)]
         count = 0
         if self._refines or self.of_patches:
             count = len(patches)
@@ -256,7 +268,9 @@ class _Pass:
             self.mosaics[view].add(place.window, scores[index], covers=covers)
 
 
-def segment_turned(engine: Engine, scene: Scene, views: Sequence[View]) -> Segmented:
+def segment_turned(
+    engine: Engine, scene: Scene, views: Sequence[View], needed: Needed = lambda _: True
+) -> Segmented:
     """Mean scores over the eight flips and quarter turns of the scene (test-time augmentation).
 
     Thumbnail and patches are turned together, whatever the sharing. Memory: one full-resolution
@@ -265,7 +279,12 @@ def segment_turned(engine: Engine, scene: Scene, views: Sequence[View]) -> Segme
     totals: dict[View, Any] = {}
     patches = PatchCount(0, 0)
     for turn in TURNS:
-        found = engine.segment(TurnedScene(scene, turn), views)
+        turned = TurnedScene(scene, turn)
+
+        def upright(window: Window, turned: TurnedScene = turned) -> bool:
+            return needed(turned.turn.window(window, turned.size))
+
+        found = engine.segment(turned, views, upright)
         patches += found.patches
         for view, scores in found.views.items():
             if view not in totals:

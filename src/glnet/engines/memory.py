@@ -34,8 +34,8 @@ _MOST_PATCHES = 16
 #: Strips of scores alive while labels are made: read, compared, the best so far.
 _STRIPS = 4
 
-#: Arrays of a byte per pixel while a mask is written: labels, values, and what is read back.
-_MASKS = 3
+#: Arrays of a byte per pixel: the mask, where it is made in memory.
+_MASKS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,9 @@ class MemoryWish:
 
     Attributes:
         budget: In bytes.
-        size: Of the largest image.
-        reading: Bytes that making its thumbnail takes at the most.
-        kept: Bytes of it that are held to the end.
+        size: Of the largest scene, in the network's pixels.
+        reading: Bytes that reading it and making its thumbnail takes at the most.
+        kept: Bytes of pixels that are held while the network runs.
         turns: With test-time augmentation: every graph runs eight times, and scores add up at full
             resolution.
         said: Takes the line that tells what was chosen.

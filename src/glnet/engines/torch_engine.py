@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glnet.engines.engine import Engine, Segmented
+from glnet.engines.engine import Engine, Needed, Segmented
 from glnet.errors import RunError
 from glnet.geometry import Size
 from glnet.model.batch_norm import fuse_batch_norm
@@ -163,11 +163,13 @@ class TorchEngine(Engine):
         network = PlainNetwork(self.model, self._arithmetic)
         super().__init__(network, LIBRARY, mini_batch, device.type)
 
-    def segment(self, scene: Scene, views: Sequence[View]) -> Segmented:
+    def segment(
+        self, scene: Scene, views: Sequence[View], needed: Needed = lambda _: True
+    ) -> Segmented:
         """See `Engine.segment`; the network is in evaluation mode meanwhile."""
         training = [module for module in self.model.modules() if module.training]
         self.model.eval()
-        segmented = super().segment(scene, views)
+        segmented = super().segment(scene, views, needed)
         for module in training:
             module.training = True
         return segmented

@@ -13,7 +13,7 @@ from glnet.evaluation.result import Evaluation
 from glnet.evaluation.tally import Tally
 from glnet.geometry import scene_grid
 from glnet.metrics import IGNORE, ProtocolName
-from glnet.outputs.mask import MASK_SUFFIXES
+from glnet.outputs.rasters import MASK_SUFFIXES
 from glnet.raster import Raster
 
 #: Side of what is compared at a time, in pixels: masks may be of any size.

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -58,8 +59,7 @@ def whole_or_nothing(path: Path) -> Iterator[Path]:
     partial = partial_of(path)
     try:
         yield partial
-        with partial.open("r+b") as file:  # Windows flushes writable files alone
-            os.fsync(file.fileno())
+        flush(partial)
         partial.replace(path)
     except (OSError, RasterioError) as error:
         msg = f"{path}: could not be written ({error}); is the disk full?"
@@ -67,3 +67,40 @@ def whole_or_nothing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """See to it that a file's content outlives a power cut."""
+    with path.open("r+b") as file:  # Windows flushes writable files alone
+        os.fsync(file.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """See to it that what was renamed into a folder outlives a power cut."""
+    if os.name == "nt":  # there a folder cannot be opened, and renaming needs no help
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def publish(finished: Path, path: Path) -> None:
+    """Move a finished file to its place, where it appears whole or not at all.
+
+    Raises:
+        OSError: the system refused.
+    """
+    flush(finished)
+    if finished.stat().st_dev == path.parent.stat().st_dev:
+        finished.replace(path)
+    else:
+        partial = partial_of(path)
+        try:
+            shutil.copyfile(finished, partial)
+            flush(partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    flush_folder(path.parent)

@@ -7,16 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
+from glnet.bundle import read_config
 from glnet.engines.engine import Engine
 from glnet.engines.loading import load_engine
-from glnet.errors import RunError
-from glnet.raster import Raster, check_scene
+from glnet.errors import RasterError, RunError
+from glnet.prediction.opening import open_source
+from glnet.prediction.options import PredictOptions
 from glnet.recipe import View
+from glnet.scenes import Scene
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 
 #: A first run that was shorter than this many seconds is repeated: it loaded the graphs too.
 _SHORT = 60.0
+
+#: Bytes of a decoded image that may be held.
+_HELD = 2 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ def advise(
     device: str = "auto",
     engine: str = "auto",
 ) -> Iterator[Advice]:
-    """Predict an image in every precision, and compare with fp32.
+    """Predict an image in every precision, of a large one the middle scene; compare with fp32.
 
     Args:
         image, model, view, device, engine: See `glnet.predict`.
@@ -53,7 +59,12 @@ def advise(
         GlnetError: the image, the model or the device cannot be used.
     """
     reference: np.ndarray | None = None
-    with Raster(image) as raster:
+    with open_source(image, read_config(model), PredictOptions(view), _HELD) as opened:
+        part = opened.parts[len(opened.parts) // 2]
+        scene = opened.source.read(part).scene
+        if scene is None:
+            msg = f"{image}: its middle holds no data; try another image"
+            raise RasterError(msg)
         for precision in PRECISIONS:
             try:
                 loaded, _ = load_engine(model, device, precision, engine)
@@ -62,18 +73,16 @@ def advise(
                     raise
                 yield Advice(precision, why_not=str(error))
                 continue
-            raster.expect(loaded.settings)
-            check_scene(raster.path, raster.size, "cut it into parts")
-            labels, seconds = _timed(loaded, raster, view or loaded.settings.views[0])
+            labels, seconds = _timed(loaded, scene, view or loaded.settings.views[0])
             reference = labels if reference is None else reference
             yield Advice(precision, seconds, float((labels != reference).mean()))
 
 
-def _timed(engine: Engine, raster: Raster, view: View) -> tuple[np.ndarray, float]:
+def _timed(engine: Engine, scene: Scene, view: View) -> tuple[np.ndarray, float]:
     seconds = 0.0
     for _ in range(2):
         began = time.perf_counter()
-        labels = engine.segment(raster, [view]).views[view].labels()
+        labels = engine.segment(scene, [view]).views[view].labels()
         seconds = time.perf_counter() - began
         if seconds > _SHORT:
             break

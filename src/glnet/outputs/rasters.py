@@ -1,0 +1,206 @@
+"""Rasters put together from pieces: a cloud-optimised GeoTIFF, or a PNG, checked piece by piece.
+
+GDAL reads the pieces through a virtual raster, block by block, so memory does not grow with the
+result, and no block is written twice.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from rasterio.errors import NotGeoreferencedWarning
+
+from glnet.errors import RasterError
+from glnet.geometry import Size, Window
+from glnet.georeference import Georeference
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+MASK_SUFFIXES = (*TIFF_SUFFIXES, ".png")
+
+#: Side of a block of what is written, in pixels.
+BLOCK = 256
+
+_TYPES = {"uint8": "Byte", "float32": "Float32"}
+
+#: No files beside the one that is written; what GDAL has to say comes as an error.
+_ALONE = {"GDAL_PAM_ENABLED": "NO"}
+
+#: Fast to write: pieces do not live long.
+_PIECE = {
+    "driver": "GTiff", "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK,
+    "compress": "deflate", "zlevel": 1, "BIGTIFF": "IF_SAFER",
+}  # fmt: skip
+
+_COG = {
+    "driver": "COG", "COMPRESS": "DEFLATE", "BLOCKSIZE": BLOCK, "BIGTIFF": "IF_SAFER",
+    "OVERVIEWS": "IGNORE_EXISTING", "NUM_THREADS": 1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a raster says beside its pixels.
+
+    Attributes:
+        size: Height and width.
+        bands: Their names.
+        dtype: uint8 or float32.
+        nodata: What stands for ground without data.
+        georeference: None for pictures.
+        palette: Colours of values, for one band of bytes.
+        tags: Of the first band, as GDAL's metadata items.
+        overviews: How they are made of the pixels.
+    """
+
+    size: Size
+    bands: tuple[str, ...]
+    dtype: str
+    nodata: float
+    georeference: Georeference | None = None
+    palette: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    overviews: Literal["mode", "average"] = "average"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A file that holds a window of the whole."""
+
+    path: Path
+    window: Window
+
+
+def create(path: Path, size: Size, bands: int, dtype: str) -> Any:  # noqa: ANN401  rasterio has no types
+    """A piece to write to: a tiled GeoTIFF without a place on the ground."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(
+            path, "w", height=size.height, width=size.width, count=bands, dtype=dtype, **_PIECE
+        )
+
+
+def assemble(folder: Path, path: Path, content: Content, pieces: Sequence[Piece]) -> None:
+    """Write pieces as one file: a GeoTIFF with overviews, or a PNG, as the name ends.
+
+    Args:
+        folder: For what is needed meanwhile; the pieces lie below it.
+        path: The file, in a folder where half of it may be left.
+        content: What it says.
+        pieces: They cover the raster.
+
+    Raises:
+        OSError, rasterio.errors.RasterioError: it could not be written.
+    """
+    virtual = folder / f"{path.stem}.vrt"
+    virtual.write_bytes(_virtual(folder, content, pieces))
+    options: dict[str, Any] = {"driver": "PNG"}
+    if path.suffix.lower() in TIFF_SUFFIXES:
+        options = {**_COG, "OVERVIEW_RESAMPLING": content.overviews.upper()}
+    with opened(virtual) as whole, rasterio.Env(**_ALONE):
+        rasterio.shutil.copy(whole, path, **options)
+
+
+def verify(path: Path, content: Content, pieces: Sequence[Piece]) -> None:
+    """Read a file again, all of it, and compare it with its pieces.
+
+    Raises:
+        RasterError: it does not hold what was written.
+        RasterioError: it cannot be read.
+    """
+    with opened(path) as file:
+        found = (file.height, file.width, file.count, file.dtypes[0])
+        sound = found == (*content.size, len(content.bands), content.dtype)
+        sound = sound and all(_same(file, piece) for piece in pieces)
+        smaller = len(file.overviews(1))
+    for level in range(smaller):
+        with opened(path, overview_level=level) as file:
+            for strip in strips_of(Size(file.height, file.width)):
+                file.read(window=area(strip))
+    if not sound:
+        msg = f"{path}: did not read back as written; is the disk full?"
+        raise RasterError(msg)
+
+
+def _same(file: Any, piece: Piece) -> bool:  # noqa: ANN401  rasterio has no types
+    with opened(piece.path) as own:
+        return all(
+            np.array_equal(
+                own.read(window=area(strip)),
+                file.read(window=area(piece.window.within(strip))),
+                equal_nan=own.dtypes[0] == "float32",
+            )
+            for strip in strips_of(piece.window.size)
+        )
+
+
+@contextlib.contextmanager
+def opened(path: Path, **options: Any) -> Iterator[Any]:  # noqa: ANN401  rasterio has no types
+    """A raster of our own; that it lies nowhere is no warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path, **options) as file:
+            yield file
+
+
+def strips_of(size: Size) -> Iterator[Window]:
+    """Whole rows of blocks, from top to bottom."""
+    for top in range(0, size.height, BLOCK):
+        yield Window(top, 0, min(BLOCK, size.height - top), size.width)
+
+
+def area(window: Window) -> tuple[tuple[int, int], tuple[int, int]]:
+    """A window as rasterio takes it."""
+    return (window.top, window.bottom), (window.left, window.right)
+
+
+def _virtual(folder: Path, content: Content, pieces: Sequence[Piece]) -> bytes:
+    """GDAL's virtual raster of the pieces, as XML."""
+    height, width = content.size
+    root = ET.Element("VRTDataset", rasterXSize=str(width), rasterYSize=str(height))
+    ground = content.georeference
+    if ground is not None:
+        if ground.crs is not None:
+            ET.SubElement(root, "SRS").text = ground.crs.to_wkt()
+        numbers = ", ".join(repr(float(n)) for n in ground.transform.to_gdal())
+        ET.SubElement(root, "GeoTransform").text = numbers
+    for number, name in enumerate(content.bands, start=1):
+        kind = _TYPES[content.dtype]
+        band = ET.SubElement(root, "VRTRasterBand", dataType=kind, band=str(number))
+        ET.SubElement(band, "Description").text = name
+        if number == 1:
+            tags = ET.SubElement(band, "Metadata")
+            for key, value in content.tags.items():
+                ET.SubElement(tags, "MDI", key=key).text = value
+        ET.SubElement(band, "NoDataValue").text = str(content.nodata)
+        if content.palette:
+            ET.SubElement(band, "ColorInterp").text = "Palette"
+            table = ET.SubElement(band, "ColorTable")
+            for entry_of in range(max(content.palette) + 1):
+                colour = (*content.palette.get(entry_of, (0, 0, 0)), 255)
+                entry = dict(zip(("c1", "c2", "c3", "c4"), map(str, colour), strict=True))
+                ET.SubElement(table, "Entry", entry)
+        for piece in pieces:
+            _source(band, number, kind, piece, folder)
+    return ET.tostring(root, encoding="utf-8")
+
+
+def _source(band: ET.Element, number: int, kind: str, piece: Piece, folder: Path) -> None:
+    """A piece's place; its shape is told, or GDAL would open all of them at once."""
+    source, window = ET.SubElement(band, "SimpleSource"), piece.window
+    name = piece.path.relative_to(folder).as_posix()
+    ET.SubElement(source, "SourceFilename", relativeToVRT="1").text = name
+    ET.SubElement(source, "SourceBand").text = str(number)
+    sides = {"RasterXSize": str(window.width), "RasterYSize": str(window.height)}
+    blocks = {"BlockXSize": str(BLOCK), "BlockYSize": str(BLOCK)}
+    ET.SubElement(source, "SourceProperties", {**sides, "DataType": kind, **blocks})
+    extent = {"xSize": str(window.width), "ySize": str(window.height)}
+    ET.SubElement(source, "SrcRect", {"xOff": "0", "yOff": "0", **extent})
+    corner = {"xOff": str(window.left), "yOff": str(window.top)}
+    ET.SubElement(source, "DstRect", {**corner, **extent})

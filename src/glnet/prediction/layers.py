@@ -1,0 +1,112 @@
+"""What is written of every pixel: its class, how sure the network is, the classes' shares."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from glnet.datasets.classes import ClassTable
+from glnet.geometry import Window
+from glnet.mosaic import ScoreMap, best_class
+from glnet.outputs.rasters import strips_of
+from glnet.prediction.source import ReadPart
+
+Kind = Literal["mask", "confidence", "probabilities", "scores"]
+
+#: By kind, (bands, height, width) each.
+Arrays = dict[Kind, np.ndarray]
+
+#: A byte of confidence: its 254th part; 255 means that there is none.
+_STEPS, _NO_DATA = 254, 255
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One output file.
+
+    Attributes:
+        kind: What it tells.
+        path: Where it goes.
+        bands: Their names; a mask's one has the class names as metadata instead.
+        dtype: Of its values.
+        nodata: What it holds where nothing was segmented.
+    """
+
+    kind: Kind
+    path: Path
+    bands: tuple[str, ...]
+    dtype: str
+    nodata: float
+
+
+def plan_layer(kind: Kind, path: Path, table: ClassTable) -> Layer:
+    """What a file of a kind holds."""
+    names = tuple(table.names)
+    if kind == "mask":
+        return Layer(kind, path, ("class",), "uint8", unused_value(table))
+    if kind == "scores":
+        return Layer(kind, path, names, "float32", float("nan"))
+    return Layer(kind, path, ("confidence",) if kind == "confidence" else names, "uint8", _NO_DATA)
+
+
+def unused_value(table: ClassTable) -> int:
+    """A mask's value for ground without data: 255, or the largest that means no class."""
+    return max(set(range(_NO_DATA + 1)) - {row.value for row in table.rows}, default=_NO_DATA)
+
+
+def compute(
+    scores: ScoreMap, read: ReadPart, layers: Sequence[Layer], table: ClassTable
+) -> Iterator[tuple[Window, Arrays]]:
+    """The layers of a part's core, strip by strip: a window of the core, and what belongs there.
+
+    Args:
+        scores: Of the part's scene, on the raster's grid.
+        read: The part.
+        layers: Which.
+        table: The model's classes.
+    """
+    values = np.array(table.values, np.uint8)
+    kinds = {layer.kind for layer in layers}
+    for strip in strips_of(read.part.core.size):
+        found = scores.read(read.part.inner.within(strip))
+        made = _of_strip(found, kinds, values)
+        if read.kept is not None:
+            for layer in layers:
+                made[layer.kind][:, ~read.kept[strip.slices]] = layer.nodata
+        yield strip, made
+
+
+def blank(core: Window, layers: Sequence[Layer]) -> Iterator[tuple[Window, Arrays]]:
+    """The layers of a core without data."""
+    for strip in strips_of(core.size):
+        yield (
+            strip,
+            {
+                layer.kind: np.full((len(layer.bands), *strip.size), layer.nodata, layer.dtype)
+                for layer in layers
+            },
+        )
+
+
+def _of_strip(found: Any, kinds: set[Kind], values: np.ndarray) -> Arrays:  # noqa: ANN401  any array kind
+    """What scores (classes, rows, columns) say, by kind."""
+    made: Arrays = {}
+    if "mask" in kinds:
+        made["mask"] = values[_on_host(best_class(found))][None]
+    if kinds == {"mask"}:
+        return made
+    scores = _on_host(found)
+    if "scores" in kinds:
+        made["scores"] = scores.copy()
+    if kinds & {"confidence", "probabilities"}:
+        shares = np.exp(scores - scores.max(axis=0))
+        shares /= shares.sum(axis=0)
+        steps = np.rint(_STEPS * shares).astype(np.uint8)
+        made["probabilities"], made["confidence"] = steps, steps.max(axis=0)[None]
+    return {kind: array for kind, array in made.items() if kind in kinds}
+
+
+def _on_host(array: Any) -> np.ndarray:  # noqa: ANN401  any array kind
+    return np.asarray(array.cpu() if hasattr(array, "cpu") else array)

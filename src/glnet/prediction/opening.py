@@ -1,0 +1,140 @@
+"""From an image file and a model's config to the parts that are to be computed."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from glnet.bundle import BundleConfig
+from glnet.datasets.shapes import read_area
+from glnet.errors import RasterError, RunError
+from glnet.geometry import Size
+from glnet.georeference import Georeference, Resolution
+from glnet.prediction.identity import identity, key_of
+from glnet.prediction.options import PredictOptions
+from glnet.prediction.parts import ONE_SCENE, Part, plan_parts
+from glnet.prediction.source import AS_IT_IS, Source
+from glnet.prediction.tiled import tiled_copy, wants_tiles
+from glnet.raster import Raster, check_scene
+from glnet.scenes import TURNS
+
+#: Of DeepGlobe's images; for models that do not say what they were trained on.
+_PAPER_SIDE = 2448
+
+#: Ground resolutions that differ by no more are the same.
+_SAME = 0.10
+
+#: Beyond this a raster shows nothing of what the model knows.
+_MOST_ENLARGED = 4
+
+#: A million megapixels: what the plan of its parts can hold.
+_MOST_PIXELS = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A raster ready to be predicted.
+
+    Attributes:
+        source: Gives the pixels of its parts.
+        parts: All of them.
+        georeference: Of the raster, for what is written.
+    """
+
+    source: Source
+    parts: tuple[Part, ...]
+    georeference: Georeference | None
+
+    @property
+    def size(self) -> Size:
+        """Of the raster, upright."""
+        return self.source.size
+
+    @property
+    def scene(self) -> Size:
+        """Of a part's scene in the network's pixels."""
+        return self.source.scaled(self.parts[0].scene.size)
+
+
+@contextlib.contextmanager
+def open_source(
+    image: str | Path,
+    config: BundleConfig,
+    options: PredictOptions,
+    budget: int,
+    folder: Path | None = None,
+) -> Iterator[Opened]:
+    """Open an image and plan its parts; all is judged by headers before anything is decoded.
+
+    Args:
+        image: The file.
+        config: Of the model.
+        options: What of it is read, and how.
+        budget: Bytes; an image that is decoded whole and would take a quarter of it is copied.
+        folder: For such a copy; None: it is refused as too large for one scene.
+
+    Raises:
+        RasterError: it cannot be read, or not by this model.
+        RunError: settings that cannot be met.
+        DataError: the polygons of `within` cannot be used.
+    """
+    with contextlib.ExitStack() as stack:
+        raster = stack.enter_context(Raster(image, virtual=options.virtual))
+        _choose_bands(raster, config, options)
+        _check_size(raster)
+        scale = _scale(raster, config, options)
+        trained = config.trained_on
+        side = options.scene or (trained.median if trained else config.model.scene or _PAPER_SIDE)
+        longest = side / ONE_SCENE if options.scene else trained.largest if trained else side
+        inside = None
+        if options.within is not None:
+            inside = read_area(Path(options.within), raster).inside
+        unit = max(scale)
+        parts = plan_parts(raster.size, longest / unit, side / unit)
+        read, turn = raster, TURNS[0]
+        if folder is not None and wants_tiles(raster, parts[0].scene.size, budget):
+            copy = folder / f"source-{key_of({'raster': identity(raster.path)})}.tif"
+            read, turn = stack.enter_context(tiled_copy(raster, copy))
+            _choose_bands(read, config, options)
+        source = Source(read, config.model.thumbnail_size, scale, inside, turn)
+        opened = Opened(source, parts, raster.georeference)
+        check_scene(raster.path, opened.scene, "say --scene 2448, to have it cut into smaller ones")
+        yield opened
+
+
+def _choose_bands(raster: Raster, config: BundleConfig, options: PredictOptions) -> None:
+    if options.bands is not None:
+        raster.select(options.bands)
+    raster.expect(config.model)
+
+
+def _check_size(raster: Raster) -> None:
+    height, width = raster.size
+    if height * width > _MOST_PIXELS:
+        msg = f"{raster.path}: {height} x {width} pixels; at most a million megapixels can be read"
+        raise RasterError(msg)
+
+
+def _scale(raster: Raster, config: BundleConfig, options: PredictOptions) -> Resolution:
+    """The network's pixels per pixel of the raster."""
+    if options.resolution == "native":
+        return AS_IT_IS
+    own = None
+    if raster.georeference is not None:
+        own = raster.georeference.resolution(raster.size)
+    wanted = options.resolution or (config.trained_on.resolution if config.trained_on else None)
+    if own is None and options.resolution is not None:
+        msg = f"{raster.path}: does not say how large its pixels are; leave --resolution away"
+        raise RunError(msg)
+    if own is None or wanted is None:
+        return AS_IT_IS
+    scale = Resolution(own.rows / wanted, own.columns / wanted)
+    if options.resolution is None and all(abs(s - 1) <= _SAME for s in scale):
+        return AS_IT_IS
+    if max(scale) > _MOST_ENLARGED:
+        msg = (
+            f"{raster.path}: its pixels are {own.rows:.3g} x {own.columns:.3g} m, the model's "
+            f"{wanted:.3g} m; say --resolution native to take them as they are"
+        )
+        raise RasterError(msg)
+    return scale

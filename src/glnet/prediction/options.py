@@ -1,0 +1,38 @@
+"""How a raster is predicted: everything that the command line can say, each with its default."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from glnet.recipe import View
+
+OnError = Literal["stop", "nodata"]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictOptions:
+    """See `glnet.predict`; what computes is chosen apart from what is computed.
+
+    Attributes:
+        view: Which output; None: the model's first.
+        tta: Average over the eight flips and quarter turns.
+        bands: Of the file, counted from 1, in the model's order; None: as they lie there.
+        scene: Longest side of a scene in pixels of the network's input; None: by what the model was
+            trained on.
+        resolution: Metres per pixel at which the raster is read; `native`: as it is; None: the
+            model's, where both are known and differ by more than a tenth.
+        within: A file of polygons; only what lies in one is segmented.
+        virtual: Take VRT files, which lead to others.
+        on_error: `stop`: a part that fails fails the run, after the others were saved; `nodata`: it
+            is written as ground without data, and reported.
+    """
+
+    view: View | None = None
+    tta: bool = False
+    bands: Sequence[int] | None = None
+    scene: int | None = None
+    resolution: float | Literal["native"] | None = None
+    within: str | Path | None = None
+    virtual: bool = False
+    on_error: OnError = "stop"

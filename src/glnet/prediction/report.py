@@ -1,0 +1,89 @@
+"""What a run did: for programs as JSON, for people as a few lines."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from glnet.geometry import Size, Window
+from glnet.recipe.amounts import show_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPart:
+    """A part that could not be computed: its core, and why."""
+
+    core: Window
+    why: str
+
+    def __str__(self) -> str:
+        rows, columns = (
+            f"{start} to {start + length}" for start, length in (self.core.rows, self.core.columns)
+        )
+        return f"rows {rows}, columns {columns}: {self.why}"
+
+
+@dataclass(slots=True)
+class Report:
+    """A run over one raster.
+
+    Attributes:
+        image, model: What was read.
+        outputs: What was written.
+        size: Of the raster.
+        scene: Of a part's scene, in the network's pixels.
+        view, engine, precision, threads, device: What computed.
+        parts: How many there are.
+        computed, reused, empty: How many were computed now, found finished, or hold nothing that
+            was to be segmented.
+        failed: Those that could not be computed.
+        patches: How many the local branch saw.
+        seconds: By what they went into.
+        memory: The most that the process ever held, in bytes; None where the system does not say.
+        glnet: The version.
+    """
+
+    image: str
+    model: str
+    size: Size
+    scene: Size
+    view: str
+    engine: str
+    precision: str
+    threads: int
+    device: str
+    parts: int
+    glnet: str
+    outputs: list[str] = field(default_factory=list)
+    computed: int = 0
+    reused: int = 0
+    empty: int = 0
+    failed: list[FailedPart] = field(default_factory=list)
+    patches: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    memory: int | None = None
+
+    @property
+    def lines(self) -> Iterator[str]:
+        """What people want to know."""
+        height, width = self.size
+        total, megapixels = sum(self.seconds.values()), height * width / 1e6
+        parts = [f"{self.computed} computed"]
+        parts += [f"{self.reused} kept from before"] if self.reused else []
+        parts += [f"{self.empty} without data"] if self.empty else []
+        parts += [f"{len(self.failed)} failed"] if self.failed else []
+        scenes = "1 scene" if self.parts == 1 else f"{self.parts} scenes"
+        yield f"{height} x {width} px in {scenes}: {', '.join(parts)}; {self.patches} patches"
+        spent = ", ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
+        held = "" if self.memory is None else f"; the process held {show_bytes(self.memory)}"
+        rate = megapixels / max(total, 1e-9)
+        yield f"{total:.1f} s ({rate:.2f} megapixels per second): {spent}{held}"
+        yield from (f"no data at {failed}" for failed in self.failed)
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values."""
+        return asdict(self)
+
+
+def report_path(out: Path) -> Path:
+    """Where the report of an output lies."""
+    return out.with_name(f"{out.stem}.report.json")

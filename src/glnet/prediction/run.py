@@ -1,0 +1,158 @@
+"""One raster of any size, from file to files: nothing lost, nothing half-finished."""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from rasterio.errors import RasterioError
+
+from glnet.datasets.classes import ClassTable
+from glnet.engines.engine import Engine
+from glnet.errors import GatheredError, RasterError
+from glnet.outputs.files import publish
+from glnet.outputs.rasters import Content, Piece, assemble, verify
+from glnet.prediction.computing import Computed, compute_parts
+from glnet.prediction.layers import Layer, blank, compute
+from glnet.prediction.opening import Opened
+from glnet.prediction.options import PredictOptions
+from glnet.prediction.parts import Part
+from glnet.prediction.report import FailedPart, Report
+from glnet.prediction.store import PartStore
+from glnet.recipe import View
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A raster on its way to its outputs.
+
+    Attributes:
+        opened: The raster and its parts.
+        table: The model's classes.
+        view: Which output of the network.
+        options: What of the raster, and what to do about errors.
+        layers: What is written.
+        store: Where finished parts are kept.
+        report: What is told at the end.
+        progress: Is told how many of the parts are done.
+    """
+
+    opened: Opened
+    table: ClassTable
+    view: View
+    options: PredictOptions
+    layers: Sequence[Layer]
+    store: PartStore
+    report: Report
+    progress: Callable[[int, int], None]
+
+    def missing(self) -> list[Part]:
+        """The parts that are still to be computed."""
+        with self._clocked("looking for parts"):
+            found = [part for part in self.opened.parts if not self.store.has(part)]
+        self.report.reused = len(self.opened.parts) - len(found)
+        return found
+
+    def compute(self, engine: Engine, parts: Sequence[Part]) -> None:
+        """Compute parts and keep them, one being written while the next is computed.
+
+        Raises:
+            StoreError: they cannot be kept.
+            GatheredError: some failed, after the others were kept.
+        """
+        done = self.report.reused
+        with ThreadPoolExecutor(max_workers=1) as writer, self._clocked("network"):
+            writing: Future[None] | None = None
+            for part, found in compute_parts(
+                self.opened, engine, self.view, parts, tta=self.options.tta
+            ):
+                if writing is not None:
+                    writing.result()
+                writing = writer.submit(self._keep, part, found)
+                done += 1
+                self.progress(done, len(self.opened.parts))
+            if writing is not None:
+                writing.result()
+        if self.report.failed and self.options.on_error == "stop":
+            raise GatheredError([*map(str, self.report.failed), self._advice()])
+
+    def _advice(self) -> str:
+        failed = len(self.report.failed)
+        return (
+            f"{failed} of {len(self.opened.parts)} parts failed, the others are kept in "
+            f"{self.store.folder.parent}; start the command again to try these once more, or say "
+            "--on-error nodata to write them as ground without data"
+        )
+
+    def _keep(self, part: Part, found: Computed) -> None:
+        report = self.report
+        if found.read is None:
+            report.failed.append(FailedPart(part.core, found.why))
+            if self.options.on_error == "nodata":
+                self.store.write(part, blank(part.core, self.layers), failed=found.why)
+        elif found.scores is None:
+            report.empty += 1
+            self.store.write(part, blank(part.core, self.layers))
+        else:
+            report.computed += 1
+            report.patches += found.patches
+            strips = compute(found.scores, found.read, self.layers, self.table)
+            self.store.write(part, strips)
+
+    def finish(self) -> None:
+        """Put the parts together, check the files against them, and move these to their places.
+
+        Raises:
+            RasterError: a file could not be written, or is not what was computed.
+        """
+        folder = self.store.folder / "finished"
+        shutil.rmtree(folder, ignore_errors=True)
+        finished = []
+        for layer in self.layers:
+            path = folder / f"{layer.kind}{layer.path.suffix.lower()}"
+            pieces = [
+                Piece(self.store.path(part, layer.kind), part.core) for part in self.opened.parts
+            ]
+            content = self._content(layer)
+            try:
+                folder.mkdir(exist_ok=True)
+                with self._clocked("assembling"):
+                    assemble(self.store.folder, path, content, pieces)
+                with self._clocked("verifying"):
+                    verify(path, content, pieces)
+            except (OSError, RasterioError, RasterError) as error:
+                shutil.rmtree(folder, ignore_errors=True)
+                detail = " ".join(str(error.__cause__ or error).split())
+                msg = (
+                    f"{layer.path}: could not be written ({detail}); is the disk full? The parts "
+                    f"are kept in {self.store.folder.parent}: start the command again"
+                )
+                raise RasterError(msg) from error
+            finished.append((path, layer.path))
+        for path, target in reversed(finished):  # the mask last: it is what people look for
+            publish(path, target)
+            self.report.outputs.append(str(target))
+
+    def _content(self, layer: Layer) -> Content:
+        size, place = self.opened.size, self.opened.georeference
+        if layer.kind != "mask":
+            return Content(size, layer.bands, layer.dtype, layer.nodata, place)
+        table = self.table
+        palette = dict(zip(table.values, table.colours, strict=True))
+        tags = {
+            f"class_{value}": name for value, name in zip(table.values, table.names, strict=True)
+        }
+        return Content(
+            size, layer.bands, layer.dtype, layer.nodata, place, palette, tags, overviews="mode"
+        )
+
+    @contextlib.contextmanager
+    def _clocked(self, what: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = self.report.seconds
+            spent[what] = spent.get(what, 0.0) + time.perf_counter() - began

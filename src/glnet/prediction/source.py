@@ -1,0 +1,128 @@
+"""What a part is computed from: the pixels of its scene at the model's resolution."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from glnet.engines.engine import Needed
+from glnet.geometry import Size, Window
+from glnet.georeference import Resolution
+from glnet.prediction.parts import Part
+from glnet.raster import Raster
+from glnet.resample import shrink
+from glnet.scenes import TURNS, Decoded, Turn
+
+#: One pixel of the raster is one of the network's input.
+AS_IT_IS = Resolution(1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPart:
+    """A part, read.
+
+    Attributes:
+        part: Which.
+        scene: Its pixels at the model's resolution, and its thumbnail; None: nothing of it is to be
+            segmented.
+        kept: Of the core on the raster's grid, what is to be segmented: boolean; None: all of it.
+        needed: Which patches of the scene meet ground that is to be segmented.
+    """
+
+    part: Part
+    scene: Decoded | None
+    kept: np.ndarray | None
+    needed: Needed
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A raster as parts are read from it.
+
+    Attributes:
+        raster: Open, its bands chosen.
+        thumbnail: What a scene is shrunk to.
+        scale: The network's pixels per pixel of the raster.
+        inside: Of a window, which pixels are to be segmented; None: all.
+        turn: From the raster's pixels to upright ones.
+    """
+
+    raster: Raster
+    thumbnail: Size
+    scale: Resolution = AS_IT_IS
+    inside: Callable[[Window], np.ndarray] | None = None
+    turn: Turn = TURNS[0]
+
+    @property
+    def size(self) -> Size:
+        """Height and width in pixels, upright."""
+        return self.turn.size(self.raster.size)
+
+    def scaled(self, size: Size) -> Size:
+        """A size in the network's pixels."""
+        rows, columns = self.scale
+        return Size(max(1, round(size.height * rows)), max(1, round(size.width * columns)))
+
+    def read(self, part: Part) -> ReadPart:
+        """Pixels, resampled where the model's resolution is another one, missing ground filled.
+
+        Raises:
+            RasterError: the file is damaged there.
+        """
+        pixels, valid = self._read(part.scene)
+        wanted = self._wanted(part.scene, valid)
+        kept = None if wanted is None else wanted[part.inner.slices]
+        if kept is not None and not kept.any():
+            return ReadPart(part, None, kept, _never)
+        if valid is not None:
+            pixels = _filled(pixels, valid)
+        size = self.scaled(part.scene.size)
+        scene = Decoded(_resized(pixels, size), shrink(pixels, self.thumbnail))
+        if wanted is None:
+            return ReadPart(part, scene, None, _always)
+        marks = wanted if size == part.scene.size else _resized(wanted[None] * 1.0, size)[0] > 0
+        return ReadPart(part, scene, kept, lambda patch: bool(marks[patch.slices].any()))
+
+    def _read(self, window: Window) -> tuple[np.ndarray, np.ndarray | None]:
+        if self.turn == TURNS[0]:
+            return self.raster.read_valid(window)
+        pixels, valid = self.raster.read_valid(self.turn.window(window, self.size))
+        return self.turn.apply(pixels), None if valid is None else self.turn.apply(valid)
+
+    def _wanted(self, window: Window, valid: np.ndarray | None) -> np.ndarray | None:
+        if self.inside is None:
+            return valid
+        inside = self.inside(window)
+        return inside if valid is None else inside & valid
+
+
+def _always(_: Window) -> bool:
+    return True
+
+
+def _never(_: Window) -> bool:
+    return False
+
+
+def _filled(pixels: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Missing ground in the mean of what is there: the least that a network can see in it."""
+    filled = pixels.copy()
+    for band in filled:
+        mean = band[valid].mean(dtype=np.float64) if valid.any() else 0.0
+        band[~valid] = np.rint(mean) if pixels.dtype.kind in "iu" else mean
+    return filled
+
+
+def _resized(pixels: np.ndarray, size: Size) -> np.ndarray:
+    """Pixels (bands, height, width) by the thumbnails' filter; integers stay integers."""
+    if pixels.shape[1:] == size:
+        return pixels
+    if pixels.dtype == np.uint8:
+        return shrink(pixels, size)
+    out = np.empty((len(pixels), *size), pixels.dtype)
+    for band, target in zip(pixels, out, strict=True):
+        image = Image.fromarray(band.astype(np.float32))
+        values = np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
+        target[:] = np.rint(values) if pixels.dtype.kind in "iu" else values
+    return out

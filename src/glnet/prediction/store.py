@@ -1,0 +1,192 @@
+"""Finished parts on disk, beside the output, until the output is finished too.
+
+Each is a folder of small GeoTIFFs that appears whole or not at all. The folder that holds them is
+named by all that they depend on, so a changed model or setting finds none of them.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+from rasterio.errors import RasterioError
+
+from glnet.errors import RasterError, RunError
+from glnet.geometry import Window
+from glnet.outputs.files import flush, flush_folder
+from glnet.outputs.rasters import area, create, opened, strips_of
+from glnet.prediction.layers import Arrays, Kind, Layer
+from glnet.prediction.parts import Part
+
+_LOCK, _HOLDER = "lock", "holder"
+
+#: Tells of a part that it failed, and why.
+_FAILED = "failed.txt"
+
+
+def parts_folder(out: Path) -> Path:
+    """Where the parts of an output lie."""
+    return out.with_name(f"{out.name}.parts")
+
+
+@contextlib.contextmanager
+def locked(out: Path) -> Iterator[Path]:
+    """The folder of an output's parts, for this process alone.
+
+    Raises:
+        RunError: another process works on the output.
+        RasterError: the folder cannot be made.
+    """
+    folder = parts_folder(out)
+    try:
+        folder.mkdir(exist_ok=True)
+        lock = FileLock(folder / _LOCK)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        msg = f"{out}: is being written by {_holder(folder)}; wait for it, or name another file"
+        raise RunError(msg) from error
+    except OSError as error:
+        msg = f"{folder}: cannot be written ({error.strerror}); choose another folder"
+        raise RasterError(msg) from error
+    with lock:
+        note = folder / _HOLDER
+        note.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        try:
+            yield folder
+        finally:
+            if {path.name for path in folder.iterdir()} <= {_LOCK, _HOLDER}:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear(folder: Path) -> None:
+    """Remove finished parts, and whatever else lies there: the output has what they held."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name not in {_LOCK, _HOLDER}:
+            path.unlink(missing_ok=True)
+
+
+def _holder(folder: Path) -> str:
+    with contextlib.suppress(OSError):
+        return (folder / _HOLDER).read_text(encoding="utf-8") or "another process"
+    return "another process"
+
+
+class StoreError(RasterError):
+    """A part that cannot be kept: no other one could be."""
+
+
+class PartStore:
+    """The finished parts of one raster, one model and one set of settings."""
+
+    def __init__(self, folder: Path, key: str, layers: Sequence[Layer]) -> None:
+        """Open what lies there; what was left half-written goes.
+
+        Args:
+            folder: Of the output's parts; those of other keys are left alone.
+            key: Of these parts, see `identity.key_of`.
+            layers: What each part holds.
+        """
+        self.folder = folder / key
+        self._layers = layers
+        self.folder.mkdir(exist_ok=True)
+        for left in self.folder.glob("*.partial"):
+            shutil.rmtree(left)
+
+    def path(self, part: Part, kind: Kind) -> Path:
+        """Where a layer of a part lies."""
+        return self._folder_of(part) / f"{kind}.tif"
+
+    def has(self, part: Part) -> bool:
+        """Is the part there, and sound? Reads all of it; what is damaged or failed goes."""
+        if not self._folder_of(part).is_dir():
+            return False
+        try:
+            for layer in self._layers:
+                self._check(part, layer)
+            failed = (self._folder_of(part) / _FAILED).exists()
+        except (RasterioError, OSError):
+            failed = True
+        if failed:
+            shutil.rmtree(self._folder_of(part), ignore_errors=True)
+        return not failed
+
+    def _check(self, part: Part, layer: Layer) -> None:
+        with opened(self.path(part, layer.kind)) as file:
+            shape = (file.count, file.height, file.width, file.dtypes[0])
+            if shape != (len(layer.bands), *part.core.size, layer.dtype):
+                msg = "another shape"
+                raise OSError(msg)
+            for strip in strips_of(part.core.size):
+                file.read(window=area(strip))
+
+    def write(self, part: Part, strips: Iterable[tuple[Window, Arrays]], failed: str = "") -> None:
+        """Keep a finished part.
+
+        Args:
+            part: Which.
+            strips: Of its core, from top to bottom.
+            failed: Why this only stands for a part; another run tries it again.
+
+        Raises:
+            RasterError: the disk is full, or the folder cannot be written.
+        """
+        final = self._folder_of(part)
+        partial = final.with_name(f"{final.name}.partial")
+        sums: list[tuple[Kind, Window, int]] = []
+        try:
+            partial.mkdir()
+            with contextlib.ExitStack() as stack:
+                files = {
+                    layer.kind: stack.enter_context(
+                        create(
+                            partial / f"{layer.kind}.tif",
+                            part.core.size,
+                            len(layer.bands),
+                            layer.dtype,
+                        )
+                    )
+                    for layer in self._layers
+                }
+                for strip, arrays in strips:
+                    for kind, array in arrays.items():
+                        files[kind].write(array, window=area(strip))
+                        sums.append((kind, strip, _checksum(array)))
+            self._read_back(partial, sums)
+            if failed:
+                (partial / _FAILED).write_text(failed, encoding="utf-8")
+            partial.rename(final)
+            flush_folder(final.parent)
+        except (OSError, RasterioError) as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            msg = (
+                f"{final}: cannot be written ({error}); is the disk full? "
+                "Finished parts are kept: start the command again"
+            )
+            raise StoreError(msg) from error
+
+    def _read_back(self, folder: Path, sums: Sequence[tuple[Kind, Window, int]]) -> None:
+        """GDAL says nothing when the disk fills as it closes a file."""
+        with contextlib.ExitStack() as stack:
+            files = {}
+            for layer in self._layers:
+                path = folder / f"{layer.kind}.tif"
+                flush(path)
+                files[layer.kind] = stack.enter_context(opened(path))
+            for kind, strip, checksum in sums:
+                if _checksum(files[kind].read(window=area(strip))) != checksum:
+                    msg = "it did not read back as written"
+                    raise OSError(msg)
+
+    def _folder_of(self, part: Part) -> Path:
+        return self.folder / f"{part.number:06}"
+
+
+def _checksum(array: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(array).tobytes())

@@ -1,0 +1,89 @@
+"""Images that cannot be read by window, as a temporary file that can be."""
+
+import contextlib
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import rasterio
+import rasterio.shutil
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from glnet.errors import RasterError
+from glnet.geometry import Size
+from glnet.outputs.files import partial_of
+from glnet.raster import GDAL_OPTIONS, Raster
+from glnet.scenes import TURNS, Turn
+
+#: EXIF's orientations 1 to 8 as positions in `TURNS`: how stored pixels become upright.
+_UPRIGHT = (0, 4, 2, 6, 5, 3, 7, 1)
+
+#: A budget's share beyond which a decoded image is not held in memory.
+_HELD = 4
+
+#: Strips across so many scenes would be decoded again for each of them.
+_MOST_ACROSS = 2
+
+#: No JPEG or PNG holds more bytes of pixels per byte of file: what claims to is no image.
+_DENSEST = 1500
+
+_TILED = {
+    "driver": "GTiff", "TILED": "YES", "COMPRESS": "DEFLATE", "ZLEVEL": 1, "BIGTIFF": "IF_SAFER",
+    "INTERLEAVE": "PIXEL",
+}  # fmt: skip
+
+
+def wants_tiles(raster: Raster, scene: Size, budget: int) -> bool:
+    """Is it decoded whole and too large for that, or in strips across many scenes?"""
+    if raster.decoded_whole:
+        return raster.size.height * raster.size.width * raster.bands > budget // _HELD
+    across = raster.blocks.width == raster.size.width > _MOST_ACROSS * scene.width
+    return across and raster.blocks.height < raster.size.height
+
+
+@contextlib.contextmanager
+def tiled_copy(raster: Raster, path: Path) -> Iterator[tuple[Raster, Turn]]:
+    """A tiled copy of an image, and how its pixels become upright; kept for the next run.
+
+    Args:
+        raster: Open.
+        path: Of the copy.
+
+    Raises:
+        RasterError: the image is damaged, claims what it cannot hold, or the disk is too small.
+    """
+    if not path.exists():
+        _check(raster, path.parent)
+        partial = partial_of(path)
+        options = {**GDAL_OPTIONS, "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES", "GDAL_PAM_ENABLED": "NO"}
+        try:
+            with warnings.catch_warnings(), rasterio.Env(**options):
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                rasterio.shutil.copy(raster.path.absolute(), partial, **_TILED)
+            partial.rename(path)
+        except (RasterioError, OSError) as error:
+            partial.unlink(missing_ok=True)
+            detail = " ".join(str(error.__cause__ or error).split())
+            msg = f"{raster.path}: cannot be decoded; is it damaged, or the disk full? ({detail})"
+            raise RasterError(msg) from error
+    turn = TURNS[_UPRIGHT[raster.orientation - 1]]
+    with Raster(path) as copied:
+        yield copied, turn
+
+
+def _check(raster: Raster, folder: Path) -> None:
+    """Refuse, before anything is decoded, what is no image of the size that it claims."""
+    height, width = raster.size
+    held, stored = height * width * raster.bands, raster.path.stat().st_size
+    claim = f"{raster.path}: claims to be {height} x {width} pixels"
+    if raster.decoded_whole and held > _DENSEST * stored:
+        msg = f"{claim}, which a file of {stored} bytes cannot hold; is it damaged?"
+        raise RasterError(msg)
+    free = shutil.disk_usage(folder).free
+    if held > free:
+        msg = (
+            f"{claim} and has to be copied to be read in parts: {held >> 20} MiB, "
+            f"{free >> 20} MiB are free beside the output; make it a tiled GeoTIFF elsewhere"
+        )
+        raise RasterError(msg)
