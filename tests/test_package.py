@@ -37,7 +37,7 @@ def test_public_names_are_sorted_and_exist():
         "import glnet; glnet.load_recipe; glnet.evaluate_masks; glnet.GlnetError",
         "import glnet.cli",
         "import glnet; glnet.plan; glnet.Wishes",
-        "import glnet.bundle, glnet.mosaic, glnet.outputs.mask, glnet.datasets.checks",
+        "import glnet.bundle, glnet.mosaic, glnet.outputs.rasters, glnet.datasets.checks",
     ],
 )
 def test_recipes_masks_and_help_need_no_pytorch(code):

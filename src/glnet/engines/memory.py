@@ -66,6 +66,7 @@ class MemoryWish:
         kept: Bytes of pixels that are held while the network runs.
         turns: With test-time augmentation: every graph runs eight times, and scores add up at full
             resolution.
+        scenes: How many there are: every graph runs for each.
         said: Takes the line that tells what was chosen.
     """
 
@@ -74,6 +75,7 @@ class MemoryWish:
     reading: int
     kept: int
     turns: bool
+    scenes: int = 1
     said: Callable[[str], None] = lambda _: None
 
 
@@ -123,7 +125,8 @@ def plan_memory(
 ) -> MemoryPlan:
     """Choose what stays loaded on a CPU; more is never held than the budget allows.
 
-    Graphs that run once are loaded one after another, whatever the budget.
+    Graphs that run once are loaded one after another, whatever the budget; others stay where they
+    fit.
 
     Raises:
         RunError: the budget is too small; the line names the smallest that works.
@@ -139,7 +142,7 @@ def plan_memory(
         _ASIDE + max(running + graphs, wish.reading, canvases + labels + wish.kept)
         for graphs in (max(each), sum(each))
     )
-    if wish.turns:
+    if wish.turns or wish.scenes > 1:
         least += _LEFT_BEHIND
         if most <= max(wish.budget, least):
             _refuse_less(most, wish)

@@ -102,7 +102,9 @@ def assemble(folder: Path, path: Path, content: Content, pieces: Sequence[Piece]
     virtual.write_bytes(_virtual(folder, content, pieces))
     options: dict[str, Any] = {"driver": "PNG"}
     if path.suffix.lower() in TIFF_SUFFIXES:
-        options = {**_COG, "OVERVIEW_RESAMPLING": content.overviews.upper()}
+        # Scores are noise in their last digits: packing them harder takes minutes for nothing.
+        level = 6 if content.dtype == "uint8" else 1
+        options = {**_COG, "LEVEL": level, "OVERVIEW_RESAMPLING": content.overviews.upper()}
     with opened(virtual) as whole, rasterio.Env(**_ALONE):
         rasterio.shutil.copy(whole, path, **options)
 
@@ -182,8 +184,9 @@ def _virtual(folder: Path, content: Content, pieces: Sequence[Piece]) -> bytes:
         if content.palette:
             ET.SubElement(band, "ColorInterp").text = "Palette"
             table = ET.SubElement(band, "ColorTable")
-            for entry_of in range(max(content.palette) + 1):
-                colour = (*content.palette.get(entry_of, (0, 0, 0)), 255)
+            shown = {value: (*colour, 255) for value, colour in content.palette.items()}
+            for value in range(max(*shown, int(content.nodata)) + 1):
+                colour = shown.get(value, (0, 0, 0, 255 * (value != content.nodata)))
                 entry = dict(zip(("c1", "c2", "c3", "c4"), map(str, colour), strict=True))
                 ET.SubElement(table, "Entry", entry)
         for piece in pieces:

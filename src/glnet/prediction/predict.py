@@ -125,11 +125,12 @@ def predict(  # noqa: PLR0913  each by its name
         try:
             run.compute(loaded, run.missing())
             del loaded  # the graphs' memory is what assembling needs
-            run.finish()
+            run.finish(said)
             clear(folder)
         finally:
             report.memory = peak()
-            write_json(report_path(paths["mask"]), report.as_dict())
+            if report.computed + report.reused + report.empty:
+                write_json(report_path(paths["mask"]), report.as_dict())
     return report
 
 
@@ -211,7 +212,8 @@ def _wish(
     copies = _COPIES if len(opened.parts) > 1 else 1
     whole = raster.size.height * raster.size.width * each if raster.decoded_whole else 0
     kept = copies * scene + whole
-    return MemoryWish(budget, opened.scene, kept + 2 * stored, kept, tta, said)
+    scenes = len(opened.parts)
+    return MemoryWish(budget, opened.scene, kept + 2 * stored, kept, tta, scenes, said)
 
 
 def _load(model: str | Path, device: str, precision: str, engine: str, wish: MemoryWish) -> Engine:

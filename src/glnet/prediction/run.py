@@ -75,8 +75,11 @@ class Run:
                 self.progress(done, len(self.opened.parts))
             if writing is not None:
                 writing.result()
-        if self.report.failed and self.options.on_error == "stop":
-            raise GatheredError([*map(str, self.report.failed), self._advice()])
+        failed = self.report.failed
+        if failed and self.options.on_error == "stop":
+            if len(failed) == len(self.opened.parts):
+                raise RasterError(failed[0].why)
+            raise GatheredError([*map(str, failed), self._advice()])
 
     def _advice(self) -> str:
         failed = len(self.report.failed)
@@ -101,8 +104,11 @@ class Run:
             strips = compute(found.scores, found.read, self.layers, self.table)
             self.store.write(part, strips)
 
-    def finish(self) -> None:
+    def finish(self, said: Callable[[str], None]) -> None:
         """Put the parts together, check the files against them, and move these to their places.
+
+        Args:
+            said: Takes a line as each step begins.
 
         Raises:
             RasterError: a file could not be written, or is not what was computed.
@@ -118,8 +124,10 @@ class Run:
             content = self._content(layer)
             try:
                 folder.mkdir(exist_ok=True)
+                said(f"assembling {layer.path.name}")
                 with self._clocked("assembling"):
                     assemble(self.store.folder, path, content, pieces)
+                said(f"verifying {layer.path.name}")
                 with self._clocked("verifying"):
                     verify(path, content, pieces)
             except (OSError, RasterioError, RasterError) as error:
