@@ -18,11 +18,11 @@ import glnet
 from glnet.bundle import GRAPHS
 from glnet.cli.export import export_command
 from glnet.datasets.classes import ClassInfo, ClassTable
-from glnet.engines.engine import segment_turned
 from glnet.engines.export import export_graphs, export_if_possible
 from glnet.engines.loading import load_engine
 from glnet.engines.models import save_model
 from glnet.engines.torch_engine import TorchEngine
+from glnet.engines.turning import segment_turned
 from glnet.engines.vino import openvino
 from glnet.model import build_glnet
 from makers import check_one_line, cut, noise, write_manifest, write_png, write_text

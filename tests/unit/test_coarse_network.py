@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from glnet.boxes import PatchCount, find_boxes, patches_in
-from glnet.engines.engine import segment_turned
 from glnet.engines.torch_engine import TorchEngine
+from glnet.engines.turning import segment_turned
 from glnet.geometry import OUTPUT_STRIDE, Size, Window, patch_grid
 from glnet.model.branch import SharedMaps
 from glnet.model.sharing import Canvas

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from glnet.engines.engine import segment_turned
 from glnet.engines.torch_engine import TorchEngine
+from glnet.engines.turning import segment_turned
 from glnet.scenes import TURNS, TurnedScene
 from networks import ArrayScene, random_scene, tiny_network
 

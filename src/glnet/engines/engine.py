@@ -19,7 +19,7 @@ from glnet.errors import RunError
 from glnet.geometry import Size, Window, of_one_size, patch_grid
 from glnet.mosaic import Mosaic, ScoreMap
 from glnet.recipe import ModelSettings, View
-from glnet.scenes import TURNS, Scene, Turn, TurnedScene
+from glnet.scenes import Scene
 from glnet.sharing import Place
 
 #: Whether a patch of a scene has to be computed.
@@ -266,38 +266,3 @@ class _Pass:
     ) -> None:
         for index, place in enumerate(places):
             self.mosaics[view].add(place.window, scores[index], covers=covers)
-
-
-def segment_turned(
-    engine: Engine, scene: Scene, views: Sequence[View], needed: Needed = lambda _: True
-) -> Segmented:
-    """Mean scores over the eight flips and quarter turns of the scene (test-time augmentation).
-
-    Thumbnail and patches are turned together, whatever the sharing. Memory: one full-resolution
-    array of classes x 4 bytes per pixel and view.
-    """
-    totals: dict[View, Any] = {}
-    patches = PatchCount(0, 0)
-    for turn in TURNS:
-        turned = TurnedScene(scene, turn)
-
-        def upright(window: Window, turned: TurnedScene = turned) -> bool:
-            return needed(turned.turn.window(window, turned.size))
-
-        found = engine.segment(turned, views, upright)
-        patches += found.patches
-        for view, scores in found.views.items():
-            if view not in totals:
-                totals[view] = scores.blank()
-            _add_upright(totals[view], scores, turn)
-    size, alignment = scene.size, engine.settings.alignment
-    for view in totals:
-        totals[view] /= len(TURNS)  # in place: these are the largest arrays of all
-    means = {view: ScoreMap(mean, size, size, alignment) for view, mean in totals.items()}
-    return Segmented(means, patches)
-
-
-def _add_upright(total: Any, scores: ScoreMap, turn: Turn) -> None:  # noqa: ANN401
-    for window, strip in scores.strips():
-        upright = turn.window(window, scores.size)
-        total[:, *upright.slices] += turn.undo(strip)

@@ -9,7 +9,8 @@ from glnet.boxes import PatchCount
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder
 from glnet.datasets.samples import open_sample
-from glnet.engines.engine import Engine, segment_turned
+from glnet.engines.engine import Engine
+from glnet.engines.turning import segment_turned
 from glnet.metrics import ConfusionMatrix
 from glnet.recipe import View
 

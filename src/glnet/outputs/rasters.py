@@ -185,8 +185,8 @@ def _virtual(folder: Path, content: Content, pieces: Sequence[Piece]) -> bytes:
             ET.SubElement(band, "ColorInterp").text = "Palette"
             table = ET.SubElement(band, "ColorTable")
             shown = {value: (*colour, 255) for value, colour in content.palette.items()}
-            for value in range(max(*shown, int(content.nodata)) + 1):
-                colour = shown.get(value, (0, 0, 0, 255 * (value != content.nodata)))
+            for entry_of in range(max(*shown, int(content.nodata)) + 1):
+                colour = shown.get(entry_of, (0, 0, 0, 255 * (entry_of != content.nodata)))
                 entry = dict(zip(("c1", "c2", "c3", "c4"), map(str, colour), strict=True))
                 ET.SubElement(table, "Entry", entry)
         for piece in pieces:

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from glnet.engines.engine import Engine, segment_turned
+from glnet.engines.engine import Engine
+from glnet.engines.turning import segment_turned
 from glnet.errors import RasterError
 from glnet.mosaic import ScoreMap
 from glnet.prediction.opening import Opened

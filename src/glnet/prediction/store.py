@@ -59,6 +59,9 @@ def locked(out: Path) -> Iterator[Path]:
         try:
             yield folder
         finally:
+            for path in folder.iterdir():
+                with contextlib.suppress(OSError):
+                    path.rmdir()  # of a run that kept no part
             if {path.name for path in folder.iterdir()} <= {_LOCK, _HOLDER}:
                 shutil.rmtree(folder, ignore_errors=True)
 
