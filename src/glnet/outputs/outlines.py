@@ -6,7 +6,7 @@ at a corner only are not joined, and no ring meets a place twice: these are the 
 `rasterio.features.shapes` with connectivity 4.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,6 +45,10 @@ class Outlines:
         places = self.places[_runs(self.rings[rings], lengths)]
         values, areas = self.values[polygons], self.areas[polygons]
         return Outlines(places, _offsets(lengths), _offsets(counts), values, areas)
+
+    def moved(self, columns: int, rows: int) -> "Outlines":
+        """The same, further right and down."""
+        return replace(self, places=self.places + np.array([columns, rows], np.int32))
 
 
 def rectangle(height: int, width: int, value: int) -> Outlines:
@@ -187,9 +191,9 @@ def _walk(following: np.ndarray, begins: np.ndarray) -> tuple[np.ndarray, np.nda
     """Walk every ring through `begins` once."""
     # Following a permutation is the one step that numpy has no word for; views of its arrays are
     # as quick as lists and take a tenth of the memory.
-    ahead, rings = memoryview(following.copy()), np.empty(len(begins), np.int32)
-    order, ends, done = memoryview(rings), [0], 0
-    for begin in memoryview(np.ascontiguousarray(begins)):
+    ahead, rings = following.copy().data, np.empty(len(begins), np.int32)
+    order, ends, done = rings.data, [0], 0
+    for begin in np.ascontiguousarray(begins).data:
         here, on = begin, ahead[begin]
         if on < 0:
             continue
