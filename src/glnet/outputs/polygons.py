@@ -23,6 +23,10 @@ _LARGEST_CELL = 16_384
 _AT_ONCE = 50_000
 
 
+#: A cell of more polygons is noise: it has hardly a corner to lose, and would take gigabytes.
+_MOST_SIMPLIFIED = 100_000
+
+
 @dataclass(frozen=True, slots=True)
 class PolygonSummary:
     """What was written.
@@ -61,7 +65,8 @@ def write_polygons(  # noqa: PLR0913  what is written, and how
         background: Values that are left out, too.
         min_area: In pixels; smaller polygons are left out. What the grid cuts counts in its parts.
         simplify: In pixels: corners go whose triangle is smaller than its square. Neighbours keep
-            their common border, and borders on the grid stay as they are.
+            their common border, and borders on the grid stay as they are. So do cells of noise,
+            with more than 100,000 polygons.
         cell: Side of the grid's cells in pixels, from the raster's corner.
         colours: Become `color` of a GeoJSON's features.
         progress: Told how many cells are done, of how many.
@@ -128,7 +133,10 @@ def _outlines(pixels: np.ndarray, wanted: np.ndarray, tolerance: float) -> Outli
         return rectangle(height, width, int(pixels[0, 0]))
     if not tolerance:
         return trace(pixels, wanted)
-    return _simplified(trace(pixels, np.ones(256, bool), junctions=True), tolerance)
+    outlines = trace(pixels, np.ones(256, bool), junctions=True)
+    if len(outlines) > _MOST_SIMPLIFIED:
+        return trace(pixels, wanted)
+    return _simplified(outlines, tolerance)
 
 
 def _simplified(outlines: Outlines, tolerance: float) -> Outlines:
