@@ -41,6 +41,18 @@ def predict_command(
     scores: Annotated[
         Path | None, typer.Option(help="Class scores to write: .tif, float32, a band per class.")
     ] = None,
+    polygons: Annotated[
+        Path | None, typer.Option(help="The mask's polygons to write: .gpkg or .geojson.")
+    ] = None,
+    background: Annotated[
+        list[str] | None, typer.Option(help="A class that gets no polygons; may be repeated.")
+    ] = None,
+    min_area: Annotated[
+        float, typer.Option(min=0, help="Smaller polygons are left out, in pixels.")
+    ] = 0.0,
+    simplify: Annotated[
+        float, typer.Option(min=0, help="How far polygons are simplified, in pixels.")
+    ] = 0.0,
     bands: Annotated[
         str | None, typer.Option(help="Bands of the file in the model's order, e.g. 4,3,2.")
     ] = None,
@@ -85,12 +97,14 @@ def predict_command(
         raise typer.BadParameter(msg)
     # Deferred: an engine takes seconds to import, and --help should not.
     from glnet.prediction.predict import predict  # noqa: PLC0415
+    from glnet.prediction.vectorise import PolygonWish  # noqa: PLC0415
 
+    wish = PolygonWish(polygons, background or (), min_area, simplify) if polygons else None
     with progress_of("scenes") as progress:
         report = predict(
             image, model, out, confidence=confidence, probabilities=probabilities, scores=scores,
-            view=cast("View | None", view), device=device, precision=precision, engine=engine,
-            memory=memory, tta=tta, bands=_numbers(bands), scene=scene,
+            polygons=wish, view=cast("View | None", view), device=device, precision=precision,
+            engine=engine, memory=memory, tta=tta, bands=_numbers(bands), scene=scene,
             resolution=_resolution(resolution), within=within, virtual=virtual,
             on_error=cast("OnError", on_error), said=typer.echo, progress=progress,
         )  # fmt: skip

@@ -19,8 +19,8 @@ import numpy as np
 from rasterio.crs import CRS
 
 from glnet.errors import RasterError
+from glnet.georeference import Georeference
 from glnet.outputs.outlines import Outlines
-from glnet.raster import Georeference
 
 #: GeoJSON's own coordinate system, which is not told.
 _GEOJSON_OWN = ("EPSG:4326", "OGC:CRS84")

@@ -31,6 +31,7 @@ from glnet.prediction.options import OnError, PredictOptions
 from glnet.prediction.report import Report, report_path
 from glnet.prediction.run import Run
 from glnet.prediction.store import PartStore, clear, locked
+from glnet.prediction.vectorise import PolygonWish
 from glnet.recipe import View
 from glnet.recipe.amounts import read_bytes, show_bytes
 
@@ -53,6 +54,7 @@ def predict(  # noqa: PLR0913  each by its name
     confidence: str | Path | None = None,
     probabilities: str | Path | None = None,
     scores: str | Path | None = None,
+    polygons: PolygonWish | None = None,
     view: View | None = None,
     device: str = "auto",
     precision: str = "fp32",
@@ -78,6 +80,7 @@ def predict(  # noqa: PLR0913  each by its name
             where there is no data.
         probabilities: Where those of all classes go, a band each, as bytes too.
         scores: Where the scores before softmax go: .tif, float32, a band per class.
+        polygons: Where the mask's polygons go, and which.
         view: Which output; by default the model's first: aggregated, where it has two branches.
         device: auto, cpu, cuda, cuda:1, mps.
         precision: fp32, bf16 or fp16.
@@ -102,6 +105,8 @@ def predict(  # noqa: PLR0913  each by its name
     paths = _targets(wanted, [path for path in (image, within) if path is not None])
     config, table = _read_model(model)
     layers = [plan_layer(kind, path, table) for kind, path in paths.items()]
+    if polygons is not None:
+        polygons.check(paths["mask"], [Path(image), *paths.values()], table)
     budget = _budget(memory)
     with contextlib.ExitStack() as stack:
         stack.enter_context(rasterio.Env(**_GDAL))
@@ -126,6 +131,8 @@ def predict(  # noqa: PLR0913  each by its name
             run.compute(loaded, run.missing())
             del loaded  # the graphs' memory is what assembling needs
             run.finish(said)
+            if polygons is not None:
+                run.vectorise(polygons, said)
             clear(folder)
         finally:
             report.memory = peak()

@@ -37,6 +37,7 @@ class Report:
             was to be segmented.
         failed: Those that could not be computed.
         patches: How many the local branch saw.
+        polygons: How many were written; None where none were asked for.
         seconds: By what they went into.
         memory: The most that the process ever held, in bytes; None where the system does not say.
         glnet: The version.
@@ -59,6 +60,7 @@ class Report:
     empty: int = 0
     failed: list[FailedPart] = field(default_factory=list)
     patches: int = 0
+    polygons: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     memory: int | None = None
 
@@ -73,6 +75,8 @@ class Report:
         parts += [f"{len(self.failed)} failed"] if self.failed else []
         scenes = "1 scene" if self.parts == 1 else f"{self.parts} scenes"
         yield f"{height} x {width} px in {scenes}: {', '.join(parts)}; {self.patches} patches"
+        if self.polygons is not None:
+            yield f"{self.polygons} polygons"
         spent = ", ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
         held = "" if self.memory is None else f"; the process held {show_bytes(self.memory)}"
         rate = megapixels / max(total, 1e-9)

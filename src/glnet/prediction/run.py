@@ -21,6 +21,7 @@ from glnet.prediction.options import PredictOptions
 from glnet.prediction.parts import Part
 from glnet.prediction.report import FailedPart, Report
 from glnet.prediction.store import PartStore
+from glnet.prediction.vectorise import PolygonWish
 from glnet.recipe import View
 
 
@@ -142,6 +143,18 @@ class Run:
         for path, target in reversed(finished):  # the mask last: it is what people look for
             publish(path, target)
             self.report.outputs.append(str(target))
+
+    def vectorise(self, wish: PolygonWish, said: Callable[[str], None]) -> None:
+        """Write the finished mask's polygons.
+
+        Raises:
+            RasterError: they could not be written; the mask is, and the parts are kept.
+        """
+        said(f"writing polygons into {wish.path.name}")
+        mask = next(layer.path for layer in self.layers if layer.kind == "mask")
+        with self._clocked("polygons"):
+            self.report.polygons = wish.write(mask, self.table, self.progress)
+        self.report.outputs.append(str(wish.path))
 
     def _content(self, layer: Layer) -> Content:
         size, place = self.opened.size, self.opened.georeference
