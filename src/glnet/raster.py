@@ -85,7 +85,7 @@ class Raster:
         self._valid: np.ndarray | None = None
         self._alpha_is_data = False
         with self._explained("cannot be opened as an image"):
-            if self._is_photo:
+            if self.is_photo:
                 header = photo.read_header(self.path)
                 self.size, self.bands, self.dtype = header.size, header.bands, np.dtype(np.uint8)
                 self.orientation = header.orientation
@@ -168,7 +168,7 @@ class Raster:
         if self._pixels is not None:
             return
         check_scene(self.path, self.size, "cut it into parts, or make it a tiled TIFF")
-        if self._is_photo:
+        if self.is_photo:
             self._pixels = photo.decode(self.path)
         else:
             self._pixels = self._dataset.read(self._indexes)
@@ -251,7 +251,8 @@ class Raster:
         return self.path.suffix.lower() in _DECODED_WHOLE
 
     @property
-    def _is_photo(self) -> bool:
+    def is_photo(self) -> bool:
+        """Is it a JPEG?"""
         return self.path.suffix.lower() in photo.SUFFIXES
 
     @property

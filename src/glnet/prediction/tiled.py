@@ -13,7 +13,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from glnet.errors import RasterError
 from glnet.geometry import Size
 from glnet.outputs.files import partial_of
-from glnet.raster import GDAL_OPTIONS, Raster
+from glnet.raster import GDAL_OPTIONS, MAX_MEGAPIXELS, Raster
 from glnet.scenes import TURNS, Turn
 
 #: EXIF's orientations 1 to 8 as positions in `TURNS`: how stored pixels become upright.
@@ -35,9 +35,14 @@ _TILED = {
 
 
 def wants_tiles(raster: Raster, scene: Size, budget: int) -> bool:
-    """Is it decoded whole and too large for that, or in strips across many scenes?"""
+    """Is it decoded whole and too large for that, or in strips across many scenes?
+
+    A photo's pixels depend on who decodes it, so for photos the budget has no say.
+    """
+    pixels = raster.size.height * raster.size.width
     if raster.decoded_whole:
-        return raster.size.height * raster.size.width * raster.bands > budget // _HELD
+        most = MAX_MEGAPIXELS * 10**6
+        return pixels > (most if raster.is_photo else min(most, budget // _HELD // raster.bands))
     across = raster.blocks.width == raster.size.width > _MOST_ACROSS * scene.width
     return across and raster.blocks.height < raster.size.height
 
