@@ -90,7 +90,7 @@ def open_source(
         if options.within is not None:
             inside = read_area(Path(options.within), raster).inside
         unit = max(scale)
-        parts = plan_parts(raster.size, longest / unit, side / unit)
+        parts = plan_parts(raster.size, longest / unit, side / unit, options.halo)
         read, turn = raster, TURNS[0]
         if folder is not None and wants_tiles(raster, parts[0].scene.size, budget):
             copy = folder / f"source-{key_of({'raster': identity(raster.path)})}.tif"
