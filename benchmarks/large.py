@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import rasterio
-from rasterio.transform import from_origin
+from rasterio.transform import Affine
 
 from facts import header
 from glnet.recipe import ModelSettings
@@ -70,7 +70,7 @@ def make_sparse(path: Path, side: int) -> Path:
     with rasterio.open(
         path, "w", driver="GTiff", height=side, width=side, count=1, dtype="uint8", tiled=True,
         blockxsize=512, blockysize=512, compress="deflate", SPARSE_OK=True, BIGTIFF="YES",
-        crs="EPSG:32640", transform=from_origin(0, side, 1, 1),
+        crs="EPSG:32640", transform=Affine(1, 0, 0, 0, -1, side),
     ):  # fmt: skip
         return path
 
