@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -117,8 +118,8 @@ def predict(  # noqa: PLR0913  each by its name
         loaded = _load(model, device, precision, engine, _wish(opened, budget, tta, said))
         loaded.said = said
         chosen = _view(loaded, view)
-        facts = facts_of(Path(image), Path(model), loaded, precision, opened, options, layers)
-        facts["view"] = chosen
+        settled = replace(options, view=chosen)
+        facts = facts_of(Path(image), Path(model), loaded, precision, opened, settled, layers)
         report = Report(
             str(image), str(model), opened.size, opened.scene, chosen, loaded.library, precision,
             threads(), loaded.device_type, len(opened.parts), __version__,
