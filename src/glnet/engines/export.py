@@ -15,7 +15,7 @@ from glnet.engines.models import load_model
 from glnet.engines.proving import prove_graphs
 from glnet.errors import BundleError
 from glnet.geometry import Size, Window
-from glnet.model.batch_norm import unroll_batch_norm
+from glnet.model.batch_norm import fuse_added_batch_norm, unroll_batch_norm
 from glnet.model.folding import GlobalGraph, LocalGraph, RefinedGraph, fold
 from glnet.model.glnet import GLNet
 from glnet.recipe import View
@@ -71,6 +71,7 @@ def _write(model: GLNet, folder: Path) -> None:
     folded, settings = fold(model), model.settings
     costs: dict[Graph, GraphCost] = {}
     for trunk in folded.trunks:
+        fuse_added_batch_norm(trunk)
         unroll_batch_norm(trunk)
     pixels = torch.zeros(1, settings.bands, *model.thumbnail_size)
     lent: tuple[Tensor, ...] = ()
