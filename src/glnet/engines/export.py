@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from glnet.bundle import GRAPHS, Graph, graph_path, read_config
+from glnet.bundle import GRAPHS, Graph, graph_path, read_config, weights_digest, write_digest
 from glnet.engines.counting import count_bytes
 from glnet.engines.folded import exchanges_of
 from glnet.engines.memory import GraphCost, write_costs
@@ -31,6 +31,8 @@ def export_graphs(folder: str | Path) -> None:
     Raises:
         BundleError: not a model folder, a rival, or a trunk that cannot be exported.
     """
+    # Before they are read: were they replaced meanwhile, the graphs would be refused.
+    digest = weights_digest(folder)
     model, _ = load_model(folder)
     if model.settings.network != "glnet":
         msg = f"{folder}: a {model.settings.network} has no graphs to export; torch runs it"
@@ -41,6 +43,7 @@ def export_graphs(folder: str | Path) -> None:
     try:
         (partial / GRAPHS).mkdir(parents=True)
         _write(model, partial / GRAPHS)
+        write_digest(partial / GRAPHS, str(digest))
         prove_graphs(model, partial)
         shutil.rmtree(finished, ignore_errors=True)
         (partial / GRAPHS).rename(finished)
