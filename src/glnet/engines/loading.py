@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from glnet.bundle import GRAPHS, read_config
+from glnet.bundle import GRAPHS, check_graphs, read_config
 from glnet.datasets.classes import ClassTable
 from glnet.engines.engine import Engine
 from glnet.engines.folded import FoldedNetwork
@@ -32,7 +32,8 @@ def load_engine(
         memory: A budget and what is to be predicted within it; torch keeps to it on CUDA alone.
 
     Raises:
-        BundleError: not a model folder, or one without what the engine needs.
+        BundleError: not a model folder, or one without what the engine needs, or with graphs of
+            other weights.
         RunError: no such device, precision or engine here, or too small a budget.
     """
     config = read_config(folder)
@@ -46,6 +47,7 @@ def load_engine(
     if device not in {"auto", "cpu"}:
         msg = f"device '{device}': the openvino engine computes on the CPU; say --engine torch"
         raise RunError(msg)
+    check_graphs(folder)
     from glnet.engines.openvino_engine import LIBRARY, OpenVinoGraphs  # noqa: PLC0415  slow to import
 
     table = table_of(folder, config)

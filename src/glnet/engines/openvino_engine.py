@@ -34,18 +34,14 @@ class OpenVinoGraphs:
         """Read nothing yet: a graph is loaded when it is first run.
 
         Args:
-            model: A model folder with exported graphs.
+            model: A model folder with exported graphs, see `glnet.bundle.check_graphs`.
             precision: fp32 or bf16; OpenVINO left alone would choose.
             resident: Keep every graph loaded, or only the one that runs.
 
         Raises:
-            BundleError: no graphs there.
             RunError: this processor has no such arithmetic.
         """
         self._folder = Path(model) / GRAPHS
-        if not self._folder.is_dir():
-            msg = f"{model}: has no exported graphs; run: glnet export {model}"
-            raise BundleError(msg)
         self._core = openvino.Core()
         known = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision not in _PRECISIONS or (precision != "fp32" and precision.upper() not in known):
