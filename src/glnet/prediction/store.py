@@ -5,6 +5,7 @@ named by all that they depend on, so a changed model or setting finds none of th
 """
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -20,6 +21,7 @@ from glnet.errors import RasterError, RunError
 from glnet.geometry import Window
 from glnet.outputs.files import flush, flush_folder
 from glnet.outputs.rasters import area, create, opened, strips_of
+from glnet.prediction.identity import digest
 from glnet.prediction.layers import Arrays, Kind, Layer
 from glnet.prediction.parts import Part
 
@@ -27,6 +29,9 @@ _LOCK, _HOLDER = "lock", "holder"
 
 #: Tells of a part that it failed, and why.
 _FAILED = "failed.txt"
+
+#: Digests of a part's files: GDAL reads many a damaged one without a word.
+_DIGESTS = "digests.json"
 
 
 def parts_folder(out: Path) -> Path:
@@ -108,26 +113,20 @@ class PartStore:
 
     def has(self, part: Part) -> bool:
         """Is the part there, and sound? Reads all of it; what is damaged or failed goes."""
-        if not self._folder_of(part).is_dir():
+        folder = self._folder_of(part)
+        if not folder.is_dir():
             return False
         try:
-            for layer in self._layers:
-                self._check(part, layer)
-            failed = (self._folder_of(part) / _FAILED).exists()
-        except (RasterioError, OSError):
-            failed = True
-        if failed:
-            shutil.rmtree(self._folder_of(part), ignore_errors=True)
-        return not failed
+            told = json.loads((folder / _DIGESTS).read_text(encoding="utf-8"))
+            sound = told == self._digests(folder) and not (folder / _FAILED).exists()
+        except (OSError, ValueError):
+            sound = False
+        if not sound:
+            shutil.rmtree(folder, ignore_errors=True)
+        return sound
 
-    def _check(self, part: Part, layer: Layer) -> None:
-        with opened(self.path(part, layer.kind)) as file:
-            shape = (file.count, file.height, file.width, file.dtypes[0])
-            if shape != (len(layer.bands), *part.core.size, layer.dtype):
-                msg = "another shape"
-                raise OSError(msg)
-            for strip in strips_of(part.core.size):
-                file.read(window=area(strip))
+    def _digests(self, folder: Path) -> dict[str, str]:
+        return {layer.kind: digest(folder / f"{layer.kind}.tif") for layer in self._layers}
 
     def write(self, part: Part, strips: Iterable[tuple[Window, Arrays]], failed: str = "") -> None:
         """Keep a finished part.
@@ -162,6 +161,9 @@ class PartStore:
                         files[kind].write(array, window=area(strip))
                         sums.append((kind, strip, _checksum(array)))
             self._read_back(partial, sums)
+            note = partial / _DIGESTS
+            note.write_text(json.dumps(self._digests(partial)), encoding="utf-8")
+            flush(note)
             if failed:
                 (partial / _FAILED).write_text(failed, encoding="utf-8")
             partial.rename(final)
