@@ -27,6 +27,9 @@ from glnet.prediction.parts import Part
 
 _LOCK, _HOLDER = "lock", "holder"
 
+#: Seconds that a held lock is waited for.
+_PATIENCE = 0.2
+
 #: Tells of a part that it failed, and why.
 _FAILED = "failed.txt"
 
@@ -49,9 +52,7 @@ def locked(out: Path) -> Iterator[Path]:
     """
     folder = parts_folder(out)
     try:
-        folder.mkdir(exist_ok=True)
-        lock = FileLock(folder / _LOCK)
-        lock.acquire(timeout=0)
+        lock = _acquire(folder)
     except Timeout as error:
         msg = f"{out}: is being written by {_holder(folder)}; wait for it, or name another file"
         raise RunError(msg) from error
@@ -59,8 +60,9 @@ def locked(out: Path) -> Iterator[Path]:
         msg = f"{folder}: cannot be written ({error.strerror}); choose another folder"
         raise RasterError(msg) from error
     with lock:
-        note = folder / _HOLDER
-        note.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        with contextlib.suppress(OSError):  # a full disk; it is told where it matters
+            note = f"process {os.getpid()} on {socket.gethostname()}"
+            (folder / _HOLDER).write_text(note, encoding="utf-8")
         try:
             yield folder
         finally:
@@ -69,6 +71,22 @@ def locked(out: Path) -> Iterator[Path]:
                     path.rmdir()  # of a run that kept no part
             if {path.name for path in folder.iterdir()} <= {_LOCK, _HOLDER}:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _acquire(folder: Path) -> FileLock:
+    """Make the folder and lock it; another process may be about to remove it."""
+    for last in (False, False, False, True):
+        try:
+            folder.mkdir(exist_ok=True)
+            lock = FileLock(folder / _LOCK)
+            # It may be free in a moment: whoever held it could have left, and taken the file along.
+            lock.acquire(timeout=_PATIENCE, poll_interval=_PATIENCE / 4)
+        except (FileNotFoundError, FileExistsError):
+            if last:
+                raise
+        else:
+            break
+    return lock
 
 
 def clear(folder: Path) -> None:
