@@ -37,8 +37,9 @@ def check_target(path: Path, suffixes: tuple[str, ...], taken: Sequence[Path] = 
             msg = f"{path}: is a folder; name a file"
             raise RasterError(msg)
         probe = partial_of(path)
-        probe.touch()
-        probe.unlink()
+        with contextlib.suppress(FileExistsError):  # another process may be writing it
+            probe.touch(exist_ok=False)
+            probe.unlink()
     except OSError as error:
         msg = f"{path}: cannot be written there ({error.strerror}); choose another folder"
         raise RasterError(msg) from error
@@ -58,6 +59,7 @@ def whole_or_nothing(path: Path) -> Iterator[Path]:
     """
     partial = partial_of(path)
     try:
+        partial.unlink(missing_ok=True)  # of a run that was killed
         yield partial
         flush(partial)
         partial.replace(path)
