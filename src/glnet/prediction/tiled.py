@@ -12,7 +12,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from glnet.errors import RasterError
 from glnet.geometry import Size
-from glnet.outputs.files import partial_of
+from glnet.outputs.files import flush, partial_of
 from glnet.raster import GDAL_OPTIONS, Raster
 from glnet.scenes import TURNS, Turn
 
@@ -61,6 +61,7 @@ def tiled_copy(raster: Raster, path: Path) -> Iterator[tuple[Raster, Turn]]:
             with warnings.catch_warnings(), rasterio.Env(**options):
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 rasterio.shutil.copy(raster.path.absolute(), partial, **_TILED)
+            flush(partial)
             partial.rename(path)
         except (RasterioError, OSError) as error:
             partial.unlink(missing_ok=True)
