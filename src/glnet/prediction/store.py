@@ -20,7 +20,7 @@ from rasterio.errors import RasterioError
 from glnet.errors import RasterError, RunError
 from glnet.geometry import Window
 from glnet.outputs.files import flush, flush_folder
-from glnet.outputs.rasters import area, create, opened, strips_of
+from glnet.outputs.rasters import area, create, opened
 from glnet.prediction.identity import digest
 from glnet.prediction.layers import Arrays, Kind, Layer
 from glnet.prediction.parts import Part
@@ -40,6 +40,16 @@ _DIGESTS = "digests.json"
 def parts_folder(out: Path) -> Path:
     """Where the parts of an output lie."""
     return out.with_name(f"{out.name}.parts")
+
+
+def kept_bytes(out: Path) -> int:
+    """What a stopped run left beside an output; nothing where there was none."""
+    total = 0
+    for folder, _, names in os.walk(parts_folder(out)):
+        for name in names:
+            with contextlib.suppress(OSError):  # another process may be removing them
+                total += Path(folder, name).stat().st_size
+    return total
 
 
 @contextlib.contextmanager
