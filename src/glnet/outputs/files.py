@@ -3,12 +3,17 @@
 import contextlib
 import os
 import shutil
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rasterio.errors import RasterioError
 
 from glnet.errors import RasterError
+
+#: Of `silent`: two threads that give stderr back out of turn would lose it.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def check_target(path: Path, suffixes: tuple[str, ...], taken: Sequence[Path] = ()) -> None:
@@ -69,6 +74,21 @@ def whole_or_nothing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Keep libraries in C from printing: those that write TIFF do, beside the error they return."""
+    with _ONE_AT_A_TIME, contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a process without a stderr
+            kept = os.dup(2)
+            stack.callback(os.close, kept)
+            with contextlib.suppress(AttributeError, ValueError):
+                sys.stderr.flush()
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            stack.callback(os.dup2, kept, 2)
+        yield
 
 
 def flush(path: Path) -> None:

@@ -8,13 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from rasterio.errors import RasterioError
-
 from glnet.datasets.classes import ClassTable
 from glnet.engines.engine import Engine
 from glnet.errors import GatheredError, RasterError
 from glnet.outputs.files import publish
-from glnet.outputs.rasters import Content, Piece, assemble, verify
+from glnet.outputs.rasters import WRITE_ERRORS, Content, Piece, assemble, verify
 from glnet.prediction.computing import Computed, compute_parts
 from glnet.prediction.layers import Layer, blank, compute
 from glnet.prediction.opening import Opened
@@ -132,7 +130,7 @@ class Run:
                 said(f"verifying {layer.path.name}")
                 with self._clocked("verifying"):
                     verify(path, content, pieces)
-            except (OSError, RasterioError, RasterError) as error:
+            except (*WRITE_ERRORS, RasterError) as error:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise self._refused(layer.path, error) from error
             finished.append((path, layer.path))

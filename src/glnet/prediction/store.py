@@ -15,12 +15,11 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
-from rasterio.errors import RasterioError
 
 from glnet.errors import RasterError, RunError
 from glnet.geometry import Window
-from glnet.outputs.files import flush, flush_folder
-from glnet.outputs.rasters import area, create, opened
+from glnet.outputs.files import flush, flush_folder, silent
+from glnet.outputs.rasters import WRITE_ERRORS, area, create, opened
 from glnet.prediction.identity import digest
 from glnet.prediction.layers import Arrays, Kind, Layer
 from glnet.prediction.parts import Part
@@ -172,7 +171,7 @@ class PartStore:
         sums: list[tuple[Kind, Window, int]] = []
         try:
             partial.mkdir()
-            with contextlib.ExitStack() as stack:
+            with silent(), contextlib.ExitStack() as stack:
                 files = {
                     layer.kind: stack.enter_context(
                         create(
@@ -196,10 +195,11 @@ class PartStore:
                 (partial / _FAILED).write_text(failed, encoding="utf-8")
             partial.rename(final)
             flush_folder(final.parent)
-        except (OSError, RasterioError) as error:
+        except WRITE_ERRORS as error:
             shutil.rmtree(partial, ignore_errors=True)
+            detail = " ".join(str(error.__cause__ or error).split())
             msg = (
-                f"{final}: cannot be written ({error}); is the disk full? "
+                f"{final}: cannot be written ({detail}); is the disk full? "
                 "Finished parts are kept: start the command again"
             )
             raise StoreError(msg) from error
