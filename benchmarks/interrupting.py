@@ -44,8 +44,10 @@ def uninterrupted(job: Job) -> Whole:
     while running.alive() and not any(job.places()):
         time.sleep(_POLL)
     moved = time.monotonic()
+    while running.alive():
+        time.sleep(_POLL)
     if running.wait() != 0:
-        raise RuntimeError("\n".join(running.errors()))
+        raise RuntimeError("\n".join(running.errors))
     report = json.loads(job.report.read_text(encoding="utf-8"))
     times = [(when, line) for when, line in running.lines if line.split(" ")[0] in STAGES]
     ends = [when for when, _ in times[1:]] + [moved]
@@ -93,11 +95,11 @@ class Moments:
         if stage == "predicting":
             wanted = kept + int(self.random.integers(0, max(1, whole.parts - kept)))
             told = "memory:"  # the engine is loaded
-            return lambda: running.said(told) is not None and len(job.parts()) >= wanted, whole.part
+            return lambda: running.said(told) and len(job.parts()) >= wanted, whole.part
         if stage == "publishing":
             return lambda: job.places() != began, whole.publishing
         line = f"{stage} {job.outputs[int(self.random.integers(len(job.outputs)))].name}"
-        return lambda: running.said(line) is not None, whole.steps[line]
+        return lambda: running.said(line), whole.steps[line]
 
 
 @dataclass(slots=True)
@@ -110,6 +112,7 @@ class Story:
         kills: By stage.
         starts, computed, reused: How often it was started, how many parts reached the disk in all,
             how many the last start found.
+        removing: Was it killed last where finished parts are removed, one of them perhaps in half?
         problems: What should not be.
     """
 
@@ -120,6 +123,7 @@ class Story:
     starts: int = 0
     computed: int = 0
     reused: int = 0
+    removing: bool = False
     problems: list[str] = field(default_factory=list)
 
     def killed(self, moments: Moments, stage: str) -> bool:
@@ -127,7 +131,7 @@ class Story:
         before, began = set(self.job.parts()), self.job.places()
         running = self._start()
         moments.reach(running, stage, began)
-        if not running.kill() or running.said("wrote") is not None:
+        if not running.kill() or running.said("wrote"):
             self._finished(running, len(before))
             return False
         after = set(self.job.parts())
@@ -137,6 +141,7 @@ class Story:
         if not moved and not before <= after:
             self.problems.append(f"{len(before - after)} finished parts went")
         self.stopped(moved=moved)
+        self.removing = moved
         return True
 
     def stopped(self, *, moved: bool = False) -> None:
@@ -164,14 +169,14 @@ class Story:
         return self.job.start()
 
     def _finished(self, running: Running, kept: int) -> None:
-        if running.process.returncode not in {0, -signal.SIGKILL}:
-            self.problems += [f"status {running.process.returncode}", *running.errors()]
+        if running.status not in {0, -signal.SIGKILL}:
+            self.problems += [f"status {running.status}", *running.errors]
             return
         self.problems += differences(self.job, self.whole)
         report = json.loads(self.job.report.read_text(encoding="utf-8"))
         self.computed += report["computed"]
         self.reused = report["reused"]
-        if self.reused != kept:
+        if self.reused not in ({kept, kept - 1} if self.removing else {kept}):
             self.problems.append(f"{kept} parts lay there, {self.reused} were used")
 
 

@@ -1,12 +1,13 @@
 """`glnet predict` in processes of their own, watched from outside."""
 
+import contextlib
 import hashlib
+import multiprocessing
+import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,22 @@ STAGES = ("predicting", "assembling", "verifying", "publishing")
 #: What outputs hold that stand there before.
 OLDER = b"an older result"
 
-_COMMAND = "from glnet.cli import main; main()"
 _OUTPUTS = {"--out": "mask.tif", "--probabilities": "probabilities.tif", "--scores": "scores.tif"}
+
+#: Processes start with everything imported: of hundreds of starts that is most of the time.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["glnet.cli.main", "glnet.prediction.predict", "openvino"])
+
+
+def _command(arguments: list[str], stdout: Path, stderr: Path) -> None:
+    """What the `glnet` command runs."""
+    for number, path in enumerate((stdout, stderr), start=1):
+        with path.open("wb") as file:
+            os.dup2(file.fileno(), number)
+    from glnet.cli import main  # noqa: PLC0415  whoever starts this needs none of it
+
+    sys.argv = ["glnet", *arguments]
+    main()
 
 
 class Running:
@@ -26,30 +41,39 @@ class Running:
 
     Attributes:
         process: Its own.
-        lines: What it printed on stdout, and when.
+        lines: What it was seen to print on stdout, and when.
+        errors: The lines on stderr, once it has ended.
     """
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, arguments: list[str]) -> None:
         self.lines: list[tuple[float, str]] = []
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  as long as the process
-        self.process = subprocess.Popen(  # noqa: S603  our own interpreter and command
-            command, stdout=subprocess.PIPE, stderr=self._errors, text=True
+        self.errors: list[str] = []
+        self._folder = Path(tempfile.mkdtemp())
+        self._stdout, self._stderr = self._folder / "stdout", self._folder / "stderr"
+        self.process = _PROCESSES.Process(
+            target=_command, args=(arguments, self._stdout, self._stderr)
         )
-        self._listener = threading.Thread(target=self._listen)
-        self._listener.start()
-
-    def _listen(self) -> None:
-        for line in self.process.stdout or ():
-            self.lines.append((time.monotonic(), line.rstrip()))
+        self.process.start()
 
     def alive(self) -> bool:
         """Has it not ended?"""
-        return self.process.poll() is None
+        self._look()
+        return self.process.is_alive()
 
     def wait(self) -> int:
         """Its status, once it has one."""
-        status = self.process.wait()
-        self._listener.join()
+        self.process.join()
+        self._look()
+        with contextlib.suppress(FileNotFoundError):
+            self.errors = self._stderr.read_text(encoding="utf-8").splitlines()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return self.status
+
+    @property
+    def status(self) -> int:
+        """Of its end."""
+        status = self.process.exitcode
+        assert status is not None  # noqa: S101
         return status
 
     def kill(self) -> bool:
@@ -57,19 +81,20 @@ class Running:
         self.process.kill()
         return self.wait() == -signal.SIGKILL
 
-    def said(self, text: str) -> float | None:
-        """When it printed a line that begins so."""
-        return next((when for when, line in self.lines if line.startswith(text)), None)
+    def said(self, text: str) -> bool:
+        """Did it print a line that begins so?"""
+        self._look()
+        return any(line.startswith(text) for _, line in self.lines)
 
     def step(self) -> str:
         """What it was at by its last line."""
         words = [line.split(" ")[0] for _, line in self.lines]
         return next((word for word in reversed(words) if word in STAGES), STAGES[0])
 
-    def errors(self) -> list[str]:
-        """The lines on stderr."""
-        self._errors.seek(0)
-        return self._errors.read().decode().splitlines()
+    def _look(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            whole = self._stdout.read_text(encoding="utf-8").split("\n")[:-1]
+            self.lines += [(time.monotonic(), line) for line in whole[len(self.lines) :]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +129,7 @@ class Job:
         given = [text for option, name in _OUTPUTS.items() for text in (option, name)]
         given = [str(self.folder / text) if text.endswith(".tif") else text for text in given]
         told = [str(self.image), "-m", str(self.model), "--scene", str(self.scene)]
-        command = [sys.executable, "-c", _COMMAND, "predict", *told, *given, *self.options]
-        return Running(command)
+        return Running(["predict", *told, *given, *self.options])
 
     def empty(self, *, older: bool = False) -> None:
         """Begin anew: nothing in the folder, or older outputs."""

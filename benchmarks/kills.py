@@ -14,7 +14,7 @@ import errno
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,11 +150,20 @@ def ballast(path: Path) -> Path:
     return path
 
 
-def fill(job: Job, whole: Whole, random: np.random.Generator) -> tuple[str, list[str]]:
-    """Fill the disk under a run at random moments, then make room: a table, and problems."""
+def fill(
+    job: Job, whole: Whole, random: np.random.Generator, stages: Sequence[str] = _FILLED
+) -> tuple[str, list[str]]:
+    """Fill the disk under a run at random moments, then make room: a table, and problems.
+
+    Args:
+        job: The prediction, on a disk of its own.
+        whole: What it comes to.
+        random: Draws the moments.
+        stages: Where the run is when the disk fills; any other word: not yet started.
+    """
     moments = Moments(job, whole, random)
     rows, problems = [], list[str]()
-    for number, stage in enumerate(_FILLED):
+    for number, stage in enumerate(stages):
         story = Story(job, whole, older=number % 2 == 1)
         job.empty(older=story.older)
         began = job.places()
@@ -165,7 +174,7 @@ def fill(job: Job, whole: Whole, random: np.random.Generator) -> tuple[str, list
         else:
             filled = ballast(job.folder / "ballast")
             running = job.start()
-        status, lines = running.wait(), running.errors()
+        status, lines = running.wait(), running.errors
         if status != 1 or len(lines) != 1:
             story.problems.append(f"disk full while {stage}: status {status}, {lines}")
         story.stopped(moved=job.places() != began)
@@ -195,7 +204,7 @@ def pair(job: Job, whole: Whole, random: np.random.Generator) -> tuple[str, list
             moments.reach(first, stage, began)
         both = [first, job.start()]
         statuses = [running.wait() for running in both]
-        lines = [line for running in both for line in running.errors()]
+        lines = [line for running in both for line in running.errors]
         found = differences(job, whole)
         refused = [r for r, status in zip(both, statuses, strict=True) if status]
         other = both[0] if refused == both[1:] else both[1]
