@@ -112,7 +112,8 @@ class Story:
         kills: By stage.
         starts, computed, reused: How often it was started, how many parts reached the disk in all,
             how many the last start found.
-        removing: Was it killed last where finished parts are removed, one of them perhaps in half?
+        moved: Was it ever killed when outputs of its own stood in their places?
+        removing: Was that the last kill, and a part perhaps half removed?
         problems: What should not be.
     """
 
@@ -123,6 +124,7 @@ class Story:
     starts: int = 0
     computed: int = 0
     reused: int = 0
+    moved: bool = False
     removing: bool = False
     problems: list[str] = field(default_factory=list)
 
@@ -140,16 +142,16 @@ class Story:
         self.computed += len(after - before)
         if not moved and not before <= after:
             self.problems.append(f"{len(before - after)} finished parts went")
-        self.stopped(moved=moved)
-        self.removing = moved
+        self.removing, self.moved = moved, self.moved or moved
+        self.stopped()
         return True
 
-    def stopped(self, *, moved: bool = False) -> None:
+    def stopped(self) -> None:
         """Check what a stopped job leaves: older outputs, or finished ones with the mask last."""
         before = hashlib.sha256(OLDER).hexdigest() if self.older else None
         found = [digest(path) if path.exists() else None for path in self.job.outputs]
         for path, now, whole in zip(self.job.outputs, found, self.whole.digests, strict=True):
-            if now != before and not (moved and now == whole):
+            if now != before and not (self.moved and now == whole):
                 self.problems.append(f"{path.name} is neither the older nor the finished one")
         if found[0] == self.whole.digests[0] and found != self.whole.digests:
             self.problems.append("the mask stands there before the others")

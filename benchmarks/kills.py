@@ -177,7 +177,8 @@ def fill(
         status, lines = running.wait(), running.errors
         if status != 1 or len(lines) != 1:
             story.problems.append(f"disk full while {stage}: status {status}, {lines}")
-        story.stopped(moved=job.places() != began)
+        story.moved = job.places() != began
+        story.stopped()
         filled.unlink()
         kept = len(job.parts())
         story.finish()
