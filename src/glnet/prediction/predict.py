@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -31,7 +31,7 @@ from glnet.prediction.opening import Opened, open_source
 from glnet.prediction.options import OnError, PredictOptions
 from glnet.prediction.report import Report, report_path
 from glnet.prediction.run import Run
-from glnet.prediction.store import PartStore, clear, locked
+from glnet.prediction.store import PartStore, clear, kept_bytes, locked
 from glnet.prediction.vectorise import PolygonWish
 from glnet.recipe import View
 from glnet.recipe.amounts import read_bytes, show_bytes
@@ -128,17 +128,13 @@ def predict(  # noqa: PLR0913  each by its name
             opened, table, chosen, options, layers,
             PartStore(folder, key_of(facts), layers), report, progress,
         )  # fmt: skip
-        try:
+        with _told(report, report_path(paths["mask"])):
             run.compute(loaded, run.missing())
             del loaded  # the graphs' memory is what assembling needs
             run.finish(said)
             if polygons is not None:
                 run.vectorise(polygons, said)
-            clear(folder)
-        finally:
-            report.memory = peak()
-            if report.computed + report.reused + report.empty:
-                write_json(report_path(paths["mask"]), report.as_dict())
+        clear(folder)
     return report
 
 
@@ -236,17 +232,50 @@ def _view(engine: Engine, view: View | None) -> View:
     return view or views[0]
 
 
+@contextlib.contextmanager
+def _told(report: Report, path: Path) -> Iterator[None]:
+    """Write the report of what is done here, also of a run that fails."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(RasterError):  # a disk that is full for it too is no news
+            _tell(report, path)
+        raise
+    _tell(report, path)
+
+
+def _tell(report: Report, path: Path) -> None:
+    report.memory = peak()
+    if report.computed + report.reused + report.empty:
+        write_json(path, report.as_dict())
+
+
 def _check_space(layers: Sequence[Layer], opened: Opened) -> None:
-    """Refuse a disk that cannot hold the outputs even if they pack well."""
+    """Refuse a disk that cannot hold the outputs even if they pack well.
+
+    Parts, and files that are not yet moved, lie beside the mask; what a stopped run left there
+    counts as room.
+    """
     height, width = opened.size
+    beside = layers[0].path.parent.stat().st_dev
+    needed: dict[int, int] = {}
+    places: dict[int, Path] = {beside: layers[0].path}
     for layer in layers:
-        free = shutil.disk_usage(layer.path.parent).free
-        bytes_each = len(layer.bands) * np.dtype(layer.dtype).itemsize
         packed = _PACKED if layer.kind == "mask" else 1
-        needed = 2 * height * width * bytes_each // packed  # the parts, and the finished file
-        if needed > free:
+        each = len(layer.bands) * np.dtype(layer.dtype).itemsize
+        size = height * width * each // packed
+        needed[beside] = needed.get(beside, 0) + 2 * size
+        disk = layer.path.parent.stat().st_dev
+        if disk != beside:
+            places.setdefault(disk, layer.path)
+            needed[disk] = needed.get(disk, 0) + size
+    for disk, path in places.items():
+        free = shutil.disk_usage(path.parent).free
+        if disk == beside:
+            free += kept_bytes(path)
+        if needed[disk] > free:
             msg = (
-                f"{layer.path}: needs about {show_bytes(needed)} on that disk, of which "
+                f"{path}: needs about {show_bytes(needed[disk])} on that disk, of which "
                 f"{show_bytes(free)} are free; make room, or name another folder"
             )
             raise RasterError(msg)

@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-
-from rasterio.errors import RasterioError
+from pathlib import Path
 
 from glnet.datasets.classes import ClassTable
 from glnet.engines.engine import Engine
 from glnet.errors import GatheredError, RasterError
 from glnet.outputs.files import publish
-from glnet.outputs.rasters import Content, Piece, assemble, verify
+from glnet.outputs.rasters import WRITE_ERRORS, Content, Piece, assemble, verify
 from glnet.prediction.computing import Computed, compute_parts
 from glnet.prediction.layers import Layer, blank, compute
 from glnet.prediction.opening import Opened
@@ -131,18 +130,23 @@ class Run:
                 said(f"verifying {layer.path.name}")
                 with self._clocked("verifying"):
                     verify(path, content, pieces)
-            except (OSError, RasterioError, RasterError) as error:
+            except (*WRITE_ERRORS, RasterError) as error:
                 shutil.rmtree(folder, ignore_errors=True)
-                detail = " ".join(str(error.__cause__ or error).split())
-                msg = (
-                    f"{layer.path}: could not be written ({detail}); is the disk full? The parts "
-                    f"are kept in {self.store.folder.parent}: start the command again"
-                )
-                raise RasterError(msg) from error
+                raise self._refused(layer.path, error) from error
             finished.append((path, layer.path))
         for path, target in reversed(finished):  # the mask last: it is what people look for
-            publish(path, target)
+            try:
+                publish(path, target)
+            except OSError as error:
+                raise self._refused(target, error) from error
             self.report.outputs.append(str(target))
+
+    def _refused(self, path: Path, error: Exception) -> RasterError:
+        detail = " ".join(str(error.__cause__ or error).split())
+        return RasterError(
+            f"{path}: could not be written ({detail}); is the disk full? The parts are kept in "
+            f"{self.store.folder.parent}: start the command again"
+        )
 
     def vectorise(self, wish: PolygonWish, said: Callable[[str], None]) -> None:
         """Write the finished mask's polygons.

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import rasterio
 import rasterio.shutil
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 
 from glnet.errors import RasterError
 from glnet.geometry import Size
-from glnet.outputs.files import partial_of
+from glnet.outputs.files import flush, partial_of, silent
+from glnet.outputs.rasters import WRITE_ERRORS
 from glnet.raster import GDAL_OPTIONS, MAX_MEGAPIXELS, Raster
 from glnet.scenes import TURNS, Turn
 
@@ -63,11 +64,12 @@ def tiled_copy(raster: Raster, path: Path) -> Iterator[tuple[Raster, Turn]]:
         partial = partial_of(path)
         options = {**GDAL_OPTIONS, "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES", "GDAL_PAM_ENABLED": "NO"}
         try:
-            with warnings.catch_warnings(), rasterio.Env(**options):
+            with warnings.catch_warnings(), rasterio.Env(**options), silent():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 rasterio.shutil.copy(raster.path.absolute(), partial, **_TILED)
+            flush(partial)
             partial.rename(path)
-        except (RasterioError, OSError) as error:
+        except WRITE_ERRORS as error:
             partial.unlink(missing_ok=True)
             detail = " ".join(str(error.__cause__ or error).split())
             msg = f"{raster.path}: cannot be decoded; is it damaged, or the disk full? ({detail})"
