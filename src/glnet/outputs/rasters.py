@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import rasterio
 import rasterio.shutil
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
@@ -106,7 +106,21 @@ def assemble(folder: Path, path: Path, content: Content, pieces: Sequence[Piece]
         level = 6 if content.dtype == "uint8" else 1
         options = {**_COG, "LEVEL": level, "OVERVIEW_RESAMPLING": content.overviews.upper()}
     with opened(virtual) as whole, rasterio.Env(**_ALONE):
-        rasterio.shutil.copy(whole, path, **options)
+        copy(whole, path, **options)
+
+
+def copy(source: Any, path: Path, **options: Any) -> None:  # noqa: ANN401  rasterio has no types
+    """GDAL's copy of a dataset or file; options are rasterio's.
+
+    Raises:
+        OSError, rasterio.errors.RasterioError: something could not be read or written.
+    """
+    try:
+        rasterio.shutil.copy(source, path, **options)
+    except (OSError, RasterioError, MemoryError):
+        raise
+    except Exception as error:  # what GDAL says while it copies comes in classes of no public name
+        raise OSError(str(error)) from error
 
 
 def verify(path: Path, content: Content, pieces: Sequence[Piece]) -> None:
