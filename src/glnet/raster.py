@@ -1,12 +1,11 @@
 """The one reader of image files: pixels by window, which of them mean something, georeference.
 
 Arrays are (bands, height, width). TIFF and the other formats of GDAL are read by window; JPEG and
-PNG cannot be, so they are decoded once, when first read, and kept until the raster is closed.
+PNG cannot be, so they are decoded once, when first read, and kept until the raster is closed. What
+a file is its content says, not its name.
 """
 
 import contextlib
-import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -14,36 +13,34 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
 from glnet import photo
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.georeference import Georeference, georeference_of
+from glnet.limits import check_claim, check_scene
 from glnet.recipe import ModelSettings
 from glnet.resample import shrink
-
-#: Larger scenes are refused, from the header, before anything is decoded.
-MAX_MEGAPIXELS = 100
+from glnet.virtual import check_sources
 
 #: The input scale of 8-bit images.
 _BYTES = 255
 
-_DECODED_WHOLE = {".png", *photo.SUFFIXES}
-
-#: Formats that hold their pixels themselves. Others lead GDAL to other files, or to servers.
+#: Formats that hold their pixels themselves. Others lead GDAL to other files, ERS and PCIDSK too,
+#: or to servers.
 _DRIVERS = (
     "GTiff", "PNG", "JPEG", "JP2OpenJPEG", "HFA", "ENVI", "EHdr", "BMP", "WEBP", "GIF", "PNM",
-    "PCIDSK", "RST", "SAGA", "AAIGrid", "ERS", "GSAG", "GSBG", "TGA", "SGI",
+    "RST", "SAGA", "AAIGrid", "GSAG", "GSBG", "TGA", "SGI",
 )  # fmt: skip
 
 #: GDAL's fast path gives garbage for a truncated PNG, and no error. A file that leads to others may
-#: not lead to a server.
-GDAL_OPTIONS = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO", "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "none"}
-
-#: Filters of warnings belong to the process: two threads that change them at once mix them up.
-_OPENING = threading.Lock()
+#: not lead to a server: nobody listens at port 0.
+GDAL_OPTIONS = {
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO", "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "none",
+    "GDAL_HTTP_PROXY": "http://0.0.0.0:0",
+}  # fmt: skip
 
 
 class Raster:
@@ -64,17 +61,15 @@ class Raster:
 
         Args:
             path: The file.
-            virtual: Take a VRT too, which leads to files that it names.
+            virtual: Take a VRT too, which leads to image files that it names.
 
         Raises:
             RasterError: not a file, or not an image.
         """
         self.path = Path(path)
-        if not self.path.exists():
-            msg = f"{self.path}: no such file"
-            raise RasterError(msg)
-        if self.path.is_dir():
-            msg = f"{self.path}: is a folder; name one image file"
+        if not self.path.is_file():  # a pipe or a device could be waited for for ever
+            what = "is no file; name one image file" if self.path.exists() else "no such file"
+            msg = f"{self.path}: {what}"
             raise RasterError(msg)
         self.georeference: Georeference | None = None
         self.palette: np.ndarray | None = None
@@ -85,6 +80,9 @@ class Raster:
         self._valid: np.ndarray | None = None
         self._alpha_is_data = False
         with self._explained("cannot be opened as an image"):
+            if virtual:
+                check_sources(self.path.absolute())
+            self.is_photo = photo.is_photo(self.path)
             if self.is_photo:
                 header = photo.read_header(self.path)
                 self.size, self.bands, self.dtype = header.size, header.bands, np.dtype(np.uint8)
@@ -97,17 +95,18 @@ class Raster:
                 self._open_dataset()
 
     def _gdal(self) -> Any:  # noqa: ANN401  rasterio has no types
-        with _OPENING, warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            # Absolute, or a file named like a URL would be taken for one.
-            with rasterio.Env(**GDAL_OPTIONS):
-                return DatasetReader(str(self.path.absolute()), driver=self._drivers)
+        # Absolute, or a file named like a URL would be taken for one.
+        with photo.unwarned(), rasterio.Env(**GDAL_OPTIONS):
+            return DatasetReader(str(self.path.absolute()), driver=self._drivers)
 
     def _open_dataset(self) -> None:
         self._dataset = self._gdal()
         kinds = self._dataset.colorinterp
         self._indexes = [i + 1 for i, kind in enumerate(kinds) if kind != ColorInterp.alpha]
         self.bands = len(self._indexes)
+        if self._dataset.dtypes[0].startswith("complex"):
+            msg = "its values are complex numbers"
+            raise TypeError(msg)
         self.dtype = np.dtype(self._dataset.dtypes[0])
         self.size = Size(self._dataset.height, self._dataset.width)
         if kinds[0] == ColorInterp.palette:
@@ -121,7 +120,9 @@ class Raster:
         """Turn the readers' many exceptions into one line that names the file."""
         try:
             yield
-        except (RasterioError, OSError, SyntaxError, ValueError) as error:
+        except (RasterError, MemoryError):
+            raise
+        except Exception as error:  # whatever a damaged file makes of a reader
             # GDAL's own words are one level down.
             detail = " ".join(str(error.__cause__ or error).split())
             msg = f"{self.path}: {what}; is it damaged or of another format? ({detail})"
@@ -168,22 +169,23 @@ class Raster:
         if self._pixels is not None:
             return
         check_scene(self.path, self.size, "cut it into parts, or make it a tiled TIFF")
+        self.check_claim()
         if self.is_photo:
-            self._pixels = photo.decode(self.path)
+            self._pixels = photo.decode(self.path, self.orientation)
         else:
             self._pixels = self._dataset.read(self._indexes)
             if self.masks:
                 self._valid = self._dataset.dataset_mask() > 0
 
     def _mask(self, window: Window, pixels: np.ndarray) -> np.ndarray | None:
-        if not self.masks:
-            return None
-        if self._valid is not None:
-            return self._valid[window.slices]
-        if self._alpha_is_data:
-            nodata = self._dataset.nodata
-            return None if nodata is None else (pixels != nodata).any(axis=0)
         with self._explained("cannot be decoded"), rasterio.Env(**GDAL_OPTIONS):
+            if not self.masks:
+                return None
+            if self._valid is not None:
+                return self._valid[window.slices]
+            if self._alpha_is_data:
+                nodata = self._dataset.nodata
+                return None if nodata is None else (pixels != nodata).any(axis=0)
             return np.asarray(self._dataset.dataset_mask(window=_area(window)) > 0)
 
     @property
@@ -245,22 +247,35 @@ class Raster:
         """How many bands count as alpha: GDAL calls the fourth of any 8-bit image so."""
         return 0 if self._dataset is None else int(self._dataset.count) - self.bands
 
+    def check_claim(self) -> None:
+        """Refuse a file too small for the pixels that its header claims, as far as one can tell.
+
+        Raises:
+            RasterError: see `limits.check_claim`.
+        """
+        if self.decoded_whole:
+            bits = 8 * self.dtype.itemsize
+            if self._dataset is not None:
+                bits = int(self._dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", bits))
+            check_claim(self.path, self.size, self.bands * bits)
+
     @property
     def decoded_whole(self) -> bool:
         """Can the file not be read by window?"""
-        return self.path.suffix.lower() in _DECODED_WHOLE
-
-    @property
-    def is_photo(self) -> bool:
-        """Is it a JPEG?"""
-        return self.path.suffix.lower() in photo.SUFFIXES
+        return self.is_photo or self._dataset.driver == "PNG"
 
     @property
     def blocks(self) -> Size:
         """What is decoded at a time, at the least."""
-        if self._dataset is None:
+        if self._dataset is None or self._dataset.driver == "WEBP":
             return self.size
         return Size(*np.max(self._dataset.block_shapes, axis=0).tolist())
+
+    @property
+    def block_bytes(self) -> int:
+        """Of a block, all bands."""
+        height, width = self.blocks
+        return height * width * (self.bands + self.left_out) * self.dtype.itemsize
 
     def thumbnail(self, size: Size) -> np.ndarray:
         """The whole raster resampled to `size`; see `shrink`."""
@@ -281,18 +296,3 @@ class Raster:
 
 def _area(window: Window) -> tuple[tuple[int, int], tuple[int, int]]:
     return (window.top, window.bottom), (window.left, window.right)
-
-
-def check_scene(path: Path, size: Size, advice: str) -> None:
-    """Refuse what is too large for one scene.
-
-    Raises:
-        RasterError: the size, the limit, and the advice, in one line that begins with the path.
-    """
-    megapixels = size.height * size.width / 1e6
-    if megapixels > MAX_MEGAPIXELS:
-        msg = (
-            f"{path}: {size.height} x {size.width} is {megapixels:.0f} megapixels; "
-            f"at most {MAX_MEGAPIXELS} fit into one scene, {advice}"
-        )
-        raise RasterError(msg)

@@ -10,7 +10,8 @@ from rasterio.transform import Affine
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
-from glnet.raster import MAX_MEGAPIXELS, Raster, check_scene
+from glnet.limits import MAX_MEGAPIXELS, check_scene
+from glnet.raster import Raster
 from glnet.recipe import ModelSettings
 from glnet.resample import shrink
 from makers import claim_size, cut, noise, opened, write_jpg, write_png, write_text, write_tif

@@ -12,7 +12,8 @@ from glnet.datasets.shapes import open_shapes
 from glnet.datasets.vectors import VECTOR_SUFFIXES
 from glnet.errors import DataError
 from glnet.geometry import Window, scene_grid
-from glnet.raster import Raster, check_scene
+from glnet.limits import check_scene
+from glnet.raster import Raster
 from glnet.recipe import ModelSettings
 from glnet.scenes import Scene, WindowedScene
 

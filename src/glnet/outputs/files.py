@@ -25,12 +25,19 @@ def check_target(path: Path, suffixes: tuple[str, ...], taken: Sequence[Path] = 
         taken: Files that must not be overwritten: the input, other outputs.
 
     Raises:
-        RasterError: unknown file type, a file that is taken, no such folder, or no permission.
+        RasterError: unknown file type, a file that is taken, an impossible name, no such folder,
+            or no permission.
     """
     if path.suffix.lower() not in suffixes:
         msg = f"{path}: the output's name must end with {' or '.join(suffixes)}"
         raise RasterError(msg)
-    if path.resolve() in [other.resolve() for other in taken]:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        msg = f"{path}: is a name that image libraries cannot write; choose one in UTF-8"
+        raise RasterError(msg) from error
+    # Not Path.resolve, which fails on links that lead round in circles.
+    if os.path.realpath(path) in map(os.path.realpath, taken):
         msg = f"{path}: is read or written by this same command; name another file"
         raise RasterError(msg)
     folder = path.parent

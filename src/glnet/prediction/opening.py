@@ -10,12 +10,13 @@ from glnet.datasets.shapes import read_area
 from glnet.errors import RasterError, RunError
 from glnet.geometry import Size
 from glnet.georeference import Georeference, Resolution
+from glnet.limits import check_blocks, check_scene
 from glnet.prediction.identity import identity, key_of
 from glnet.prediction.options import PredictOptions
 from glnet.prediction.parts import ONE_SCENE, Part, plan_parts
 from glnet.prediction.source import AS_IT_IS, Source
-from glnet.prediction.tiled import tiled_copy, wants_tiles
-from glnet.raster import Raster, check_scene
+from glnet.prediction.tiled import HELD, tiled_copy, wants_tiles
+from glnet.raster import Raster
 from glnet.scenes import TURNS
 
 #: Of DeepGlobe's images; for models that do not say what they were trained on.
@@ -70,7 +71,8 @@ def open_source(
         image: The file.
         config: Of the model.
         options: What of it is read, and how.
-        budget: Bytes; an image that is decoded whole and would take a quarter of it is copied.
+        budget: Bytes; an image that is decoded whole and would take a quarter of it is copied,
+            other images whose blocks do are refused.
         folder: For such a copy; None: it is refused as too large for one scene.
 
     Raises:
@@ -81,7 +83,7 @@ def open_source(
     with contextlib.ExitStack() as stack:
         raster = stack.enter_context(Raster(image, virtual=options.virtual))
         _choose_bands(raster, config, options)
-        _check_size(raster)
+        _check_size(raster, budget)
         scale = _scale(raster, config, options)
         trained = config.trained_on
         side = options.scene or (trained.median if trained else config.model.scene or _PAPER_SIDE)
@@ -108,11 +110,14 @@ def _choose_bands(raster: Raster, config: BundleConfig, options: PredictOptions)
     raster.expect(config.model)
 
 
-def _check_size(raster: Raster) -> None:
+def _check_size(raster: Raster, budget: int) -> None:
+    raster.check_claim()
     height, width = raster.size
     if height * width > _MOST_PIXELS:
         msg = f"{raster.path}: {height} x {width} pixels; at most a million megapixels can be read"
         raise RasterError(msg)
+    if not raster.decoded_whole:
+        check_blocks(raster.path, raster.blocks, raster.block_bytes, budget // HELD)
 
 
 def _scale(raster: Raster, config: BundleConfig, options: PredictOptions) -> Resolution:

@@ -12,22 +12,20 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from glnet.errors import RasterError
 from glnet.geometry import Size
+from glnet.limits import MAX_MEGAPIXELS
 from glnet.outputs.files import flush, partial_of, silent
 from glnet.outputs.rasters import WRITE_ERRORS
-from glnet.raster import GDAL_OPTIONS, MAX_MEGAPIXELS, Raster
+from glnet.raster import GDAL_OPTIONS, Raster
 from glnet.scenes import TURNS, Turn
 
 #: EXIF's orientations 1 to 8 as positions in `TURNS`: how stored pixels become upright.
 _UPRIGHT = (0, 4, 2, 6, 5, 3, 7, 1)
 
-#: A budget's share beyond which a decoded image is not held in memory.
-_HELD = 4
+#: A budget's share beyond which a decoded image, or a block of one, is not held in memory.
+HELD = 4
 
 #: Strips across so many scenes would be decoded again for each of them.
 _MOST_ACROSS = 2
-
-#: No JPEG or PNG holds more bytes of pixels per byte of file: what claims to is no image.
-_DENSEST = 1500
 
 _TILED = {
     "driver": "GTiff", "TILED": "YES", "COMPRESS": "DEFLATE", "ZLEVEL": 1, "BIGTIFF": "IF_SAFER",
@@ -43,7 +41,7 @@ def wants_tiles(raster: Raster, scene: Size, budget: int) -> bool:
     pixels = raster.size.height * raster.size.width
     if raster.decoded_whole:
         most = MAX_MEGAPIXELS * 10**6
-        return pixels > (most if raster.is_photo else min(most, budget // _HELD // raster.bands))
+        return pixels > (most if raster.is_photo else min(most, budget // HELD // raster.bands))
     across = raster.blocks.width == raster.size.width > _MOST_ACROSS * scene.width
     return across and raster.blocks.height < raster.size.height
 
@@ -57,7 +55,7 @@ def tiled_copy(raster: Raster, path: Path) -> Iterator[tuple[Raster, Turn]]:
         path: Of the copy.
 
     Raises:
-        RasterError: the image is damaged, claims what it cannot hold, or the disk is too small.
+        RasterError: the image is damaged, or the disk is too small.
     """
     if not path.exists():
         _check(raster, path.parent)
@@ -80,17 +78,13 @@ def tiled_copy(raster: Raster, path: Path) -> Iterator[tuple[Raster, Turn]]:
 
 
 def _check(raster: Raster, folder: Path) -> None:
-    """Refuse, before anything is decoded, what is no image of the size that it claims."""
+    """Refuse, before anything is decoded, what the disk cannot hold."""
     height, width = raster.size
-    held, stored = height * width * raster.bands, raster.path.stat().st_size
-    claim = f"{raster.path}: claims to be {height} x {width} pixels"
-    if raster.decoded_whole and held > _DENSEST * stored:
-        msg = f"{claim}, which a file of {stored} bytes cannot hold; is it damaged?"
-        raise RasterError(msg)
-    free = shutil.disk_usage(folder).free
+    held, free = height * width * raster.bands, shutil.disk_usage(folder).free
     if held > free:
         msg = (
-            f"{claim} and has to be copied to be read in parts: {held >> 20} MiB, "
-            f"{free >> 20} MiB are free beside the output; make it a tiled GeoTIFF elsewhere"
+            f"{raster.path}: {height} x {width} pixels have to be copied to be read in parts: "
+            f"{held >> 20} MiB, {free >> 20} MiB are free beside the output; make it a tiled "
+            "GeoTIFF elsewhere"
         )
         raise RasterError(msg)

@@ -1,0 +1,68 @@
+"""What is refused from an image's header, before anything of it is decoded."""
+
+from pathlib import Path
+
+from glnet.errors import RasterError
+from glnet.geometry import Size
+
+#: Larger scenes are refused.
+MAX_MEGAPIXELS = 100
+
+#: No JPEG or PNG holds more bytes of pixels per byte of file: what claims to is no image.
+_DENSEST = 1500
+
+
+def check_scene(path: Path, size: Size, advice: str) -> None:
+    """Refuse what is too large for one scene.
+
+    Raises:
+        RasterError: the size, the limit, and the advice, in one line that begins with the path.
+    """
+    megapixels = size.height * size.width / 1e6
+    if megapixels > MAX_MEGAPIXELS:
+        msg = (
+            f"{path}: {size.height} x {size.width} is {megapixels:.0f} megapixels; "
+            f"at most {MAX_MEGAPIXELS} fit into one scene, {advice}"
+        )
+        raise RasterError(msg)
+
+
+def check_claim(path: Path, size: Size, bits: int) -> None:
+    """Refuse a JPEG or PNG too small for the pixels that it claims, however well they pack.
+
+    Args:
+        path: The file.
+        size: That it claims.
+        bits: Of a pixel as stored, all bands.
+
+    Raises:
+        RasterError: both, in one line that begins with the path.
+    """
+    stored = path.stat().st_size
+    if size.height * size.width * bits > 8 * _DENSEST * stored:
+        msg = (
+            f"{path}: claims to be {size.height} x {size.width} pixels, which a file of {stored} "
+            "bytes cannot hold; is it damaged?"
+        )
+        raise RasterError(msg)
+
+
+def check_blocks(path: Path, blocks: Size, held: int, most: int) -> None:
+    """Refuse what cannot be read in parts, for its smallest part is too large.
+
+    Args:
+        path: The file.
+        blocks: What is decoded at a time, in pixels.
+        held: Bytes of one.
+        most: That may be held.
+
+    Raises:
+        RasterError: the size, the limit and how to do it better, in one line.
+    """
+    if held > most:
+        msg = (
+            f"{path}: is stored in blocks of {blocks.height} x {blocks.width} pixels, "
+            f"{held >> 20} MiB each, and the memory budget leaves {most >> 20} MiB for one; write "
+            "it in small ones (gdal_translate -co TILED=YES), or give more --memory"
+        )
+        raise RasterError(msg)

@@ -1,0 +1,69 @@
+"""Virtual rasters: they may lead to image files, and to nothing else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from glnet.errors import RasterError
+
+_MARK = b"<vrtdataset"
+_HEADER = 1024
+
+#: What names a file, as an element or an attribute; GDAL asks for no case.
+_LEADS = {"sourcefilename", "sourcedataset"}
+
+#: Options that name one.
+_KEYS = {"rpc_dem", "x_dataset", "y_dataset"}
+
+
+def check_sources(path: Path, above: tuple[Path, ...] = ()) -> None:
+    """Refuse a virtual raster that leads to what is no file here, or to text that leads further.
+
+    GDAL would open anything: a server, a pipe, what a description of a service tells.
+
+    Args:
+        path: Any file; others than virtual rasters are not looked into.
+        above: The virtual rasters that lead to it.
+
+    Raises:
+        RasterError: which of its sources, in one line.
+        OSError, ValueError, xml.etree.ElementTree.ParseError: it cannot be read.
+    """
+    if not _is_virtual(path):
+        return
+    for source in _sources(path):
+        if source in (path, *above) or not source.is_file() or _leads_on(source):
+            msg = f"{path}: leads to {source}, which is no image file here"
+            raise RasterError(msg)
+        check_sources(source, (path, *above))
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEADER).lower()
+
+
+def _is_virtual(path: Path) -> bool:
+    return _MARK in _head(path)
+
+
+def _leads_on(path: Path) -> bool:
+    head = _head(path)
+    return _MARK not in head and head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"{"))
+
+
+def _sources(path: Path) -> Iterator[Path]:
+    """All files that it names, whatever for."""
+    text = path.read_text(encoding="utf-8")
+    if "<!DOCTYPE" in text.upper():
+        msg = "defines words of its own"
+        raise ValueError(msg)
+    for element in ET.fromstring(text).iter():  # noqa: S314  without definitions it cannot swell
+        name = element.tag.rpartition("}")[2].lower()
+        named = {key.lower(): value for key, value in element.attrib.items()}
+        found = [value for key, value in named.items() if key in _LEADS]
+        if name in _LEADS or named.get("key", "").lower() in _KEYS:
+            found.append(element.text or "")
+        beside = named.get("relativetovrt", "0").strip() not in {"", "0"}
+        for told in found:
+            yield path.absolute().parent / told if beside else Path(told).absolute()
