@@ -19,7 +19,8 @@ from glnet.bundle import read_config
 from glnet.engines.loading import load_engine
 from glnet.geometry import Size
 from glnet.mosaic import best_class
-from glnet.prediction.computing import compute_parts
+from glnet.prediction.blending import compose
+from glnet.prediction.computing import score_parts
 from glnet.prediction.opening import Opened, open_source
 from glnet.prediction.options import PredictOptions
 
@@ -30,9 +31,9 @@ def labels_of(opened: Opened, model: Path) -> np.ndarray:
     """The class ids of a raster, part by part."""
     engine, _ = load_engine(model, "cpu")
     labels = np.zeros(opened.size, np.uint8)
-    view = engine.settings.views[0]
-    for part, found in compute_parts(opened, engine, view, opened.parts, tta=False):
-        labels[part.core.slices] = np.asarray(best_class(found.scores.read(part.inner)))
+    scored = score_parts(opened, engine, engine.settings.views[0], opened.parts, tta=False)
+    for found in compose(opened.plan, opened.parts, {}, scored, tolerant=False):
+        labels[found.part.core.slices] = best_class(found.read(found.part.core))
     return labels
 
 

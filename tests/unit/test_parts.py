@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
-from glnet.geometry import Size
+from glnet.geometry import Size, Window
 from glnet.georeference import Georeference
 from glnet.prediction.parts import ONE_SCENE, plan_parts
 
@@ -16,7 +16,8 @@ SIZES = st.builds(Size, st.integers(1, 700), st.integers(1, 700))
 
 @given(size=SIZES, side=st.integers(16, 200), halo=st.sampled_from([0, 1 / 16, 1 / 8, 1 / 4]))
 def test_every_pixel_is_the_core_of_one_part(size, side, halo):
-    parts = plan_parts(size, side, side, halo)
+    plan = plan_parts(size, side, side, halo)
+    parts = plan.parts
 
     kept = np.zeros(size, int)
     for number, part in enumerate(parts):
@@ -31,7 +32,8 @@ def test_every_pixel_is_the_core_of_one_part(size, side, halo):
 
 @given(size=SIZES, side=st.integers(16, 200), halo=st.sampled_from([0, 1 / 16, 1 / 8, 1 / 4]))
 def test_scenes_are_alike_no_larger_than_asked_and_hold_their_halo(size, side, halo):
-    parts = plan_parts(size, side, side, halo)
+    plan = plan_parts(size, side, side, halo)
+    parts = plan.parts
 
     assert len({part.scene.size for part in parts}) == 1
     if len(parts) == 1:
@@ -48,12 +50,51 @@ def test_scenes_are_alike_no_larger_than_asked_and_hold_their_halo(size, side, h
 
 @given(size=SIZES, longest=st.integers(16, 500))
 def test_up_to_a_quarter_more_than_the_longest_is_one_scene(size, longest):
-    parts = plan_parts(size, longest, 16, 0)
+    parts = plan_parts(size, longest, 16, 0).parts
 
     assert (len(parts) == 1) == (max(size) <= ONE_SCENE * longest or max(size) <= 16)
     if max(size) <= ONE_SCENE * longest:
         assert parts[0].scene == parts[0].core
         assert parts[0].core.size == size
+
+
+@given(size=SIZES, side=st.integers(16, 200), halo=st.sampled_from([0, 1 / 16, 1 / 8, 1 / 4]))
+def test_who_reaches_into_whom_is_what_windows_say(size, side, halo):
+    plan = plan_parts(size, side, side, halo)
+
+    for part in plan.parts[:: max(1, len(plan.parts) // 7)]:
+        over = [other for other in plan.parts if other.scene.meets(part.core)]
+        under = [other for other in plan.parts if part.scene.meets(other.core)]
+        assert list(plan.over(part)) == over
+        assert list(plan.under(part)) == under
+
+
+@given(size=SIZES, side=st.integers(32, 200), halo=st.sampled_from([1 / 16, 1 / 8]))
+def test_weights_fade_in_and_leave_no_pixel_without(size, side, halo):
+    """Everywhere something counts, and from one pixel to the next nothing jumps."""
+    plan = plan_parts(size, side, side, halo)
+    total, jumps = np.zeros(size), 0.0
+
+    for part in plan.parts:
+        weights = plan.weights(part, part.scene)
+        total[part.scene.slices] += weights
+        around = np.pad(weights, 1)
+        if part.scene.top == 0:
+            around[0] = around[1]
+        if part.scene.left == 0:
+            around[:, 0] = around[:, 1]
+        if part.scene.bottom == size.height:
+            around[-1] = around[-2]
+        if part.scene.right == size.width:
+            around[:, -1] = around[:, -2]
+        jumps = max(jumps, np.abs(np.diff(around, axis=0)).max(), np.abs(np.diff(around)).max())
+        inner = Window(part.inner.top, part.inner.left, 1, 1)
+        corner = plan.weights(part, Window(part.core.top, part.core.left, 1, 1))
+        assert corner == weights[inner.slices]
+
+    assert total.min() > 0.2
+    if len(plan.parts) > 1:
+        assert jumps <= 1 / (2 * plan.margin) + 1e-6
 
 
 def test_a_halo_that_leaves_no_core_is_refused():

@@ -75,7 +75,8 @@ def compose(
 
     def ready(part: Part) -> Iterator[Composed]:
         over = list(plan.over(part))
-        if part.number not in waiting or not all(p.number in shelf or p.number in lost for p in over):
+        here = all(one.number in shelf or one.number in lost for one in over)
+        if part.number not in waiting or not here:
             return
         yield _composed(plan, part, over, shelf, lost)
         del waiting[part.number]
@@ -95,20 +96,24 @@ def compose(
 
 
 def _composed(
-    plan: Plan, part: Part, over: list[Part], shelf: MutableMapping[int, Scored], lost: dict[int, Scored]
+    plan: Plan,
+    part: Part,
+    over: list[Part],
+    shelf: MutableMapping[int, Scored],
+    lost: dict[int, Scored],
 ) -> Composed:
     why = next((lost[one.number].why for one in over if one.number in lost), "")
     if part.number in lost:
         return Composed(part, None, None, why)
-    kept = shelf[part.number].kept
-    if shelf[part.number].scores is None:
-        return Composed(part, None, kept, why)
+    own = shelf[part.number]
+    if own.scores is None:
+        return Composed(part, None, own.kept, why)
     maps = [
         (one, scores)
         for one in over
         if one.number in shelf and (scores := shelf[one.number].scores) is not None
     ]
-    return Composed(part, lambda window: _blended(plan, maps, window), kept, why)
+    return Composed(part, lambda window: _blended(plan, maps, window), own.kept, why)
 
 
 def _blended(plan: Plan, maps: Sequence[tuple[Part, ScoreMap]], window: Window) -> Any:  # noqa: ANN401  any array kind

@@ -12,6 +12,7 @@ from glnet.geometry import Window
 from glnet.mosaic import best_class
 from glnet.outputs.rasters import strips_of
 from glnet.prediction.blending import Composed
+from glnet.prediction.shelf import on_host
 
 Kind = Literal["mask", "confidence", "probabilities", "scores"]
 
@@ -92,10 +93,10 @@ def _of_strip(found: Any, kinds: set[Kind], values: np.ndarray) -> Arrays:  # no
     """What scores (classes, rows, columns) say, by kind."""
     made: Arrays = {}
     if "mask" in kinds:
-        made["mask"] = values[_on_host(best_class(found))][None]
+        made["mask"] = values[on_host(best_class(found))][None]
     if kinds == {"mask"}:
         return made
-    scores = _on_host(found)
+    scores = on_host(found)
     if "scores" in kinds:
         made["scores"] = scores.copy()
     if kinds & {"confidence", "probabilities"}:
@@ -104,7 +105,3 @@ def _of_strip(found: Any, kinds: set[Kind], values: np.ndarray) -> Arrays:  # no
         steps = np.rint(_STEPS * shares).astype(np.uint8)
         made["probabilities"], made["confidence"] = steps, steps.max(axis=0)[None]
     return {kind: array for kind, array in made.items() if kind in kinds}
-
-
-def _on_host(array: Any) -> np.ndarray:  # noqa: ANN401  any array kind
-    return np.asarray(array.cpu() if hasattr(array, "cpu") else array)

@@ -23,12 +23,14 @@ from glnet.errors import RasterError, RunError
 from glnet.outputs.files import check_target
 from glnet.outputs.rasters import MASK_SUFFIXES, TIFF_SUFFIXES
 from glnet.outputs.tables import write_json
-from glnet.prediction.computing import compute_parts
+from glnet.prediction.blending import Scored, compose
+from glnet.prediction.computing import score_parts
 from glnet.prediction.facts import facts_of
 from glnet.prediction.identity import key_of
 from glnet.prediction.layers import Kind, Layer, compute, plan_layer, unused_value
 from glnet.prediction.opening import Opened, open_source
 from glnet.prediction.options import OnError, PredictOptions
+from glnet.prediction.parts import Part
 from glnet.prediction.report import Report, report_path
 from glnet.prediction.run import Run
 from glnet.prediction.store import PartStore, clear, kept_bytes, locked
@@ -129,7 +131,7 @@ def predict(  # noqa: PLR0913  each by its name
             PartStore(folder, key_of(facts), layers), report, progress,
         )  # fmt: skip
         with _told(report, report_path(paths["mask"])):
-            run.compute(loaded, run.missing())
+            run.compute(loaded)
             del loaded  # the graphs' memory is what assembling needs
             run.finish(said)
             if polygons is not None:
@@ -167,15 +169,23 @@ def segment(
         loaded = _load(model, device, precision, engine, _wish(opened, budget, tta))
         mask = np.full(opened.size, unused_value(table), np.uint8)
         layers = [plan_layer("mask", Path(), table)]
-        parts = compute_parts(opened, loaded, _view(loaded, view), opened.parts, tta=tta)
-        for part, found in parts:
-            if found.read is None:
-                msg = f"{image}: {found.why}"
-                raise RasterError(msg)
-            if found.scores is not None:
-                for strip, made in compute(found.scores, found.read, layers, table):
-                    mask[part.core.within(strip).slices] = made["mask"][0]
+        scored = score_parts(opened, loaded, _view(loaded, view), opened.parts, tta=tta)
+        found = compose(opened.plan, opened.parts, {}, _sound(image, scored), tolerant=False)
+        for part in found:
+            for strip, made in compute(part, layers, table):
+                mask[part.part.core.within(strip).slices] = made["mask"][0]
     return mask
+
+
+def _sound(
+    image: str | Path, scored: Iterator[tuple[Part, Scored]]
+) -> Iterator[tuple[Part, Scored]]:
+    """The same, up to the first part that fails."""
+    for part, found in scored:
+        if found.why:
+            msg = f"{image}: {found.why}"
+            raise RasterError(msg)
+        yield part, found
 
 
 def _targets(wanted: dict[Kind, str | Path | None], taken: list[str | Path]) -> dict[Kind, Path]:

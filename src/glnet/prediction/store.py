@@ -23,6 +23,7 @@ from glnet.outputs.rasters import WRITE_ERRORS, area, create, opened
 from glnet.prediction.identity import digest
 from glnet.prediction.layers import Arrays, Kind, Layer
 from glnet.prediction.parts import Part
+from glnet.prediction.shelf import StoreError
 
 _LOCK, _HOLDER = "lock", "holder"
 
@@ -111,10 +112,6 @@ def _holder(folder: Path) -> str:
     with contextlib.suppress(OSError):
         return (folder / _HOLDER).read_text(encoding="utf-8") or "another process"
     return "another process"
-
-
-class StoreError(RasterError):
-    """A part that cannot be kept: no other one could be."""
 
 
 class PartStore:
