@@ -17,7 +17,7 @@ from PIL import Image
 from glnet.geometry import Size
 from glnet.recipe import ModelSettings
 
-ENGINES, PRECISIONS = ("plain", "torch", "openvino"), ("fp32", "bf16", "fp16")
+ENGINES, PRECISIONS = ("plain", "torch", "openvino"), ("fp32", "bf16", "fp16", "int8")
 CLASSES = 7
 PAPER = ModelSettings(thumbnail=508, patch=508, overlap=50)
 #: Of the same make, for trying a script.

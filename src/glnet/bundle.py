@@ -29,6 +29,9 @@ _CONFIG, _WEIGHTS, _CARD = "config.json", "model.safetensors", "README.md"
 #: The folder of exported graphs, in a model folder that has them.
 GRAPHS = "graphs"
 
+#: Within it, the folder of those in int8, where there are any.
+INT8 = "int8"
+
 
 class BundleConfig(Settings):
     """What `config.json` holds."""

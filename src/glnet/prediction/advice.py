@@ -9,11 +9,11 @@ import numpy as np
 
 from glnet.engines.engine import Engine
 from glnet.engines.loading import load_engine
-from glnet.errors import RunError
+from glnet.errors import BundleError, RunError
 from glnet.raster import Raster, check_scene
 from glnet.recipe import View
 
-PRECISIONS = ("fp32", "bf16", "fp16")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 #: A first run that was shorter than this many seconds is repeated: it loaded the graphs too.
 _SHORT = 60.0
@@ -57,7 +57,7 @@ def advise(
         for precision in PRECISIONS:
             try:
                 loaded, _ = load_engine(model, device, precision, engine)
-            except RunError as error:
+            except (BundleError, RunError) as error:
                 if precision == PRECISIONS[0]:
                     raise
                 yield Advice(precision, why_not=str(error))
