@@ -6,11 +6,14 @@ resampled stay in fp32.
 
 import contextlib
 import io
+import logging
+import os
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -26,6 +29,10 @@ from glnet.errors import BundleError, RunError
 from glnet.model.glnet import GLNet
 from glnet.raster import Raster, check_scene
 from glnet.recipe import ModelSettings
+
+#: Nodes are named after the modules of `glnet.model.folding`. The convolutions to the classes are
+#: not among them: they cost little, and their errors are the scores' own.
+_PYRAMID = re.compile(r"/(lateral|smooth|narrow)(_lent)?\.")
 
 
 def export_int8(folder: str | Path, images: Sequence[str | Path]) -> float:
@@ -69,11 +76,12 @@ def export_int8(folder: str | Path, images: Sequence[str | Path]) -> float:
 
 
 def _quantiser() -> Any:  # noqa: ANN401  NNCF has no types
-    """NNCF, which tells nobody."""
+    """NNCF and ONNX Runtime, which it needs for ONNX, without what each tells its makers."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when it is loaded; what follows is for Windows
     try:
         with untold():
             import nncf  # noqa: PLC0415  an extra
-            import onnxruntime  # noqa: PLC0415  NNCF needs it for ONNX
+            import onnxruntime  # noqa: PLC0415
     except ImportError as error:
         msg = f"int8 graphs are made by NNCF ({error}); run: pip install 'glnet[int8]'"
         raise RunError(msg) from error
@@ -118,27 +126,52 @@ def _changed(
     return changed / total
 
 
-def _write(nncf: Any, model: GLNet, samples: dict[Graph, list[Sample]], folder: Path) -> None:  # noqa: ANN401
-    import onnx  # noqa: PLC0415  of the extra torch, as this is
-
+def _write(
+    nncf: Any,  # noqa: ANN401
+    model: GLNet,
+    samples: dict[Graph, list[Sample]],
+    folder: Path,
+) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         write_graphs(model, Path(scratch), exact=False)
-        for path in sorted(Path(scratch).glob("*.onnx")):
-            graph = path.stem
+        for graph in get_args(Graph):
+            path = graph_path(scratch, graph)
+            if not path.is_file():
+                continue
             if graph not in samples:
-                msg = "on these images the model looks at no patch; name others"
+                msg = "the model looks at no patch of these images; name others"
                 raise RunError(msg)
-            exact = onnx.load(path)
-            names = {port.name for port in exact.graph.input}
-            data = nncf.Dataset(
-                samples[graph], lambda fed, names=names: {k: v for k, v in fed.items() if k in names}
-            )
-            with contextlib.redirect_stdout(io.StringIO()):  # NNCF draws bars there
-                quantised = nncf.quantize(
-                    exact,
-                    data,
-                    subset_size=len(samples[graph]),
-                    target_device=nncf.TargetDevice.CPU,
-                    ignored_scope=nncf.IgnoredScope(types=["MatMul"], validate=False),
-                )
-            onnx.save(quantised, folder / path.name)
+            try:
+                _quantise(nncf, path, samples.pop(graph), graph_path(folder, graph))
+            except Exception as error:  # NNCF, ONNX and its runtime raise whatever they like
+                detail = " ".join(str(error).split())[:200]
+                msg = f"the trunk {model.settings.trunk} cannot be quantised ({detail})"
+                raise RunError(msg) from error
+
+
+def _quantise(nncf: Any, path: Path, samples: list[Sample], out: Path) -> None:  # noqa: ANN401
+    import onnx  # noqa: PLC0415  of the extra torch
+
+    # NNCF draws bars on stdout, and asks torch, which misses a GPU.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    exact = onnx.load(path)
+    read = {port.name for port in exact.graph.input}
+    with contextlib.redirect_stdout(io.StringIO()):
+        quantised = nncf.quantize(
+            exact,
+            nncf.Dataset(samples, lambda fed: {k: v for k, v in fed.items() if k in read}),
+            subset_size=len(samples),
+            target_device=nncf.TargetDevice.CPU,
+            ignored_scope=nncf.IgnoredScope(names=_exact_nodes(exact.graph), validate=False),
+        )
+    onnx.save(quantised, out)
+
+
+def _exact_nodes(graph: Any) -> list[str]:  # noqa: ANN401  an onnx.GraphProto
+    """Names of what stays in fp32: all but the trunk, without products, and the pyramid."""
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type == "MatMul"
+        or not ("/trunk/" in node.name or (node.op_type == "Conv" and _PYRAMID.search(node.name)))
+    ]
