@@ -14,6 +14,7 @@ import numpy as np
 import rasterio
 from PIL import Image
 
+from glnet.bundle import GRAPHS, INT8
 from glnet.geometry import Size
 from glnet.recipe import ModelSettings
 
@@ -74,6 +75,14 @@ def _random_network(settings: ModelSettings, seed: int):  # noqa: ANN202  torch 
             branch.trunk.train()(pixels)
     start_aggregation(model, "fan_in")
     return model.eval()
+
+
+def calibrate(model: Path, image: Path, engines: list[str]) -> None:
+    """Where one of the engines runs int8 graphs and the model has none: make them from an image."""
+    if "openvino:int8" in engines and not (model / GRAPHS / INT8).is_dir():
+        from glnet.engines.int8 import export_int8  # noqa: PLC0415  it imports torch
+
+        export_int8(model, [image])
 
 
 def texture(size: Size, seed: int) -> np.ndarray:
