@@ -34,7 +34,7 @@ THREE = ClassTable(tuple(ClassInfo(name, i, (i, i, i)) for i, name in enumerate(
 #: Operations that give the values that they take.
 PASSES = {"Concat", "MaxPool", "Reshape", "Slice", "Split", "Transpose"}
 
-#: Of the labels, on noise with random weights; what is found is 0.999.
+#: Of the labels, on noise with random weights.
 SHARE = 0.99
 
 

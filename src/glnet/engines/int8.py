@@ -162,7 +162,7 @@ def _quantise(nncf: Any, path: Path, samples: list[Sample], out: Path) -> None: 
             nncf.Dataset(samples, lambda fed: {k: v for k, v in fed.items() if k in read}),
             subset_size=len(samples),
             # Maps of both signs lie unevenly around zero: a zero point of their own changes a
-            # third fewer labels of the demo, at 3 % of the time.
+            # third fewer labels of the demo, for 3 % more time.
             preset=nncf.QuantizationPreset.MIXED,
             target_device=nncf.TargetDevice.CPU,
             ignored_scope=nncf.IgnoredScope(names=_exact_nodes(exact.graph), validate=False),
