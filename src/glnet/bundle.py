@@ -35,6 +35,9 @@ GRAPHS = "graphs"
 #: In that folder.
 _DIGEST = "weights.sha256"
 
+#: Within it, the folder of those in int8, where there are any.
+INT8 = "int8"
+
 
 class TrainedOn(Settings):
     """The scenes that a model has seen, in pixels of its input."""

@@ -42,7 +42,7 @@ def export_graphs(folder: str | Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         (partial / GRAPHS).mkdir(parents=True)
-        _write(model, partial / GRAPHS)
+        write_graphs(model, partial / GRAPHS)
         write_digest(partial / GRAPHS, str(digest))
         prove_graphs(model, partial)
         shutil.rmtree(finished, ignore_errors=True)
@@ -69,11 +69,17 @@ def export_if_possible(folder: Path) -> list[str]:
     return []
 
 
-def _write(model: GLNet, folder: Path) -> None:
-    """Trace each graph on an example: patches may then be of any size, thumbnails of this one."""
+def write_graphs(model: GLNet, folder: Path, *, exact: bool = True) -> None:
+    """Trace each graph on an example: patches may then be of any size, thumbnails of this one.
+
+    Args:
+        model: A GLNet.
+        folder: Where the files go.
+        exact: Keep batch norms out of the weights before them; see `glnet.model.batch_norm`.
+    """
     folded, settings = fold(model), model.settings
     costs: dict[Graph, GraphCost] = {}
-    for trunk in folded.trunks:
+    for trunk in folded.trunks if exact else []:
         fuse_added_batch_norm(trunk)
         unroll_batch_norm(trunk)
     pixels = torch.zeros(1, settings.bands, *model.thumbnail_size)

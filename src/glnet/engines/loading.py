@@ -26,7 +26,7 @@ def load_engine(
     Args:
         folder: The model.
         device: auto, cpu, cuda, cuda:1, mps; OpenVINO is for the CPU.
-        precision: fp32, bf16, fp16.
+        precision: fp32, bf16, fp16; int8, for which OpenVINO is the only engine.
         engine: `openvino`, `torch`, `plain` (torch, nothing folded: the reference) or `auto`:
             OpenVINO on the CPU where the folder has graphs.
         memory: A budget and what is to be predicted within it; torch keeps to it on CUDA alone.
@@ -37,6 +37,11 @@ def load_engine(
         RunError: no such device, precision or engine here, or too small a budget.
     """
     config = read_config(folder)
+    if precision == "int8":
+        if engine not in {"auto", "openvino"} or device not in {"auto", "cpu"}:
+            msg = "int8 runs in OpenVINO on the CPU alone; say --engine openvino --device cpu"
+            raise RunError(msg)
+        engine = "openvino"
     if engine == "auto":
         engine = _best_engine(Path(folder), device)
     if engine in {"torch", "plain"}:

@@ -86,7 +86,7 @@ def predict(  # noqa: PLR0913  each by its name
         polygons: Where the mask's polygons go, and which.
         view: Which output; by default the model's first: aggregated, where it has two branches.
         device: auto, cpu, cuda, cuda:1, mps.
-        precision: fp32, bf16 or fp16.
+        precision: fp32, bf16, fp16 or int8.
         engine: auto, openvino, torch or plain; see `glnet.engines.loading.load_engine`.
         memory: What a prediction on the CPU may add to the process; the paper's GPUs had 2 GB.
         tta: Average over the eight flips and quarter turns.
