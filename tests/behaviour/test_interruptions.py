@@ -82,6 +82,7 @@ def test_a_full_disk_is_one_line_and_loses_no_part(job, whole, tmp_path):
     assert problems == []
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux limits another process")
 def test_a_file_that_cannot_be_written_to_its_end_is_one_line(job, whole):
     """Parts fit below the largest size that the system allows, the finished scores do not."""
     job.empty(older=True)
