@@ -22,7 +22,9 @@ _OUTPUTS = {"--out": "mask.tif", "--probabilities": "probabilities.tif", "--scor
 
 #: Processes start with everything imported: of hundreds of starts that is most of the time.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["glnet.cli.main", "glnet.prediction.predict", "openvino"])
+_PROCESSES.set_forkserver_preload(
+    ["glnet.cli.main", "glnet.prediction.predict", "glnet.engines.vino"]
+)
 
 
 def _command(arguments: list[str], stdout: Path, stderr: Path) -> None:
