@@ -33,7 +33,7 @@ from glnet.recipe import ModelSettings
 
 #: Nodes are named after the modules of `glnet.model.folding`. The convolutions to the classes are
 #: not among them: they cost little, and their errors are the scores' own.
-_PYRAMID = re.compile(r"/(lateral|smooth|narrow)(_lent)?\.")
+_PYRAMID = re.compile(r"/(lateral|smooth|narrow)\.")
 
 
 def export_int8(folder: str | Path, images: Sequence[str | Path]) -> float:
