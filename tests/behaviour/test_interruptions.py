@@ -14,6 +14,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
+from glnet.bundle import GRAPHS, weights_digest, write_digest
 from glnet.datasets.classes import ClassInfo, ClassTable, default_colour
 from glnet.engines.export import export_graphs
 from glnet.engines.models import save_model
@@ -178,7 +179,8 @@ def test_damaged_parts_are_computed_anew(image, model, stopped):
 
     report = run(image, model, out)
 
-    assert (report.reused, report.computed) == (PARTS - 8, 8)
+    assert report.reused == PARTS - 8
+    assert report.computed >= 8  # and what reaches into them
     assert out.read_bytes() == wanted
     assert names(out) == ["mask.report.json", "mask.tif"]
 
@@ -193,6 +195,7 @@ def test_another_command_finds_no_parts(image, model, stopped, tmp_path, changed
         weights = bytearray((model / "model.safetensors").read_bytes())
         weights[-1] ^= 1
         (model / "model.safetensors").write_bytes(weights)
+        write_digest(model / GRAPHS, str(weights_digest(model)))
     elif changed == "image":
         image = shutil.copy(image, tmp_path / "image.tif")  # the copy's time is another one
     else:

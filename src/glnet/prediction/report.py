@@ -36,8 +36,8 @@ class Report:
         scene: Of a part's scene, in the network's pixels.
         view, engine, precision, threads, device: What computed.
         parts: How many there are.
-        computed, reused, empty: How many were computed now, found finished, or hold nothing that
-            was to be segmented.
+        computed, empty: How many were computed now, or hold nothing that was to be segmented.
+        reused: How many were found finished; scenes that reach into others may be computed again.
         failed: Those that could not be computed.
         patches: How many the local branch saw.
         polygons: How many were written; None where none were asked for.

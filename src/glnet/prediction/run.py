@@ -61,13 +61,13 @@ class Run:
             wanted = [part for part in self.opened.parts if not self.store.has(part)]
             needed = {one.number for part in wanted for one in self.opened.plan.over(part)}
             missing = [self.opened.parts[n] for n in sorted(needed) if n not in shelf]
-        self.report.reused = len(self.opened.parts) - len(missing)
+        self.report.reused = len(self.opened.parts) - len(wanted)
         tta, tolerant = self.options.tta, self.options.on_error == "nodata"
         with self._clocked("network"):
-            scored = score_parts(self.opened, engine, self.view, missing, tta=tta)
-            for found in compose(
-                self.opened.plan, wanted, shelf, self._counted(scored), tolerant=tolerant
-            ):
+            scored = self._counted(
+                score_parts(self.opened, engine, self.view, missing, tta=tta), len(missing)
+            )
+            for found in compose(self.opened.plan, wanted, shelf, scored, tolerant=tolerant):
                 self.store.write(found.part, compute(found, self.layers, self.table), found.why)
         failed = self.report.failed
         if failed and not tolerant:
@@ -79,9 +79,11 @@ class Run:
         """Where scenes wait for their neighbours; one alone has none."""
         return Shelf(self.store.folder / "scenes") if len(self.opened.parts) > 1 else {}
 
-    def _counted(self, scored: Iterator[tuple[Part, Scored]]) -> Iterator[tuple[Part, Scored]]:
+    def _counted(
+        self, scored: Iterator[tuple[Part, Scored]], missing: int
+    ) -> Iterator[tuple[Part, Scored]]:
         report, total = self.report, len(self.opened.parts)
-        for done, (part, found) in enumerate(scored, start=report.reused + 1):
+        for done, (part, found) in enumerate(scored, start=total - missing + 1):
             if found.why:
                 report.failed.append(FailedPart(part.core, found.why))
             elif found.scores is None:
