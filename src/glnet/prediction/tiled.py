@@ -13,7 +13,8 @@ from glnet.errors import RasterError
 from glnet.geometry import Size
 from glnet.outputs.files import partial_of
 from glnet.outputs.rasters import copy
-from glnet.raster import GDAL_OPTIONS, Raster
+from glnet.raster import Raster
+from glnet.reach import GDAL_OPTIONS
 from glnet.scenes import TURNS, Turn
 
 #: EXIF's orientations 1 to 8 as positions in `TURNS`: how stored pixels become upright.
