@@ -29,3 +29,16 @@ def glnet(monkeypatch, capfd):
         return left.value.code, capfd.readouterr().err.splitlines()
 
     return run
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many files the tests of broken rasters tried, also where they ran side by side."""
+    tried = [
+        count
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, count in getattr(report, "user_properties", ())
+        if name == "broken rasters" and report.when == "call"
+    ]
+    if tried:
+        terminalreporter.write_line(f"broken rasters: {sum(tried)} files tried")

@@ -21,26 +21,12 @@ from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.georeference import Georeference, georeference_of
 from glnet.limits import check_claim, check_scene
+from glnet.reach import DRIVERS, GDAL_OPTIONS, check_sources
 from glnet.recipe import ModelSettings
 from glnet.resample import shrink
-from glnet.virtual import check_sources
 
 #: The input scale of 8-bit images.
 _BYTES = 255
-
-#: Formats that hold their pixels themselves. Others lead GDAL to other files, ERS and PCIDSK too,
-#: or to servers.
-_DRIVERS = (
-    "GTiff", "PNG", "JPEG", "JP2OpenJPEG", "HFA", "ENVI", "EHdr", "BMP", "WEBP", "GIF", "PNM",
-    "RST", "SAGA", "AAIGrid", "GSAG", "GSBG", "TGA", "SGI",
-)  # fmt: skip
-
-#: GDAL's fast path gives garbage for a truncated PNG, and no error. A file that leads to others may
-#: not lead to a server: nobody listens at port 0.
-GDAL_OPTIONS = {
-    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO", "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "none",
-    "GDAL_HTTP_PROXY": "http://0.0.0.0:0",
-}  # fmt: skip
 
 
 class Raster:
@@ -74,7 +60,7 @@ class Raster:
         self.georeference: Georeference | None = None
         self.palette: np.ndarray | None = None
         self.orientation = 1
-        self._drivers = [*_DRIVERS, "VRT"] if virtual else list(_DRIVERS)
+        self._drivers = [*DRIVERS, "VRT"] if virtual else list(DRIVERS)
         self._dataset: Any = None
         self._pixels: np.ndarray | None = None
         self._valid: np.ndarray | None = None
@@ -87,10 +73,9 @@ class Raster:
                 header = photo.read_header(self.path)
                 self.size, self.bands, self.dtype = header.size, header.bands, np.dtype(np.uint8)
                 self.orientation = header.orientation
-                with contextlib.suppress(RasterioError), self._gdal() as dataset:
-                    # A world file beside tells of the pixels as they are stored.
-                    upright = self.orientation == 1
-                    self.georeference = georeference_of(dataset) if upright else None
+                if self.orientation == 1:  # a world file tells of the pixels as they are stored
+                    with contextlib.suppress(RasterioError), self._gdal() as dataset:
+                        self.georeference = georeference_of(dataset)
             else:
                 self._open_dataset()
 
@@ -152,30 +137,28 @@ class Raster:
         pixels = self._read(window)
         valid = self._mask(window, pixels)
         if pixels.dtype.kind == "f":
-            finite = np.isfinite(pixels).all(axis=0)
+            finite = np.asarray(_finite(pixels).all(axis=0))
             valid = finite if valid is None else valid & finite
         return pixels, None if valid is None or valid.all() else valid
 
     def _read(self, window: Window) -> np.ndarray:
         # Within GDAL's environment, or its warnings go to stderr.
         with self._explained("cannot be decoded"), rasterio.Env(**GDAL_OPTIONS):
-            if self.decoded_whole:
+            if self.decoded_whole and self._pixels is None:
                 self._decode()
             if self._pixels is not None:
                 return np.ascontiguousarray(self._pixels[:, *window.slices])
             return np.asarray(self._dataset.read(self._indexes, window=_area(window)))
 
     def _decode(self) -> None:
-        if self._pixels is not None:
-            return
         check_scene(self.path, self.size, "cut it into parts, or make it a tiled TIFF")
         self.check_claim()
         if self.is_photo:
             self._pixels = photo.decode(self.path, self.orientation)
-        else:
-            self._pixels = self._dataset.read(self._indexes)
-            if self.masks:
-                self._valid = self._dataset.dataset_mask() > 0
+            return
+        self._pixels = self._dataset.read(self._indexes)
+        if self.masks:
+            self._valid = self._dataset.dataset_mask() > 0
 
     def _mask(self, window: Window, pixels: np.ndarray) -> np.ndarray | None:
         with self._explained("cannot be decoded"), rasterio.Env(**GDAL_OPTIONS):
@@ -198,8 +181,8 @@ class Raster:
 
     def _refuse_infinite(self, pixels: np.ndarray, window: Window) -> None:
         """One NaN would spread over the whole thumbnail, and from there over the mask."""
-        if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-            _, row, column = np.argwhere(~np.isfinite(pixels))[0]
+        if pixels.dtype.kind == "f" and not _finite(pixels).all():
+            _, row, column = np.argwhere(~_finite(pixels))[0]
             msg = (
                 f"{self.path}: the value at row {window.top + row}, column {window.left + column} "
                 "is not finite; fill missing ground first"
@@ -292,6 +275,13 @@ class Raster:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _finite(pixels: np.ndarray) -> np.ndarray:
+    """Which values are numbers in single precision, in which networks compute."""
+    if pixels.dtype == np.float64:
+        return np.abs(pixels) <= np.finfo(np.float32).max
+    return np.isfinite(pixels)
 
 
 def _area(window: Window) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -17,6 +17,7 @@ from glnet.cli.options import (
     one_of,
 )
 from glnet.cli.progress import progress_of
+from glnet.cli.unheard import libraries_unheard
 from glnet.prediction.options import OnError
 from glnet.recipe import View
 
@@ -100,7 +101,7 @@ def predict_command(
     from glnet.prediction.vectorise import PolygonWish  # noqa: PLC0415
 
     wish = PolygonWish(polygons, background or (), min_area, simplify) if polygons else None
-    with progress_of("scenes") as progress:
+    with libraries_unheard(), progress_of("scenes") as progress:
         report = predict(
             image, model, out, confidence=confidence, probabilities=probabilities, scores=scores,
             polygons=wish, view=cast("View | None", view), device=device, precision=precision,

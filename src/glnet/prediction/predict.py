@@ -38,8 +38,8 @@ from glnet.prediction.vectorise import PolygonWish
 from glnet.recipe import View
 from glnet.recipe.amounts import read_bytes, show_bytes
 
-#: MiB that GDAL keeps of decoded blocks; left alone it takes a twentieth of the machine's memory.
-_GDAL = {"GDAL_CACHEMAX": 64}
+#: Bytes that GDAL keeps of decoded blocks; left alone it takes a twentieth of the machine's memory.
+_GDAL = {"GDAL_CACHEMAX": 64 << 20}
 
 #: Copies of a scene's pixels alive at a time: the one that is computed, and the next one being
 #: read, as stored, filled or resampled.
@@ -225,9 +225,10 @@ def _wish(
     )
     copies = _COPIES if len(opened.parts) > 1 else 1
     whole = raster.size.height * raster.size.width * each if raster.decoded_whole else 0
-    kept = copies * scene + whole
+    block = 0 if raster.decoded_whole else raster.block_bytes  # GDAL's, and a copy while it reads
+    kept = copies * scene + whole + block
     scenes = len(opened.parts)
-    return MemoryWish(budget, opened.scene, kept + 2 * stored, kept, tta, scenes, said)
+    return MemoryWish(budget, opened.scene, kept + 2 * stored + block, kept, tta, scenes, said)
 
 
 def _load(model: str | Path, device: str, precision: str, engine: str, wish: MemoryWish) -> Engine:

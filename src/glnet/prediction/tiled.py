@@ -15,7 +15,8 @@ from glnet.geometry import Size
 from glnet.limits import MAX_MEGAPIXELS
 from glnet.outputs.files import flush, partial_of, silent
 from glnet.outputs.rasters import WRITE_ERRORS
-from glnet.raster import GDAL_OPTIONS, Raster
+from glnet.raster import Raster
+from glnet.reach import GDAL_OPTIONS
 from glnet.scenes import TURNS, Turn
 
 #: EXIF's orientations 1 to 8 as positions in `TURNS`: how stored pixels become upright.

@@ -1,10 +1,24 @@
-"""Virtual rasters: they may lead to image files, and to nothing else."""
+"""What GDAL may reach from a file: others only from a virtual raster, and images alone."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from glnet.errors import RasterError
+
+#: Formats that hold their pixels themselves. Others lead GDAL to other files, ERS and PCIDSK too,
+#: or to servers.
+DRIVERS = (
+    "GTiff", "PNG", "JPEG", "JP2OpenJPEG", "HFA", "ENVI", "EHdr", "BMP", "WEBP", "GIF", "PNM",
+    "RST", "SAGA", "AAIGrid", "GSAG", "GSBG", "TGA", "SGI",
+)  # fmt: skip
+
+#: GDAL's fast path gives garbage for a truncated PNG, and no error. A file that leads to others may
+#: not lead to a server: nobody listens at port 0.
+GDAL_OPTIONS = {
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO", "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "none",
+    "GDAL_HTTP_PROXY": "http://0.0.0.0:0",
+}  # fmt: skip
 
 _MARK = b"<vrtdataset"
 _HEADER = 1024
