@@ -6,6 +6,7 @@
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
 from pathlib import Path
@@ -34,6 +35,9 @@ GRAPHS = "graphs"
 
 #: In that folder.
 _DIGEST = "weights.sha256"
+
+#: How the key of a tensor's place outside of an ONNX file is written.
+_ELSEWHERE = b"\x0a\x08location\x12"
 
 #: Within it, the folder of those in int8, where there are any.
 INT8 = "int8"
@@ -175,7 +179,7 @@ def write_digest(graphs: Path, digest: str) -> None:
 
 
 def check_graphs(folder: str | Path) -> None:
-    """Refuse a model folder whose graphs are missing, or of other weights than lie beside them.
+    """Refuse a model folder whose graphs are missing, of other weights, or lead to other files.
 
     Raises:
         BundleError: so it is, or an older glnet exported them; the line says what to run.
@@ -189,10 +193,22 @@ def check_graphs(folder: str | Path) -> None:
     except (OSError, ValueError) as error:
         msg = f"{folder}: its graphs do not tell which weights they are of; {export}"
         raise BundleError(msg) from error
+    for path in graphs.rglob("*.onnx"):
+        if _leads_out(path):
+            msg = f"{path}: leads to another file; {export}"
+            raise BundleError(msg)
     # Graphs run without weights beside them.
     if weights_digest(folder) not in {digest, None}:
         msg = f"{folder}: its graphs were exported from other weights; {export}"
         raise BundleError(msg)
+
+
+def _leads_out(path: Path) -> bool:
+    """Does an ONNX file have tensors elsewhere? A stranger could name any file of this machine."""
+    if not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(_ELSEWHERE) >= 0
 
 
 def _card(config: BundleConfig) -> str:

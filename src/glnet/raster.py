@@ -74,18 +74,19 @@ class Raster:
                 self.size, self.bands, self.dtype = header.size, header.bands, np.dtype(np.uint8)
                 self.orientation = header.orientation
                 if self.orientation == 1:  # a world file tells of the pixels as they are stored
-                    with contextlib.suppress(RasterioError), self._gdal() as dataset:
+                    with contextlib.suppress(RasterioError), self.by_gdal() as dataset:
                         self.georeference = georeference_of(dataset)
             else:
                 self._open_dataset()
 
-    def _gdal(self) -> Any:  # noqa: ANN401  rasterio has no types
+    def by_gdal(self) -> Any:  # noqa: ANN401  rasterio has no types
+        """The file opened once more, as GDAL sees it."""
         # Absolute, or a file named like a URL would be taken for one.
         with photo.unwarned(), rasterio.Env(**GDAL_OPTIONS):
             return DatasetReader(str(self.path.absolute()), driver=self._drivers)
 
     def _open_dataset(self) -> None:
-        self._dataset = self._gdal()
+        self._dataset = self.by_gdal()
         kinds = self._dataset.colorinterp
         self._indexes = [i + 1 for i, kind in enumerate(kinds) if kind != ColorInterp.alpha]
         self.bands = len(self._indexes)

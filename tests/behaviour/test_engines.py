@@ -10,6 +10,7 @@ import sys
 from functools import cache
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
@@ -407,6 +408,27 @@ def test_graphs_that_may_be_of_other_weights_are_refused_until_exported_again(
     assert not mask.exists()
     export_graphs(model)
     assert glnet(*predict)[0] == 0
+
+
+def test_a_graph_that_leads_to_another_file_is_refused(tmp_path, glnet, bundle, image):
+    """As a stranger's folder might, to any file of this machine."""
+    model, secret = copy_of(bundle, tmp_path / "model"), tmp_path / "secret.bin"
+    path = model / GRAPHS / "global.onnx"
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="inside.bin")
+    (model / GRAPHS / "inside.bin").rename(secret)
+    graph = onnx.load(path, load_external_data=False)
+    for tensor in graph.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = "../../secret.bin"
+    path.write_bytes(graph.SerializeToString())
+
+    status, lines = glnet(
+        "predict", image, "-m", model, "-o", tmp_path / "mask.png", "--device", "cpu"
+    )
+
+    check_one_line(status, lines, path, "leads to another file")
+    assert not (tmp_path / "mask.png").exists()
 
 
 def test_weights_replaced_by_hand_do_not_stop_torch(tmp_path, bundle):

@@ -21,8 +21,8 @@ def key_of(facts: Mapping[str, object]) -> str:
 
 def model_digests(folder: Path) -> dict[str, str]:
     """Of all files that a prediction reads of a model folder."""
-    files = [folder / "config.json", folder / "model.safetensors", *(folder / GRAPHS).glob("*.*")]
-    return {path.name: digest(path) for path in sorted(files)}
+    files = [folder / "config.json", folder / "model.safetensors", *(folder / GRAPHS).rglob("*.*")]
+    return {str(path.relative_to(folder)): digest(path) for path in files if path.is_file()}
 
 
 def digest(path: Path) -> str:

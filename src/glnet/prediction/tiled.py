@@ -2,13 +2,11 @@
 
 import contextlib
 import shutil
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import rasterio
 import rasterio.shutil
-from rasterio.errors import NotGeoreferencedWarning
 
 from glnet.errors import RasterError
 from glnet.geometry import Size
@@ -63,9 +61,8 @@ def tiled_copy(raster: Raster, path: Path) -> Iterator[tuple[Raster, Turn]]:
         partial = partial_of(path)
         options = {**GDAL_OPTIONS, "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES", "GDAL_PAM_ENABLED": "NO"}
         try:
-            with warnings.catch_warnings(), rasterio.Env(**options), silent():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                rasterio.shutil.copy(raster.path.absolute(), partial, **_TILED)
+            with rasterio.Env(**options), silent(), raster.by_gdal() as whole:
+                rasterio.shutil.copy(whole, partial, **_TILED)
             flush(partial)
             partial.rename(path)
         except WRITE_ERRORS as error:
