@@ -76,9 +76,9 @@ def locked(out: Path) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            for path in folder.iterdir():
+            for path in [*folder.glob("*/*"), *folder.iterdir()]:
                 with contextlib.suppress(OSError):
-                    path.rmdir()  # of a run that kept no part
+                    path.rmdir()  # of a run that kept no part and no scene
             if {path.name for path in folder.iterdir()} <= {_LOCK, _HOLDER}:
                 shutil.rmtree(folder, ignore_errors=True)
 
