@@ -19,7 +19,7 @@ from glnet.errors import GlnetError
 from glnet.mosaic import ScoreMap
 from glnet.recipe import View
 from glnet.scenes import Decoded
-from paper_network import as_engines, as_size, make_model, write_image
+from paper_network import as_engines, as_size, calibrate, make_model, write_image
 from prediction_table import REFERENCE, table
 
 ENGINES = {
@@ -37,6 +37,7 @@ def main(arguments: argparse.Namespace) -> None:
         folder = Path(scratch)
         model = arguments.model or make_model(folder / "model", small=arguments.small)
         image = arguments.image or write_image(folder / "image.tif", arguments.size)
+        calibrate(model, image, engines)
         plain, _ = load_engine(model, device, "fp32", "plain")
         scene = decode(image, plain.thumbnail_size)
         expected = plain.segment(scene, plain.settings.views).views

@@ -14,10 +14,11 @@ import numpy as np
 import rasterio
 from PIL import Image
 
+from glnet.bundle import GRAPHS, INT8
 from glnet.geometry import Size
 from glnet.recipe import ModelSettings
 
-ENGINES, PRECISIONS = ("plain", "torch", "openvino"), ("fp32", "bf16", "fp16")
+ENGINES, PRECISIONS = ("plain", "torch", "openvino"), ("fp32", "bf16", "fp16", "int8")
 CLASSES = 7
 PAPER = ModelSettings(thumbnail=508, patch=508, overlap=50)
 #: Of the same make, for trying a script.
@@ -74,6 +75,14 @@ def _random_network(settings: ModelSettings, seed: int):  # noqa: ANN202  torch 
             branch.trunk.train()(pixels)
     start_aggregation(model, "fan_in")
     return model.eval()
+
+
+def calibrate(model: Path, image: Path, engines: list[str]) -> None:
+    """Where one of the engines runs int8 graphs and the model has none: make them from an image."""
+    if "openvino:int8" in engines and not (model / GRAPHS / INT8).is_dir():
+        from glnet.engines.int8 import export_int8  # noqa: PLC0415  it imports torch
+
+        export_int8(model, [image])
 
 
 def texture(size: Size, seed: int) -> np.ndarray:

@@ -84,10 +84,10 @@ def size_section(
              _seconds(row.wall), _seconds(row.cpu))
         )  # fmt: skip
         memory = (_mib(row.median(kind)) for kind in ("added", "process", "cuda"))
-        loading = row.median("loading")
+        loading, peak = row.median("loading"), peaks[precision]
         effort.append(
             (name, *memory, f"{patches}", f"{forward / patches:.3g}", f"{done.patch:.3g}",
-             f"{rate:.3g}", f"{rate / peaks[precision]:.0%}",
+             f"{rate:.3g}", f"{rate / peak:.0%}" if peak else "",
              f"{row.median('outside'):.0%}", f"{loading:.2f}")
         )  # fmt: skip
     cut = [f"{name}: stopped after {len(row.costs)} rounds ({row.failure})"

@@ -1,8 +1,10 @@
 """The bundle: a model folder that holds all a prediction needs.
 
-`config.json` (settings, classes, origin), `model.safetensors` (weights), `README.md` (card).
+`config.json` (settings, classes, origin), `model.safetensors` (weights), `README.md` (card); and
+`graphs`, once exported, with a digest of the weights that they were exported from.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -29,6 +31,12 @@ _CONFIG, _WEIGHTS, _CARD = "config.json", "model.safetensors", "README.md"
 
 #: The folder of exported graphs, in a model folder that has them.
 GRAPHS = "graphs"
+
+#: In that folder.
+_DIGEST = "weights.sha256"
+
+#: Within it, the folder of those in int8, where there are any.
+INT8 = "int8"
 
 
 class TrainedOn(Settings):
@@ -150,6 +158,41 @@ def read_bundle(folder: str | Path) -> tuple[BundleConfig, dict[str, np.ndarray]
 def graph_path(folder: str | Path, graph: Graph) -> Path:
     """Where a graph lies in a folder of graphs."""
     return Path(folder) / f"{graph}.onnx"
+
+
+def weights_digest(folder: str | Path) -> str | None:
+    """SHA-256 of a model folder's weights; None where they cannot be read."""
+    try:
+        with (Path(folder) / _WEIGHTS).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def write_digest(graphs: Path, digest: str) -> None:
+    """Keep beside graphs which weights they are of."""
+    (graphs / _DIGEST).write_text(digest + "\n", encoding="ascii")
+
+
+def check_graphs(folder: str | Path) -> None:
+    """Refuse a model folder whose graphs are missing, or of other weights than lie beside them.
+
+    Raises:
+        BundleError: so it is, or an older glnet exported them; the line says what to run.
+    """
+    graphs, export = Path(folder) / GRAPHS, f"run: glnet export {folder}"
+    if not graphs.is_dir():
+        msg = f"{folder}: has no exported graphs; {export}"
+        raise BundleError(msg)
+    try:
+        digest = (graphs / _DIGEST).read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        msg = f"{folder}: its graphs do not tell which weights they are of; {export}"
+        raise BundleError(msg) from error
+    # Graphs run without weights beside them.
+    if weights_digest(folder) not in {digest, None}:
+        msg = f"{folder}: its graphs were exported from other weights; {export}"
+        raise BundleError(msg)
 
 
 def _card(config: BundleConfig) -> str:

@@ -68,8 +68,8 @@ class Raster:
         with self._explained("cannot be opened as an image"):
             if virtual:
                 check_sources(self.path.absolute())
-            self._is_photo = photo.is_photo(self.path)
-            if self._is_photo:
+            self.is_photo = photo.is_photo(self.path)
+            if self.is_photo:
                 header = photo.read_header(self.path)
                 self.size, self.bands, self.dtype = header.size, header.bands, np.dtype(np.uint8)
                 self.orientation = header.orientation
@@ -153,7 +153,7 @@ class Raster:
     def _decode(self) -> None:
         check_scene(self.path, self.size, "cut it into parts, or make it a tiled TIFF")
         self.check_claim()
-        if self._is_photo:
+        if self.is_photo:
             self._pixels = photo.decode(self.path, self.orientation)
             return
         self._pixels = self._dataset.read(self._indexes)
@@ -245,7 +245,7 @@ class Raster:
     @property
     def decoded_whole(self) -> bool:
         """Can the file not be read by window?"""
-        return self._is_photo or self._dataset.driver == "PNG"
+        return self.is_photo or self._dataset.driver == "PNG"
 
     @property
     def blocks(self) -> Size:

@@ -54,8 +54,9 @@ from predicting import Worker
 #: Filters of warnings belong to the process, and results are looked at in two threads.
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
-#: One block a stage and the global branch alone: a tenth of a second for each prediction.
-SMALL = {"branches": "global", "trunk_options": {"channels": [8, 16, 32, 64], "layers": [1] * 4}}
+#: One narrow block a stage and the global branch alone: a tenth of a second for each prediction.
+TRUNK = {"channels": [4, 4, 4, 4], "layers": [1, 1, 1, 1]}
+SMALL = {"branches": "global", "width": 4, "trunk_options": TRUNK}
 MODELS = {"colour": {}, "grey": {"bands": 1}, "deep": {"input": {"scale": 65535}}}
 THREE = ClassTable(tuple(ClassInfo(name, i, (i, i, i)) for i, name in enumerate("abc")))
 
@@ -66,7 +67,7 @@ SECONDS = 60
 HEIGHT, WIDTH = 64, 80
 PIXELS = noise(3, HEIGHT, WIDTH)
 
-CUTS, FLIPS = 20, 10
+CUTS, FLIPS = 20, 8
 
 #: One of each suffix, and what is special.
 KINDS = {"tiled TIFF", "PNG", "JPEG", "turned JPEG", "WebP", "BMP", "JPEG 2000"}
@@ -173,13 +174,17 @@ def _names(folder):
 
 
 def _fault_of_refusal(case, answer, out):
+    said = answer.lines
     if case.must == "predict":
-        return f"was refused: {answer.lines}"
-    if _names(out):
+        return f"was refused: {said}"
+    # What could be read of a raster of many scenes is kept for another try, and the line says so.
+    kept = case.must == "either" and said and "the others are kept in" in said[-1]
+    allowed = {f"{case.out}.parts", "mask.report.json"} if kept else set()
+    if not _names(out) <= allowed:
         return f"left {_names(out)}"
-    sound = answer.status == 1 and len(answer.lines) == 1
-    if not sound or not answer.lines[0].startswith("glnet: ") or "memory;" in answer.lines[0]:
-        return f"ended with status {answer.status}: {answer.lines[-3:]}"
+    ours = all(line.startswith("glnet: ") and "memory;" not in line for line in said)
+    if answer.status != 1 or not ours or not (kept or len(said) == 1):
+        return f"ended with status {answer.status}: {said[-3:]}"
     return ""
 
 
@@ -261,7 +266,7 @@ def test_a_damaged_file_is_refused_or_gives_what_it_held(
     for number in range(FLIPS):
         changed = bytearray(content)
         reach = min(200 if number % 4 else len(content), len(content))
-        for _ in range(rng.choice([1, 2, 8, 32])):
+        for _ in range(rng.choice([2, 8, 32])):
             changed[rng.randrange(reach)] = rng.randrange(256)
         scenes.add(f"fuzzed {number}", f"a{suffix}", changed, model=model, sizes=(),
                    scores=scores if suffix == ".png" else None)  # fmt: skip
@@ -399,7 +404,7 @@ def test_much_that_packs_well_is_predicted_within_the_budget(scenes, tried):
     pixels = np.zeros((3, 4800, 4800), np.uint8)
     for name, make, side, model in (
         ("a.png", write_png, 4800, "colour"),  # a quarter of the budget and more: copied
-        ("a.jpg", progressive, 4800, "colour"),
+        ("a.jpg", progressive, 2400, "colour"),
         ("a.png", one_bit, 4500, "grey"),  # held in memory
         ("a.webp", webp, 2400, "colour"),
         ("a.tif", one_block, 2400, "colour"),
@@ -517,8 +522,10 @@ def test_no_file_leads_elsewhere(scenes, tried, server, sound):
     for source in (other, service):
         scenes.add(f"an ERS of {source}", "a.ers", ers(f"{up}{source}"), "refuse")
     scenes.add("a PCIDSK of /etc/passwd", "a.pix", pcidsk, "refuse")
-    tried(scenes.cases)
-    assert not asked
+    try:
+        tried(scenes.cases)
+    finally:
+        assert not asked
 
 
 def leads_to(source, **size):

@@ -375,6 +375,59 @@ def test_a_damaged_graph_is_named(tmp_path, glnet, bundle, image, graph, share):
     assert not (tmp_path / "mask.png").exists()
 
 
+def other_weights(model):
+    """One bit of the last weight, as a folder of another training might differ."""
+    path = model / "model.safetensors"
+    weights = bytearray(path.read_bytes())
+    weights[-4] ^= 1
+    path.write_bytes(weights)
+
+
+def no_digest(model):
+    """As an older glnet exported it."""
+    (model / GRAPHS / "weights.sha256").unlink()
+
+
+@pytest.mark.parametrize("engine", ["auto", "openvino"])
+@pytest.mark.parametrize(
+    ("change", "told"), [(other_weights, "from other weights"), (no_digest, "which weights")]
+)
+def test_graphs_that_may_be_of_other_weights_are_refused_until_exported_again(
+    tmp_path, glnet, bundle, image, engine, change, told
+):
+    model, mask = copy_of(bundle, tmp_path / "model"), tmp_path / "mask.png"
+    change(model)
+    predict = (
+        "predict", image, "-m", model, "-o", mask, "--engine", engine, "--device", "cpu",
+    )  # fmt: skip
+
+    status, lines = glnet(*predict)
+
+    check_one_line(status, lines, model, told, f"run: glnet export {model}")
+    assert not mask.exists()
+    export_graphs(model)
+    assert glnet(*predict)[0] == 0
+
+
+def test_weights_replaced_by_hand_do_not_stop_torch(tmp_path, bundle):
+    model = copy_of(bundle, tmp_path / "model")
+    other_weights(model)
+
+    assert load_engine(model, "cpu", engine="torch")[0].library.startswith("torch")
+
+
+def test_graphs_run_where_they_were_copied_and_without_weights_beside_them(tmp_path, bundle):
+    """Other times and another place, the same bytes."""
+    model = copy_of(bundle, tmp_path / "copied")
+    scene = random_scene(40, 40)
+    first = cells(openvino_engine(model).segment(scene, ["aggregated"]))
+
+    (model / "model.safetensors").unlink()
+
+    second = cells(openvino_engine(model).segment(scene, ["aggregated"]))
+    assert np.array_equal(first["aggregated"], second["aggregated"])
+
+
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
 @pytest.mark.parametrize(
     ("options", "named"),

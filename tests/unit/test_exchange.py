@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glnet.geometry import OUTPUT_STRIDE, Size, patch_grid
-from glnet.model.taps import convolved
+from glnet.model.taps import Taps, spread_rows
 from glnet.resample import Axis, triangle
 from glnet.sharing import (
     COARSE_FIRST,
@@ -174,5 +174,6 @@ def test_spread_taps_is_resampling_and_then_a_convolution(sides, seed):
     found = spread_taps(taps, *axes)
 
     assert np.array_equal(found, nine_taps(weight, rows @ maps @ columns.T))
-    in_graphs = convolved(*(torch.from_numpy(array)[None] for array in (taps, *axes)))
+    cells, *matrices = (torch.from_numpy(array)[None] for array in (maps, *axes))
+    in_graphs = spread_rows(matrices[0], Taps(torch.from_numpy(weight))(cells, matrices[1]))
     assert np.array_equal(in_graphs[0].numpy(), found)

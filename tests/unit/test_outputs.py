@@ -1,6 +1,7 @@
 """What written files promise: exactly what was found, where it lies, and whole or not at all."""
 
 import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from glnet.bundle import BundleConfig, read_bundle, write_bundle
 from glnet.errors import BundleError, RasterError
-from glnet.outputs.files import check_target, partial_of, whole_or_nothing
+from glnet.outputs.files import check_target, partial_of, silent, whole_or_nothing
 from glnet.outputs.rasters import MASK_SUFFIXES, TIFF_SUFFIXES
 from glnet.outputs.tables import write_json
 from glnet.recipe import ModelSettings
@@ -147,3 +148,13 @@ def test_a_model_that_cannot_be_written_leaves_the_older_one(tmp_path, monkeypat
 
     assert read_bundle(folder)[0].origin == "first"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_silence_ends(capfd):
+    """What is printed in C is gone, what was printed before and after is not."""
+    os.write(2, b"before, ")
+    with silent(), silent():
+        os.write(2, b"a library")
+    os.write(2, b"after")
+
+    assert capfd.readouterr().err == "before, after"

@@ -8,8 +8,26 @@ import typer
 
 def export_command(
     model: Annotated[Path, typer.Argument(help="Model folder.")],
+    images: Annotated[
+        list[Path] | None,
+        typer.Argument(help="With --int8: what to calibrate on, files like those to be predicted."),
+    ] = None,
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", help="Write them in int8 too, calibrated on images (glnet[int8])."),
+    ] = False,
 ) -> None:
     """Write a model's folded graphs (ONNX) into its folder: a CPU then needs no PyTorch."""
+    if bool(images) != int8:
+        msg = "--int8 goes with the images to calibrate on: glnet export MODEL --int8 IMAGE ..."
+        raise typer.BadParameter(msg)
+    if int8:
+        from glnet.engines.int8 import export_int8  # noqa: PLC0415  see predict
+
+        changed = export_int8(model, images or [])
+        typer.echo(f"wrote {model / 'graphs' / 'int8'}")
+        typer.echo(f"of the labels of these images {changed:.3%} change against fp32")
+        return
     from glnet.engines.export import export_graphs  # noqa: PLC0415  see predict
 
     export_graphs(model)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 Model = Annotated[Path, typer.Option("--model", "-m", help="Model folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
-Precision = Annotated[str, typer.Option(help="fp32, bf16 or fp16.")]
+Precision = Annotated[str, typer.Option(help="fp32, bf16, fp16 or int8.")]
 EngineName = Annotated[
     str, typer.Option("--engine", help="openvino, torch, plain (not folded) or auto.")
 ]
@@ -32,5 +32,5 @@ def one_of(value: str, known: tuple[str, ...], option: str) -> str:
 
 
 ENGINES = ("auto", "openvino", "torch", "plain")
-PRECISIONS = ("fp32", "bf16", "fp16")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 VIEWS = ("aggregated", "global", "local")

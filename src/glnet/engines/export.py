@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from glnet.bundle import GRAPHS, Graph, graph_path, read_config
+from glnet.bundle import GRAPHS, Graph, graph_path, read_config, weights_digest, write_digest
 from glnet.engines.counting import count_bytes
 from glnet.engines.folded import exchanges_of
 from glnet.engines.memory import GraphCost, write_costs
@@ -15,7 +15,7 @@ from glnet.engines.models import load_model
 from glnet.engines.proving import prove_graphs
 from glnet.errors import BundleError
 from glnet.geometry import Size, Window
-from glnet.model.batch_norm import unroll_batch_norm
+from glnet.model.batch_norm import fuse_added_batch_norm, unroll_batch_norm
 from glnet.model.folding import GlobalGraph, LocalGraph, RefinedGraph, fold
 from glnet.model.glnet import GLNet
 from glnet.recipe import View
@@ -31,6 +31,8 @@ def export_graphs(folder: str | Path) -> None:
     Raises:
         BundleError: not a model folder, a rival, or a trunk that cannot be exported.
     """
+    # Before they are read: were they replaced meanwhile, the graphs would be refused.
+    digest = weights_digest(folder)
     model, _ = load_model(folder)
     if model.settings.network != "glnet":
         msg = f"{folder}: a {model.settings.network} has no graphs to export; torch runs it"
@@ -40,7 +42,8 @@ def export_graphs(folder: str | Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         (partial / GRAPHS).mkdir(parents=True)
-        _write(model, partial / GRAPHS)
+        write_graphs(model, partial / GRAPHS)
+        write_digest(partial / GRAPHS, str(digest))
         prove_graphs(model, partial)
         shutil.rmtree(finished, ignore_errors=True)
         (partial / GRAPHS).rename(finished)
@@ -66,11 +69,18 @@ def export_if_possible(folder: Path) -> list[str]:
     return []
 
 
-def _write(model: GLNet, folder: Path) -> None:
-    """Trace each graph on an example: patches may then be of any size, thumbnails of this one."""
+def write_graphs(model: GLNet, folder: Path, *, exact: bool = True) -> None:
+    """Trace each graph on an example: patches may then be of any size, thumbnails of this one.
+
+    Args:
+        model: A GLNet.
+        folder: Where the files go.
+        exact: Keep batch norms out of the weights before them; see `glnet.model.batch_norm`.
+    """
     folded, settings = fold(model), model.settings
     costs: dict[Graph, GraphCost] = {}
-    for trunk in folded.trunks:
+    for trunk in folded.trunks if exact else []:
+        fuse_added_batch_norm(trunk)
         unroll_batch_norm(trunk)
     pixels = torch.zeros(1, settings.bands, *model.thumbnail_size)
     lent: tuple[Tensor, ...] = ()

@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from glnet.bundle import GRAPHS, read_config
+from glnet.bundle import GRAPHS, check_graphs, read_config
 from glnet.datasets.classes import ClassTable
 from glnet.engines.engine import Engine
 from glnet.engines.folded import FoldedNetwork
@@ -26,16 +26,22 @@ def load_engine(
     Args:
         folder: The model.
         device: auto, cpu, cuda, cuda:1, mps; OpenVINO is for the CPU.
-        precision: fp32, bf16, fp16.
+        precision: fp32, bf16, fp16; int8, for which OpenVINO is the only engine.
         engine: `openvino`, `torch`, `plain` (torch, nothing folded: the reference) or `auto`:
             OpenVINO on the CPU where the folder has graphs.
         memory: A budget and what is to be predicted within it; torch keeps to it on CUDA alone.
 
     Raises:
-        BundleError: not a model folder, or one without what the engine needs.
+        BundleError: not a model folder, or one without what the engine needs, or with graphs of
+            other weights.
         RunError: no such device, precision or engine here, or too small a budget.
     """
     config = read_config(folder)
+    if precision == "int8":
+        if engine not in {"auto", "openvino"} or device not in {"auto", "cpu"}:
+            msg = "int8 runs in OpenVINO on the CPU alone; say --engine openvino --device cpu"
+            raise RunError(msg)
+        engine = "openvino"
     if engine == "auto":
         engine = _best_engine(Path(folder), device)
     if engine in {"torch", "plain"}:
@@ -46,6 +52,7 @@ def load_engine(
     if device not in {"auto", "cpu"}:
         msg = f"device '{device}': the openvino engine computes on the CPU; say --engine torch"
         raise RunError(msg)
+    check_graphs(folder)
     from glnet.engines.openvino_engine import LIBRARY, OpenVinoGraphs  # noqa: PLC0415  slow to import
 
     table = table_of(folder, config)

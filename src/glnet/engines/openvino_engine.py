@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from glnet.bundle import GRAPHS, Graph, graph_path
+from glnet.bundle import GRAPHS, INT8, Graph, graph_path
 from glnet.engines.threads import threads
 from glnet.engines.vino import openvino
 from glnet.errors import BundleError, RunError
@@ -22,7 +22,8 @@ LIBRARY = f"OpenVINO {openvino.__version__.split('-')[0]}"
 #: What the graphs of global branches give, as far as they have it.
 _LOOK = ("logits", "share", *named_levels("lent"))
 
-_PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
+#: What is not int8 in an int8 graph stays in fp32.
+_PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class OpenVinoGraphs:
@@ -34,18 +35,19 @@ class OpenVinoGraphs:
         """Read nothing yet: a graph is loaded when it is first run.
 
         Args:
-            model: A model folder with exported graphs.
-            precision: fp32 or bf16; OpenVINO left alone would choose.
+            model: A model folder with exported graphs, see `glnet.bundle.check_graphs`.
+            precision: fp32, bf16 or int8; OpenVINO left alone would choose.
             resident: Keep every graph loaded, or only the one that runs.
 
         Raises:
-            BundleError: no graphs there.
             RunError: this processor has no such arithmetic.
         """
         self._folder = Path(model) / GRAPHS
-        if not self._folder.is_dir():
-            msg = f"{model}: has no exported graphs; run: glnet export {model}"
-            raise BundleError(msg)
+        if precision == "int8":
+            self._folder /= INT8
+            if not self._folder.is_dir():
+                msg = f"{model}: has no int8 graphs; run: glnet export {model} --int8 IMAGE"
+                raise BundleError(msg)
         self._core = openvino.Core()
         known = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision not in _PRECISIONS or (precision != "fp32" and precision.upper() not in known):

@@ -3,17 +3,27 @@
 It does without where that package is missing, so it is hidden while OpenVINO is imported.
 """
 
+import contextlib
 import sys
+from collections.abc import Iterator
 
 _TELEMETRY = "openvino_telemetry"
 
-_hides = _TELEMETRY not in sys.modules
-if _hides:
-    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
-try:
-    import openvino
-finally:
-    if _hides:
-        del sys.modules[_TELEMETRY]
 
-__all__ = ["openvino"]
+@contextlib.contextmanager
+def untold() -> Iterator[None]:
+    """While it lasts, what is imported finds no telemetry."""
+    hides = _TELEMETRY not in sys.modules
+    if hides:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hides:
+            del sys.modules[_TELEMETRY]
+
+
+with untold():
+    import openvino
+
+__all__ = ["openvino", "untold"]

@@ -26,7 +26,17 @@ from torch import Tensor, nn
 
 from glnet.model.branch import Branch, SharedMaps, to_size
 from glnet.model.glnet import GLNet
-from glnet.model.taps import adding, by_tap, convolution, convolved, lay, spread, through, weight_of
+from glnet.model.taps import (
+    Taps,
+    adding,
+    by_tap,
+    convolution,
+    lay,
+    spread,
+    spread_rows,
+    through,
+    weight_of,
+)
 from glnet.model.trunk import Trunk
 from glnet.recipe import View
 from glnet.sharing import Exchange, Look, PatchOutput
@@ -148,7 +158,7 @@ class LocalGraph(nn.Module):
             ):
                 own.append(convolution(weight_of(conv)[:, :width], conv.bias, padding=1))
                 if self.receives == "all":
-                    lent.append(convolution(by_tap(weight_of(conv)[:, width:])))
+                    lent.append(Taps(weight_of(conv)[:, width:]))
         last = {"local": branch.classify}
         if model.aggregation is not None:
             weight = weight_of(model.aggregation.conv).chunk(2, dim=1)[0]
@@ -175,21 +185,21 @@ class LocalGraph(nn.Module):
         kinds: list[list[Tensor]] = [[], [], [], []]
         for level, (own, exchange) in enumerate(zip(trunk, exchanges, strict=True)):
             top_down = self.lateral[level](own)
+            lent: tuple[Tensor, ...] = ()
             if self.receives == "all":
-                lent = torch.split(exchange.lent, [*[self.width] * 3, self.width // 2], dim=1)
-                top_down = top_down + spread(
-                    lent[0].permute(0, 2, 3, 1), exchange.rows, exchange.columns
-                )
+                widths = [*[self.width] * 3, self.width // 2]
+                lent = torch.split(exchange.lent, widths, dim=1)
+                top_down = top_down + spread(lent[0], exchange.rows, exchange.columns)
             if level:
                 top_down = to_size(kinds[1][-1], top_down) + top_down
             smoothed = self.smooth[level](top_down)
-            if self.receives == "all":
-                taps = self.smooth_lent[level](lent[1])
-                smoothed = smoothed + convolved(taps, exchange.tap_rows, exchange.tap_columns)
+            if lent:
+                across = self.smooth_lent[level](lent[1], exchange.tap_columns)
+                smoothed = smoothed + spread_rows(exchange.tap_rows, across)
             narrowed = self.narrow[level](smoothed)
-            if self.receives == "all":
-                taps = self.narrow_lent[level](lent[2])
-                narrowed = narrowed + convolved(taps, exchange.tap_rows, exchange.tap_columns)
+            if lent:
+                across = self.narrow_lent[level](lent[2], exchange.tap_columns)
+                narrowed = narrowed + spread_rows(exchange.tap_rows, across)
             for kind, made in zip(kinds, (own, top_down, smoothed, narrowed), strict=True):
                 kind.append(made)
         laid = []
@@ -215,17 +225,23 @@ class _Head(nn.Module):
         parts = torch.split(weight, self.narrowed, dim=1)
         own, lent = (parts[::2], parts[1::2]) if branch.receives != "nothing" else (parts, ())
         self.finest = convolution(own[-1], bias, padding=1)
-        self.coarser = nn.ModuleList(convolution(by_tap(part)) for part in own[:-1])
-        self.lent = nn.ModuleList(convolution(by_tap(part)) for part in lent)
+        self.coarser, self.lent = (
+            nn.ModuleList(Taps(part) for part in parts) for parts in (own[:-1], lent)
+        )
 
     def forward(self, narrowed: Sequence[Tensor], exchanges: Sequence[Exchange]) -> Tensor:
         """Logits at the finest level's cells."""
-        total = self.finest(narrowed[-1])
-        for conv, level, exchange in zip(self.coarser, narrowed, exchanges, strict=False):
-            total = total + convolved(conv(level), exchange.up_rows, exchange.up_columns)
-        for conv, exchange in zip(self.lent, exchanges, strict=False):
-            taps = conv(exchange.lent[:, -self.narrowed :])
-            total = total + convolved(taps, exchange.fine_rows, exchange.fine_columns)
+        rows, across = [], []
+        for taps, level, exchange in zip(self.coarser, narrowed, exchanges, strict=False):
+            rows.append(exchange.up_rows)
+            across.append(taps(level, exchange.up_columns))
+        for taps, exchange in zip(self.lent, exchanges, strict=False):
+            rows.append(exchange.fine_rows)
+            across.append(taps(exchange.lent[:, -self.narrowed :], exchange.fine_columns))
+        count = len(across[0])
+        # Adding up all levels is one product with all their rows.
+        together = torch.cat([matrix.expand(count, -1, -1) for matrix in rows], dim=2)
+        total = self.finest(narrowed[-1]) + spread_rows(together, torch.cat(across, dim=1))
         return total if self.add is None else self.add(total)
 
 

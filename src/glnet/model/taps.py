@@ -6,41 +6,64 @@ from torch import Tensor, nn
 _TAPS = 9
 
 
-def spread(cells: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+class Taps(nn.Module):
+    """A 3x3 convolution without bias on few cells, before they are spread to many."""
+
+    def __init__(self, weight: Tensor) -> None:
+        """`weight`: (C, N, 3, 3); kept as one matrix for each row of taps."""
+        super().__init__()
+        matrices = weight.permute(2, 1, 3, 0).flatten(2)
+        self.weight = nn.Parameter(matrices.clone(memory_format=torch.contiguous_format), False)
+
+    def forward(self, maps: Tensor, columns: Tensor) -> Tensor:
+        """What each row of taps reads, spread along its row.
+
+        Args:
+            maps: (P, N, h, w).
+            columns: (P or 1, W, 3w), see `with_taps`.
+
+        Returns:
+            (P, 3h, W, C): the rows that `with_taps` wants, still few.
+        """
+        cells = maps.flatten(2).transpose(1, 2)
+        taps = torch.unflatten(cells[:, None] @ self.weight, 2, maps.shape[2:])
+        by_row = torch.unflatten(taps, 4, (3, -1)).flatten(3, 4).flatten(1, 2)
+        by_place = torch.unflatten(columns, 2, (3, -1)).transpose(2, 3).flatten(2)
+        return by_place[:, None] @ by_row
+
+
+def channels_last(maps: Tensor) -> Tensor:
+    """(P, C, h, w) as (P, h, w, C).
+
+    OpenVINO drops this behind a convolution with a sum, but not a transposition that comes first.
+    """
+    return torch.unflatten(maps.flatten(2).transpose(1, 2), 1, maps.shape[2:])
+
+
+def spread_rows(rows: Tensor, across: Tensor) -> Tensor:
+    """Rows (P or 1, H, h) by rows of cells (P, h, W, C), channels first: (P, C, H, W)."""
+    together = rows @ across.flatten(2)
+    return torch.unflatten(together, 2, (-1, across.shape[3])).permute(0, 3, 1, 2)
+
+
+def spread(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Few cells to many, by one matrix per axis.
 
     Args:
-        cells: (P, h, w, C); channels are last, so that a row of cells is one product.
+        maps: (P, C, h, w).
         rows, columns: (P or 1, H, h) and (P or 1, W, w).
 
     Returns:
         (P, C, H, W).
     """
-    across = columns[:, None] @ cells
-    down = rows @ across.flatten(2)
-    return torch.unflatten(down, 2, across.shape[2:]).permute(0, 3, 1, 2)
-
-
-def convolved(taps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The convolution whose taps are given (see `by_tap`), on cells that are spread.
-
-    Args:
-        taps: (P, 9C, h, w).
-        rows, columns: (P or 1, H, 3h) and (P or 1, W, 3w), see `with_taps`.
-
-    Returns:
-        (P, C, H, W).
-    """
-    by_tap = torch.unflatten(taps, 1, (3, 3, taps.shape[1] // _TAPS))
-    side_by_side = by_tap.permute(0, 1, 4, 2, 5, 3).flatten(3, 4).flatten(1, 2)
-    return spread(side_by_side, rows, columns)
+    return spread_rows(rows, columns[:, None] @ channels_last(maps))
 
 
 def lay(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Many cells (P, C, h, w) to few, (P, H, W, C)."""
-    cells = maps.permute(0, 2, 3, 1)
-    down = rows @ cells.flatten(2)
-    return columns[:, None] @ torch.unflatten(down, 2, cells.shape[2:])
+    cells = channels_last(maps)
+    above = rows @ cells.flatten(2)
+    return columns[:, None] @ torch.unflatten(above, 2, (-1, maps.shape[1]))
 
 
 def weight_of(conv: nn.Module) -> Tensor:

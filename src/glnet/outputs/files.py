@@ -3,12 +3,17 @@
 import contextlib
 import os
 import shutil
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rasterio.errors import RasterioError
 
 from glnet.errors import RasterError
+
+#: Of `silent`: two threads that give stderr back out of turn would lose it.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def check_target(path: Path, suffixes: tuple[str, ...], taken: Sequence[Path] = ()) -> None:
@@ -44,8 +49,9 @@ def check_target(path: Path, suffixes: tuple[str, ...], taken: Sequence[Path] = 
             msg = f"{path}: is a folder; name a file"
             raise RasterError(msg)
         probe = partial_of(path)
-        probe.touch()
-        probe.unlink()
+        with contextlib.suppress(FileExistsError):  # another process may be writing it
+            probe.touch(exist_ok=False)
+            probe.unlink()
     except OSError as error:
         msg = f"{path}: cannot be written there ({error.strerror}); choose another folder"
         raise RasterError(msg) from error
@@ -65,6 +71,7 @@ def whole_or_nothing(path: Path) -> Iterator[Path]:
     """
     partial = partial_of(path)
     try:
+        partial.unlink(missing_ok=True)  # of a run that was killed
         yield partial
         flush(partial)
         partial.replace(path)
@@ -74,6 +81,21 @@ def whole_or_nothing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Keep libraries in C from printing: those that write TIFF do, beside the error they return."""
+    with _ONE_AT_A_TIME, contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a process without a stderr
+            kept = os.dup(2)
+            stack.callback(os.close, kept)
+            with contextlib.suppress(AttributeError, ValueError):
+                sys.stderr.flush()
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            stack.callback(os.dup2, kept, 2)
+        yield
 
 
 def flush(path: Path) -> None:

@@ -15,11 +15,16 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import rasterio
 import rasterio.shutil
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.georeference import Georeference
+from glnet.outputs.files import silent
+
+#: What writing a raster raises; copying and closing one gives GDAL's own errors.
+WRITE_ERRORS = (OSError, RasterioError, CPLE_BaseError)
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 MASK_SUFFIXES = (*TIFF_SUFFIXES, ".png")
@@ -96,7 +101,7 @@ def assemble(folder: Path, path: Path, content: Content, pieces: Sequence[Piece]
         pieces: They cover the raster.
 
     Raises:
-        OSError, rasterio.errors.RasterioError: it could not be written.
+        WRITE_ERRORS: it could not be written.
     """
     virtual = folder / f"{path.stem}.vrt"
     virtual.write_bytes(_virtual(folder, content, pieces))
@@ -105,22 +110,8 @@ def assemble(folder: Path, path: Path, content: Content, pieces: Sequence[Piece]
         # Scores are noise in their last digits: packing them harder takes minutes for nothing.
         level = 6 if content.dtype == "uint8" else 1
         options = {**_COG, "LEVEL": level, "OVERVIEW_RESAMPLING": content.overviews.upper()}
-    with opened(virtual) as whole, rasterio.Env(**_ALONE):
-        copy(whole, path, **options)
-
-
-def copy(source: Any, path: Path, **options: Any) -> None:  # noqa: ANN401  rasterio has no types
-    """GDAL's copy of a dataset or file; options are rasterio's.
-
-    Raises:
-        OSError, rasterio.errors.RasterioError: something could not be read or written.
-    """
-    try:
-        rasterio.shutil.copy(source, path, **options)
-    except (OSError, RasterioError, MemoryError):
-        raise
-    except Exception as error:  # what GDAL says while it copies comes in classes of no public name
-        raise OSError(str(error)) from error
+    with opened(virtual) as whole, rasterio.Env(**_ALONE), silent():
+        rasterio.shutil.copy(whole, path, **options)
 
 
 def verify(path: Path, content: Content, pieces: Sequence[Piece]) -> None:

@@ -10,13 +10,13 @@ import numpy as np
 from glnet.bundle import read_config
 from glnet.engines.engine import Engine
 from glnet.engines.loading import load_engine
-from glnet.errors import RasterError, RunError
+from glnet.errors import BundleError, RasterError, RunError
 from glnet.prediction.opening import open_source
 from glnet.prediction.options import PredictOptions
 from glnet.recipe import View
 from glnet.scenes import Scene
 
-PRECISIONS = ("fp32", "bf16", "fp16")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 #: A first run that was shorter than this many seconds is repeated: it loaded the graphs too.
 _SHORT = 60.0
@@ -68,7 +68,7 @@ def advise(
         for precision in PRECISIONS:
             try:
                 loaded, _ = load_engine(model, device, precision, engine)
-            except RunError as error:
+            except (BundleError, RunError) as error:
                 if precision == PRECISIONS[0]:
                     raise
                 yield Advice(precision, why_not=str(error))

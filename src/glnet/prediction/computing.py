@@ -1,40 +1,24 @@
-"""Parts through the network: the next one is read while one is computed."""
+"""Parts through the network: the next one is read while one is computed and the last written."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import zip_longest
+from typing import TypeVar
 
 from glnet.engines.engine import Engine
 from glnet.engines.turning import segment_turned
 from glnet.errors import RasterError
-from glnet.mosaic import ScoreMap
+from glnet.prediction.blending import Scored
 from glnet.prediction.opening import Opened
 from glnet.prediction.parts import Part
 from glnet.prediction.source import ReadPart
 from glnet.recipe import View
 
-
-@dataclass(frozen=True, slots=True)
-class Computed:
-    """What became of a part.
-
-    Attributes:
-        read: What was read of it, its pixels left out; None where that failed.
-        scores: Of its scene, on the raster's grid; None where nothing was to be segmented.
-        patches: How many the local branch saw.
-        why: What failed; empty: nothing.
-    """
-
-    read: ReadPart | None = None
-    scores: ScoreMap | None = None
-    patches: int = 0
-    why: str = ""
+Item = TypeVar("Item")
 
 
-def compute_parts(
+def score_parts(
     opened: Opened, engine: Engine, view: View, parts: Sequence[Part], *, tta: bool
-) -> Iterator[tuple[Part, Computed]]:
+) -> Iterator[tuple[Part, Scored]]:
     """Compute parts one after another; what one cannot give does not stop the others.
 
     Args:
@@ -44,28 +28,36 @@ def compute_parts(
         parts: Which parts.
         tta: Average over the eight flips and quarter turns.
     """
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead = reader.submit(opened.source.read, parts[0]) if parts else None
-        for part, following in zip_longest(parts, parts[1:]):
-            error = ahead.exception() if ahead else None
-            read = ahead.result() if ahead and error is None else None
-            ahead = reader.submit(opened.source.read, following) if following else None
-            if isinstance(error, RasterError):
-                yield part, Computed(why=str(error))
-            elif error is not None:
-                raise error
-            elif read is not None:
-                yield part, _compute(engine, view, read, tta=tta)
+    reads = _ahead((part, _read(opened, part)) for part in parts)
+    return _ahead((part, _score(engine, view, read, tta=tta)) for part, read in reads)
 
 
-def _compute(engine: Engine, view: View, read: ReadPart, *, tta: bool) -> Computed:
-    scene, bare = read.scene, replace(read, scene=None)
-    if scene is None:
-        return Computed(bare)
+def _ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same, the following item being made in a thread of its own meanwhile."""
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        following = worker.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = worker.submit(next, items, None)
+            yield item
+
+
+def _read(opened: Opened, part: Part) -> ReadPart | str:
+    """A part, or why it cannot be read."""
+    try:
+        return opened.source.read(part)
+    except RasterError as error:
+        return str(error)
+
+
+def _score(engine: Engine, view: View, read: ReadPart | str, *, tta: bool) -> Scored:
+    if isinstance(read, str):
+        return Scored(why=read)
+    if read.scene is None:
+        return Scored(kept=read.kept)
     run = segment_turned if tta else Engine.segment
     try:
-        found = run(engine, scene, [view], read.needed)
+        found = run(engine, read.scene, [view], read.needed)
     except RuntimeError as error:  # whatever a library raises for one scene alone
-        return Computed(why=" ".join(f"{type(error).__name__}: {error}".split()))
+        return Scored(why=" ".join(f"{type(error).__name__}: {error}".split()))
     scores = found.views[view].onto(read.part.scene.size)
-    return Computed(bare, scores, found.patches.computed)
+    return Scored(scores, read.kept, found.patches.computed)

@@ -22,10 +22,11 @@ def key_of(facts: Mapping[str, object]) -> str:
 def model_digests(folder: Path) -> dict[str, str]:
     """Of all files that a prediction reads of a model folder."""
     files = [folder / "config.json", folder / "model.safetensors", *(folder / GRAPHS).glob("*.*")]
-    return {path.name: _digest(path) for path in sorted(files)}
+    return {path.name: digest(path) for path in sorted(files)}
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """Of a whole file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

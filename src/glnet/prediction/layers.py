@@ -9,9 +9,10 @@ import numpy as np
 
 from glnet.datasets.classes import ClassTable
 from glnet.geometry import Window
-from glnet.mosaic import ScoreMap, best_class
+from glnet.mosaic import best_class
 from glnet.outputs.rasters import strips_of
-from glnet.prediction.source import ReadPart
+from glnet.prediction.blending import Composed
+from glnet.prediction.shelf import on_host
 
 Kind = Literal["mask", "confidence", "probabilities", "scores"]
 
@@ -57,47 +58,45 @@ def unused_value(table: ClassTable) -> int:
 
 
 def compute(
-    scores: ScoreMap, read: ReadPart, layers: Sequence[Layer], table: ClassTable
+    found: Composed, layers: Sequence[Layer], table: ClassTable
 ) -> Iterator[tuple[Window, Arrays]]:
     """The layers of a part's core, strip by strip: a window of the core, and what belongs there.
 
     Args:
-        scores: Of the part's scene, on the raster's grid.
-        read: The part.
+        found: The part.
         layers: Which.
         table: The model's classes.
     """
+    core = found.part.core
     values = np.array(table.values, np.uint8)
     kinds = {layer.kind for layer in layers}
-    for strip in strips_of(read.part.core.size):
-        found = scores.read(read.part.inner.within(strip))
-        made = _of_strip(found, kinds, values)
-        if read.kept is not None:
+    for strip in strips_of(core.size):
+        if found.read is None:
+            yield strip, _blank(strip, layers)
+            continue
+        made = _of_strip(found.read(core.within(strip)), kinds, values)
+        if found.kept is not None:
             for layer in layers:
-                made[layer.kind][:, ~read.kept[strip.slices]] = layer.nodata
+                made[layer.kind][:, ~found.kept[strip.slices]] = layer.nodata
         yield strip, made
 
 
-def blank(core: Window, layers: Sequence[Layer]) -> Iterator[tuple[Window, Arrays]]:
-    """The layers of a core without data."""
-    for strip in strips_of(core.size):
-        yield (
-            strip,
-            {
-                layer.kind: np.full((len(layer.bands), *strip.size), layer.nodata, layer.dtype)
-                for layer in layers
-            },
-        )
+def _blank(strip: Window, layers: Sequence[Layer]) -> Arrays:
+    """Ground without data."""
+    return {
+        layer.kind: np.full((len(layer.bands), *strip.size), layer.nodata, layer.dtype)
+        for layer in layers
+    }
 
 
 def _of_strip(found: Any, kinds: set[Kind], values: np.ndarray) -> Arrays:  # noqa: ANN401  any array kind
     """What scores (classes, rows, columns) say, by kind."""
     made: Arrays = {}
     if "mask" in kinds:
-        made["mask"] = values[_on_host(best_class(found))][None]
+        made["mask"] = values[on_host(best_class(found))][None]
     if kinds == {"mask"}:
         return made
-    scores = _on_host(found)
+    scores = on_host(found)
     if "scores" in kinds:
         made["scores"] = scores.copy()
     if kinds & {"confidence", "probabilities"}:
@@ -106,7 +105,3 @@ def _of_strip(found: Any, kinds: set[Kind], values: np.ndarray) -> Arrays:  # no
         steps = np.rint(_STEPS * shares).astype(np.uint8)
         made["probabilities"], made["confidence"] = steps, steps.max(axis=0)[None]
     return {kind: array for kind, array in made.items() if kind in kinds}
-
-
-def _on_host(array: Any) -> np.ndarray:  # noqa: ANN401  any array kind
-    return np.asarray(array.cpu() if hasattr(array, "cpu") else array)

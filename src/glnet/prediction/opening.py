@@ -13,7 +13,7 @@ from glnet.georeference import Georeference, Resolution
 from glnet.limits import check_blocks, check_scene
 from glnet.prediction.identity import identity, key_of
 from glnet.prediction.options import PredictOptions
-from glnet.prediction.parts import ONE_SCENE, Part, plan_parts
+from glnet.prediction.parts import ONE_SCENE, Part, Plan, plan_parts
 from glnet.prediction.source import AS_IT_IS, Source
 from glnet.prediction.tiled import HELD, tiled_copy, wants_tiles
 from glnet.raster import Raster
@@ -38,13 +38,18 @@ class Opened:
 
     Attributes:
         source: Gives the pixels of its parts.
-        parts: All of them.
+        plan: Its parts.
         georeference: Of the raster, for what is written.
     """
 
     source: Source
-    parts: tuple[Part, ...]
+    plan: Plan
     georeference: Georeference | None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All of them, row by row."""
+        return self.plan.parts
 
     @property
     def size(self) -> Size:
@@ -92,14 +97,14 @@ def open_source(
         if options.within is not None:
             inside = read_area(Path(options.within), raster).inside
         unit = max(scale)
-        parts = plan_parts(raster.size, longest / unit, side / unit)
+        plan = plan_parts(raster.size, longest / unit, side / unit, options.halo)
         read, turn = raster, TURNS[0]
-        if folder is not None and wants_tiles(raster, parts[0].scene.size, budget):
+        if folder is not None and wants_tiles(raster, plan.parts[0].scene.size, budget):
             copy = folder / f"source-{key_of({'raster': identity(raster.path)})}.tif"
             read, turn = stack.enter_context(tiled_copy(raster, copy))
             _choose_bands(read, config, options)
         source = Source(read, config.model.thumbnail_size, scale, inside, turn)
-        opened = Opened(source, parts, raster.georeference)
+        opened = Opened(source, plan, raster.georeference)
         check_scene(raster.path, opened.scene, "say --scene 2448, to have it cut into smaller ones")
         yield opened
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from glnet.prediction.parts import HALO
 from glnet.recipe import View
 
 OnError = Literal["stop", "nodata"]
@@ -26,6 +27,7 @@ class PredictOptions:
         virtual: Take VRT files, which lead to others.
         on_error: `stop`: a part that fails fails the run, after the others were saved; `nodata`: it
             is written as ground without data, and reported.
+        halo: What is read around a core, as a share of its scene's side.
     """
 
     view: View | None = None
@@ -36,3 +38,4 @@ class PredictOptions:
     within: str | Path | None = None
     virtual: bool = False
     on_error: OnError = "stop"
+    halo: float = HALO

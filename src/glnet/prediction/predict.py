@@ -2,7 +2,8 @@
 
 import contextlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,15 +23,17 @@ from glnet.errors import RasterError, RunError
 from glnet.outputs.files import check_target
 from glnet.outputs.rasters import MASK_SUFFIXES, TIFF_SUFFIXES
 from glnet.outputs.tables import write_json
-from glnet.prediction.computing import compute_parts
+from glnet.prediction.blending import Scored, compose
+from glnet.prediction.computing import score_parts
 from glnet.prediction.facts import facts_of
 from glnet.prediction.identity import key_of
 from glnet.prediction.layers import Kind, Layer, compute, plan_layer, unused_value
 from glnet.prediction.opening import Opened, open_source
 from glnet.prediction.options import OnError, PredictOptions
+from glnet.prediction.parts import Part
 from glnet.prediction.report import Report, report_path
 from glnet.prediction.run import Run
-from glnet.prediction.store import PartStore, clear, locked
+from glnet.prediction.store import PartStore, clear, kept_bytes, locked
 from glnet.prediction.vectorise import PolygonWish
 from glnet.recipe import View
 from glnet.recipe.amounts import read_bytes, show_bytes
@@ -83,7 +86,7 @@ def predict(  # noqa: PLR0913  each by its name
         polygons: Where the mask's polygons go, and which.
         view: Which output; by default the model's first: aggregated, where it has two branches.
         device: auto, cpu, cuda, cuda:1, mps.
-        precision: fp32, bf16 or fp16.
+        precision: fp32, bf16, fp16 or int8.
         engine: auto, openvino, torch or plain; see `glnet.engines.loading.load_engine`.
         memory: What a prediction on the CPU may add to the process; the paper's GPUs had 2 GB.
         tta: Average over the eight flips and quarter turns.
@@ -117,8 +120,8 @@ def predict(  # noqa: PLR0913  each by its name
         loaded = _load(model, device, precision, engine, _wish(opened, budget, tta, said))
         loaded.said = said
         chosen = _view(loaded, view)
-        facts = facts_of(Path(image), Path(model), loaded, precision, opened, options, layers)
-        facts["view"] = chosen
+        settled = replace(options, view=chosen)
+        facts = facts_of(Path(image), Path(model), loaded, precision, opened, settled, layers)
         report = Report(
             str(image), str(model), opened.size, opened.scene, chosen, loaded.library, precision,
             threads(), loaded.device_type, len(opened.parts), __version__,
@@ -127,17 +130,13 @@ def predict(  # noqa: PLR0913  each by its name
             opened, table, chosen, options, layers,
             PartStore(folder, key_of(facts), layers), report, progress,
         )  # fmt: skip
-        try:
-            run.compute(loaded, run.missing())
+        with _told(report, report_path(paths["mask"])):
+            run.compute(loaded)
             del loaded  # the graphs' memory is what assembling needs
             run.finish(said)
             if polygons is not None:
                 run.vectorise(polygons, said)
-            clear(folder)
-        finally:
-            report.memory = peak()
-            if report.computed + report.reused + report.empty:
-                write_json(report_path(paths["mask"]), report.as_dict())
+        clear(folder)
     return report
 
 
@@ -170,15 +169,23 @@ def segment(
         loaded = _load(model, device, precision, engine, _wish(opened, budget, tta))
         mask = np.full(opened.size, unused_value(table), np.uint8)
         layers = [plan_layer("mask", Path(), table)]
-        parts = compute_parts(opened, loaded, _view(loaded, view), opened.parts, tta=tta)
-        for part, found in parts:
-            if found.read is None:
-                msg = f"{image}: {found.why}"
-                raise RasterError(msg)
-            if found.scores is not None:
-                for strip, made in compute(found.scores, found.read, layers, table):
-                    mask[part.core.within(strip).slices] = made["mask"][0]
+        scored = score_parts(opened, loaded, _view(loaded, view), opened.parts, tta=tta)
+        found = compose(opened.plan, opened.parts, {}, _sound(image, scored), tolerant=False)
+        for part in found:
+            for strip, made in compute(part, layers, table):
+                mask[part.part.core.within(strip).slices] = made["mask"][0]
     return mask
+
+
+def _sound(
+    image: str | Path, scored: Iterator[tuple[Part, Scored]]
+) -> Iterator[tuple[Part, Scored]]:
+    """The same, up to the first part that fails."""
+    for part, found in scored:
+        if found.why:
+            msg = f"{image}: {found.why}"
+            raise RasterError(msg)
+        yield part, found
 
 
 def _targets(wanted: dict[Kind, str | Path | None], taken: list[str | Path]) -> dict[Kind, Path]:
@@ -236,17 +243,50 @@ def _view(engine: Engine, view: View | None) -> View:
     return view or views[0]
 
 
+@contextlib.contextmanager
+def _told(report: Report, path: Path) -> Iterator[None]:
+    """Write the report of what is done here, also of a run that fails."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(RasterError):  # a disk that is full for it too is no news
+            _tell(report, path)
+        raise
+    _tell(report, path)
+
+
+def _tell(report: Report, path: Path) -> None:
+    report.memory = peak()
+    if report.computed + report.reused + report.empty:
+        write_json(path, report.as_dict())
+
+
 def _check_space(layers: Sequence[Layer], opened: Opened) -> None:
-    """Refuse a disk that cannot hold the outputs even if they pack well."""
+    """Refuse a disk that cannot hold the outputs even if they pack well.
+
+    Parts, and files that are not yet moved, lie beside the mask; what a stopped run left there
+    counts as room.
+    """
     height, width = opened.size
+    beside = layers[0].path.parent.stat().st_dev
+    needed: dict[int, int] = {}
+    places: dict[int, Path] = {beside: layers[0].path}
     for layer in layers:
-        free = shutil.disk_usage(layer.path.parent).free
-        bytes_each = len(layer.bands) * np.dtype(layer.dtype).itemsize
         packed = _PACKED if layer.kind == "mask" else 1
-        needed = 2 * height * width * bytes_each // packed  # the parts, and the finished file
-        if needed > free:
+        each = len(layer.bands) * np.dtype(layer.dtype).itemsize
+        size = height * width * each // packed
+        needed[beside] = needed.get(beside, 0) + 2 * size
+        disk = layer.path.parent.stat().st_dev
+        if disk != beside:
+            places.setdefault(disk, layer.path)
+            needed[disk] = needed.get(disk, 0) + size
+    for disk, path in places.items():
+        free = shutil.disk_usage(path.parent).free
+        if disk == beside:
+            free += kept_bytes(path)
+        if needed[disk] > free:
             msg = (
-                f"{layer.path}: needs about {show_bytes(needed)} on that disk, of which "
+                f"{path}: needs about {show_bytes(needed[disk])} on that disk, of which "
                 f"{show_bytes(free)} are free; make room, or name another folder"
             )
             raise RasterError(msg)

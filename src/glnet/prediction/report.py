@@ -7,6 +7,9 @@ from pathlib import Path
 from glnet.geometry import Size, Window
 from glnet.recipe.amounts import show_bytes
 
+#: Seconds that are not worth a word.
+_TOLD = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class FailedPart:
@@ -33,8 +36,8 @@ class Report:
         scene: Of a part's scene, in the network's pixels.
         view, engine, precision, threads, device: What computed.
         parts: How many there are.
-        computed, reused, empty: How many were computed now, found finished, or hold nothing that
-            was to be segmented.
+        computed, empty: How many were computed now, or hold nothing that was to be segmented.
+        reused: How many were found finished; scenes that reach into others may be computed again.
         failed: Those that could not be computed.
         patches: How many the local branch saw.
         polygons: How many were written; None where none were asked for.
@@ -77,7 +80,9 @@ class Report:
         yield f"{height} x {width} px in {scenes}: {', '.join(parts)}; {self.patches} patches"
         if self.polygons is not None:
             yield f"{self.polygons} polygons"
-        spent = ", ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
+        spent = ", ".join(
+            f"{name} {value:.1f} s" for name, value in self.seconds.items() if value > _TOLD
+        )
         held = "" if self.memory is None else f"; the process held {show_bytes(self.memory)}"
         rate = megapixels / max(total, 1e-9)
         yield f"{total:.1f} s ({rate:.2f} megapixels per second): {spent}{held}"

@@ -3,23 +3,23 @@
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
-
-from rasterio.errors import RasterioError
+from pathlib import Path
 
 from glnet.datasets.classes import ClassTable
 from glnet.engines.engine import Engine
 from glnet.errors import GatheredError, RasterError
 from glnet.outputs.files import publish
-from glnet.outputs.rasters import Content, Piece, assemble, verify
-from glnet.prediction.computing import Computed, compute_parts
-from glnet.prediction.layers import Layer, blank, compute
+from glnet.outputs.rasters import WRITE_ERRORS, Content, Piece, assemble, verify
+from glnet.prediction.blending import Scored, compose
+from glnet.prediction.computing import score_parts
+from glnet.prediction.layers import Layer, compute
 from glnet.prediction.opening import Opened
 from glnet.prediction.options import PredictOptions
 from glnet.prediction.parts import Part
 from glnet.prediction.report import FailedPart, Report
+from glnet.prediction.shelf import Shelf
 from glnet.prediction.store import PartStore
 from glnet.prediction.vectorise import PolygonWish
 from glnet.recipe import View
@@ -49,38 +49,50 @@ class Run:
     report: Report
     progress: Callable[[int, int], None]
 
-    def missing(self) -> list[Part]:
-        """The parts that are still to be computed."""
-        with self._clocked("looking for parts"):
-            found = [part for part in self.opened.parts if not self.store.has(part)]
-        self.report.reused = len(self.opened.parts) - len(found)
-        return found
-
-    def compute(self, engine: Engine, parts: Sequence[Part]) -> None:
-        """Compute parts and keep them, one being written while the next is computed.
+    def compute(self, engine: Engine) -> None:
+        """Compute what is missing and keep it.
 
         Raises:
-            StoreError: they cannot be kept.
-            GatheredError: some failed, after the others were kept.
+            StoreError: it cannot be kept.
+            GatheredError: some parts failed, after the others were kept.
         """
-        done = self.report.reused
-        with ThreadPoolExecutor(max_workers=1) as writer, self._clocked("network"):
-            writing: Future[None] | None = None
-            for part, found in compute_parts(
-                self.opened, engine, self.view, parts, tta=self.options.tta
-            ):
-                if writing is not None:
-                    writing.result()
-                writing = writer.submit(self._keep, part, found)
-                done += 1
-                self.progress(done, len(self.opened.parts))
-            if writing is not None:
-                writing.result()
+        with self._clocked("looking for parts"):
+            shelf = self._shelf()
+            wanted = [part for part in self.opened.parts if not self.store.has(part)]
+            needed = {one.number for part in wanted for one in self.opened.plan.over(part)}
+            missing = [self.opened.parts[n] for n in sorted(needed) if n not in shelf]
+        self.report.reused = len(self.opened.parts) - len(wanted)
+        tta, tolerant = self.options.tta, self.options.on_error == "nodata"
+        with self._clocked("network"):
+            scored = self._counted(
+                score_parts(self.opened, engine, self.view, missing, tta=tta), len(missing)
+            )
+            for found in compose(self.opened.plan, wanted, shelf, scored, tolerant=tolerant):
+                self.store.write(found.part, compute(found, self.layers, self.table), found.why)
         failed = self.report.failed
-        if failed and self.options.on_error == "stop":
+        if failed and not tolerant:
             if len(failed) == len(self.opened.parts):
                 raise RasterError(failed[0].why)
             raise GatheredError([*map(str, failed), self._advice()])
+
+    def _shelf(self) -> MutableMapping[int, Scored]:
+        """Where scenes wait for their neighbours; one alone has none."""
+        return Shelf(self.store.folder / "scenes") if len(self.opened.parts) > 1 else {}
+
+    def _counted(
+        self, scored: Iterator[tuple[Part, Scored]], missing: int
+    ) -> Iterator[tuple[Part, Scored]]:
+        report, total = self.report, len(self.opened.parts)
+        for done, (part, found) in enumerate(scored, start=total - missing + 1):
+            if found.why:
+                report.failed.append(FailedPart(part.core, found.why))
+            elif found.scores is None:
+                report.empty += 1
+            else:
+                report.computed += 1
+                report.patches += found.patches
+            yield part, found
+            self.progress(done, total)
 
     def _advice(self) -> str:
         failed = len(self.report.failed)
@@ -89,21 +101,6 @@ class Run:
             f"{self.store.folder.parent}; start the command again to try these once more, or say "
             "--on-error nodata to write them as ground without data"
         )
-
-    def _keep(self, part: Part, found: Computed) -> None:
-        report = self.report
-        if found.read is None:
-            report.failed.append(FailedPart(part.core, found.why))
-            if self.options.on_error == "nodata":
-                self.store.write(part, blank(part.core, self.layers), failed=found.why)
-        elif found.scores is None:
-            report.empty += 1
-            self.store.write(part, blank(part.core, self.layers))
-        else:
-            report.computed += 1
-            report.patches += found.patches
-            strips = compute(found.scores, found.read, self.layers, self.table)
-            self.store.write(part, strips)
 
     def finish(self, said: Callable[[str], None]) -> None:
         """Put the parts together, check the files against them, and move these to their places.
@@ -131,18 +128,23 @@ class Run:
                 said(f"verifying {layer.path.name}")
                 with self._clocked("verifying"):
                     verify(path, content, pieces)
-            except (OSError, RasterioError, RasterError) as error:
+            except (*WRITE_ERRORS, RasterError) as error:
                 shutil.rmtree(folder, ignore_errors=True)
-                detail = " ".join(str(error.__cause__ or error).split())
-                msg = (
-                    f"{layer.path}: could not be written ({detail}); is the disk full? The parts "
-                    f"are kept in {self.store.folder.parent}: start the command again"
-                )
-                raise RasterError(msg) from error
+                raise self._refused(layer.path, error) from error
             finished.append((path, layer.path))
         for path, target in reversed(finished):  # the mask last: it is what people look for
-            publish(path, target)
+            try:
+                publish(path, target)
+            except OSError as error:
+                raise self._refused(target, error) from error
             self.report.outputs.append(str(target))
+
+    def _refused(self, path: Path, error: Exception) -> RasterError:
+        detail = " ".join(str(error.__cause__ or error).split())
+        return RasterError(
+            f"{path}: could not be written ({detail}); is the disk full? The parts are kept in "
+            f"{self.store.folder.parent}: start the command again"
+        )
 
     def vectorise(self, wish: PolygonWish, said: Callable[[str], None]) -> None:
         """Write the finished mask's polygons.

@@ -5,6 +5,7 @@ named by all that they depend on, so a changed model or setting finds none of th
 """
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -14,24 +15,41 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
-from rasterio.errors import RasterioError
 
 from glnet.errors import RasterError, RunError
 from glnet.geometry import Window
-from glnet.outputs.files import flush, flush_folder
-from glnet.outputs.rasters import area, create, opened, strips_of
+from glnet.outputs.files import flush, flush_folder, silent
+from glnet.outputs.rasters import WRITE_ERRORS, area, create, opened
+from glnet.prediction.identity import digest
 from glnet.prediction.layers import Arrays, Kind, Layer
 from glnet.prediction.parts import Part
+from glnet.prediction.shelf import StoreError
 
 _LOCK, _HOLDER = "lock", "holder"
 
+#: Seconds that a held lock is waited for.
+_PATIENCE = 0.2
+
 #: Tells of a part that it failed, and why.
 _FAILED = "failed.txt"
+
+#: Digests of a part's files: GDAL reads many a damaged one without a word.
+_DIGESTS = "digests.json"
 
 
 def parts_folder(out: Path) -> Path:
     """Where the parts of an output lie."""
     return out.with_name(f"{out.name}.parts")
+
+
+def kept_bytes(out: Path) -> int:
+    """What a stopped run left beside an output; nothing where there was none."""
+    total = 0
+    for folder, _, names in os.walk(parts_folder(out)):
+        for name in names:
+            with contextlib.suppress(OSError):  # another process may be removing them
+                total += Path(folder, name).stat().st_size
+    return total
 
 
 @contextlib.contextmanager
@@ -44,9 +62,7 @@ def locked(out: Path) -> Iterator[Path]:
     """
     folder = parts_folder(out)
     try:
-        folder.mkdir(exist_ok=True)
-        lock = FileLock(folder / _LOCK)
-        lock.acquire(timeout=0)
+        lock = _acquire(folder)
     except Timeout as error:
         msg = f"{out}: is being written by {_holder(folder)}; wait for it, or name another file"
         raise RunError(msg) from error
@@ -54,16 +70,33 @@ def locked(out: Path) -> Iterator[Path]:
         msg = f"{folder}: cannot be written ({error.strerror}); choose another folder"
         raise RasterError(msg) from error
     with lock:
-        note = folder / _HOLDER
-        note.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        with contextlib.suppress(OSError):  # a full disk; it is told where it matters
+            note = f"process {os.getpid()} on {socket.gethostname()}"
+            (folder / _HOLDER).write_text(note, encoding="utf-8")
         try:
             yield folder
         finally:
-            for path in folder.iterdir():
+            for path in [*folder.glob("*/*"), *folder.iterdir()]:
                 with contextlib.suppress(OSError):
-                    path.rmdir()  # of a run that kept no part
+                    path.rmdir()  # of a run that kept no part and no scene
             if {path.name for path in folder.iterdir()} <= {_LOCK, _HOLDER}:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _acquire(folder: Path) -> FileLock:
+    """Make the folder and lock it; another process may be about to remove it."""
+    for last in (False, False, False, True):
+        try:
+            folder.mkdir(exist_ok=True)
+            lock = FileLock(folder / _LOCK)
+            # It may be free in a moment: whoever held it could have left, and taken the file along.
+            lock.acquire(timeout=_PATIENCE, poll_interval=_PATIENCE / 4)
+        except (FileNotFoundError, FileExistsError):
+            if last:
+                raise
+        else:
+            break
+    return lock
 
 
 def clear(folder: Path) -> None:
@@ -79,10 +112,6 @@ def _holder(folder: Path) -> str:
     with contextlib.suppress(OSError):
         return (folder / _HOLDER).read_text(encoding="utf-8") or "another process"
     return "another process"
-
-
-class StoreError(RasterError):
-    """A part that cannot be kept: no other one could be."""
 
 
 class PartStore:
@@ -108,26 +137,20 @@ class PartStore:
 
     def has(self, part: Part) -> bool:
         """Is the part there, and sound? Reads all of it; what is damaged or failed goes."""
-        if not self._folder_of(part).is_dir():
+        folder = self._folder_of(part)
+        if not folder.is_dir():
             return False
         try:
-            for layer in self._layers:
-                self._check(part, layer)
-            failed = (self._folder_of(part) / _FAILED).exists()
-        except (RasterioError, OSError):
-            failed = True
-        if failed:
-            shutil.rmtree(self._folder_of(part), ignore_errors=True)
-        return not failed
+            told = json.loads((folder / _DIGESTS).read_text(encoding="utf-8"))
+            sound = told == self._digests(folder) and not (folder / _FAILED).exists()
+        except (OSError, ValueError):
+            sound = False
+        if not sound:
+            shutil.rmtree(folder, ignore_errors=True)
+        return sound
 
-    def _check(self, part: Part, layer: Layer) -> None:
-        with opened(self.path(part, layer.kind)) as file:
-            shape = (file.count, file.height, file.width, file.dtypes[0])
-            if shape != (len(layer.bands), *part.core.size, layer.dtype):
-                msg = "another shape"
-                raise OSError(msg)
-            for strip in strips_of(part.core.size):
-                file.read(window=area(strip))
+    def _digests(self, folder: Path) -> dict[str, str]:
+        return {layer.kind: digest(folder / f"{layer.kind}.tif") for layer in self._layers}
 
     def write(self, part: Part, strips: Iterable[tuple[Window, Arrays]], failed: str = "") -> None:
         """Keep a finished part.
@@ -145,7 +168,7 @@ class PartStore:
         sums: list[tuple[Kind, Window, int]] = []
         try:
             partial.mkdir()
-            with contextlib.ExitStack() as stack:
+            with silent(), contextlib.ExitStack() as stack:
                 files = {
                     layer.kind: stack.enter_context(
                         create(
@@ -162,14 +185,18 @@ class PartStore:
                         files[kind].write(array, window=area(strip))
                         sums.append((kind, strip, _checksum(array)))
             self._read_back(partial, sums)
+            note = partial / _DIGESTS
+            note.write_text(json.dumps(self._digests(partial)), encoding="utf-8")
+            flush(note)
             if failed:
                 (partial / _FAILED).write_text(failed, encoding="utf-8")
             partial.rename(final)
             flush_folder(final.parent)
-        except (OSError, RasterioError) as error:
+        except WRITE_ERRORS as error:
             shutil.rmtree(partial, ignore_errors=True)
+            detail = " ".join(str(error.__cause__ or error).split())
             msg = (
-                f"{final}: cannot be written ({error}); is the disk full? "
+                f"{final}: cannot be written ({detail}); is the disk full? "
                 "Finished parts are kept: start the command again"
             )
             raise StoreError(msg) from error

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+import rasterio.shutil
+from rasterio.errors import NotGeoreferencedWarning
 
 from glnet.errors import RasterError
 from glnet.geometry import Size
-from glnet.outputs.files import partial_of
-from glnet.outputs.rasters import copy
+from glnet.limits import MAX_MEGAPIXELS
+from glnet.outputs.files import flush, partial_of, silent
+from glnet.outputs.rasters import WRITE_ERRORS
 from glnet.raster import Raster
 from glnet.reach import GDAL_OPTIONS
 from glnet.scenes import TURNS, Turn
@@ -33,9 +35,14 @@ _TILED = {
 
 
 def wants_tiles(raster: Raster, scene: Size, budget: int) -> bool:
-    """Is it decoded whole and too large for that, or in strips across many scenes?"""
+    """Is it decoded whole and too large for that, or in strips across many scenes?
+
+    A photo's pixels depend on who decodes it, so for photos the budget has no say.
+    """
+    pixels = raster.size.height * raster.size.width
     if raster.decoded_whole:
-        return raster.size.height * raster.size.width * raster.bands > budget // HELD
+        most = MAX_MEGAPIXELS * 10**6
+        return pixels > (most if raster.is_photo else min(most, budget // HELD // raster.bands))
     across = raster.blocks.width == raster.size.width > _MOST_ACROSS * scene.width
     return across and raster.blocks.height < raster.size.height
 
@@ -56,11 +63,12 @@ def tiled_copy(raster: Raster, path: Path) -> Iterator[tuple[Raster, Turn]]:
         partial = partial_of(path)
         options = {**GDAL_OPTIONS, "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES", "GDAL_PAM_ENABLED": "NO"}
         try:
-            with warnings.catch_warnings(), rasterio.Env(**options):
+            with warnings.catch_warnings(), rasterio.Env(**options), silent():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                copy(raster.path.absolute(), partial, **_TILED)
+                rasterio.shutil.copy(raster.path.absolute(), partial, **_TILED)
+            flush(partial)
             partial.rename(path)
-        except (RasterioError, OSError) as error:
+        except WRITE_ERRORS as error:
             partial.unlink(missing_ok=True)
             detail = " ".join(str(error.__cause__ or error).split())
             msg = f"{raster.path}: cannot be decoded; is it damaged, or the disk full? ({detail})"

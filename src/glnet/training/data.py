@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 
+from glnet.bundle import TrainedOn
 from glnet.datasets.checks import DataReport, check_samples
 from glnet.datasets.classes import ClassTable, read_classes
 from glnet.datasets.manifest import Sample, read_manifest
@@ -10,17 +12,19 @@ from glnet.datasets.masks import LabelCoder
 from glnet.datasets.problems import Problems
 from glnet.datasets.samples import scenes_of
 from glnet.errors import DataError
+from glnet.raster import Raster
 from glnet.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """The two splits that training reads, the classes, and what was found in the labels."""
+    """The two splits that training reads, the classes, what was found in the labels and images."""
 
     train: list[Sample]
     validation: list[Sample]
     coder: LabelCoder
     report: DataReport
+    trained_on: TrainedOn
 
     @property
     def table(self) -> ClassTable:
@@ -70,7 +74,24 @@ def read_data(recipe: Recipe) -> TrainingData:
         )
     report = check_samples(train + validation, coder, recipe.model, problems)
     problems.refuse()
-    return TrainingData(train, validation, coder, report)
+    return TrainingData(train, validation, coder, report, _trained_on(train))
+
+
+def _trained_on(samples: Sequence[Sample]) -> TrainedOn:
+    """What a model is told of its training scenes, so that rasters are shown to it alike."""
+    sides, metres = [], []
+    for sample in samples:
+        with Raster(sample.image) as image:
+            size, ground = image.size, image.georeference
+        sides.append(max(sample.window.size if sample.window else size))
+        found = ground.resolution(size) if ground else None
+        if found is not None:
+            metres.append((found.rows * found.columns) ** 0.5)
+    return TrainedOn(
+        largest=max(sides),
+        median=int(median(sides)),
+        resolution=median(metres) if len(metres) == len(sides) else None,
+    )
 
 
 def _scenes(recipe: Recipe, split: str, problems: Problems) -> list[Sample]:

@@ -76,4 +76,5 @@ class Keeper:
                 if not math.isnan(score)  # nothing was labelled
             },
             recipe=self._recipe.model_dump(mode="json"),
+            trained_on=self._data.trained_on,
         )
