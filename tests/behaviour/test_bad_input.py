@@ -508,7 +508,7 @@ def test_a_damaged_model_is_named(tmp_path, glnet, bundle, image, damage):
         ["predict"],
         ["predict", "a.tif", "-m", "model"],
         ["predict", "a.tif", "-m", "model", "-o", "b.tif", "--view", "sideways"],
-        ["predict", "a.tif", "-m", "model", "-o", "b.tif", "--precision", "int8"],
+        ["predict", "a.tif", "-m", "model", "-o", "b.tif", "--precision", "int4"],
         ["predict", "a.tif", "-m", "model", "-o", "b.tif", "--engine", "steam"],
         ["evaluate"],
         ["evaluate", "--manifest", "m.csv"],
