@@ -1,6 +1,11 @@
 """Shared by all tests: a Hypothesis profile, and the command."""
 
+import os
 import sys
+
+# Small networks lose more to waiting threads than they gain, and files run side by side: also in
+# the processes that tests start. Before anything reads it.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
@@ -14,7 +19,7 @@ settings.load_profile("glnet")
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    """Small networks lose more to waiting threads than they gain; files run side by side."""
+    """For torch, wherever it was imported first."""
     torch.set_num_threads(1)
 
 
