@@ -1,6 +1,6 @@
 """Parts through the network: the next one is read while one is computed and the last written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -18,8 +18,10 @@ Item = TypeVar("Item")
 
 def score_parts(
     opened: Opened, engine: Engine, view: View, parts: Sequence[Part], *, tta: bool
-) -> Iterator[tuple[Part, Scored]]:
+) -> Generator[tuple[Part, Scored], None, None]:
     """Compute parts one after another; what one cannot give does not stop the others.
+
+    Close it when no more are wanted: threads work ahead.
 
     Args:
         opened: The raster.
@@ -32,7 +34,7 @@ def score_parts(
     return _ahead((part, _score(engine, view, read, tta=tta)) for part, read in reads)
 
 
-def _ahead(items: Iterator[Item]) -> Iterator[Item]:
+def _ahead(items: Iterator[Item]) -> Generator[Item, None, None]:
     """The same, the following item being made in a thread of its own meanwhile."""
     with ThreadPoolExecutor(max_workers=1) as worker:
         following = worker.submit(next, items, None)

@@ -170,10 +170,11 @@ def segment(
         mask = np.full(opened.size, unused_value(table), np.uint8)
         layers = [plan_layer("mask", Path(), table)]
         scored = score_parts(opened, loaded, _view(loaded, view), opened.parts, tta=tta)
-        found = compose(opened.plan, opened.parts, {}, _sound(image, scored), tolerant=False)
-        for part in found:
-            for strip, made in compute(part, layers, table):
-                mask[part.part.core.within(strip).slices] = made["mask"][0]
+        with contextlib.closing(scored):
+            found = compose(opened.plan, opened.parts, {}, _sound(image, scored), tolerant=False)
+            for part in found:
+                for strip, made in compute(part, layers, table):
+                    mask[part.part.core.within(strip).slices] = made["mask"][0]
     return mask
 
 

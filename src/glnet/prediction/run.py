@@ -63,11 +63,11 @@ class Run:
             missing = [self.opened.parts[n] for n in sorted(needed) if n not in shelf]
         self.report.reused = len(self.opened.parts) - len(wanted)
         tta, tolerant = self.options.tta, self.options.on_error == "nodata"
-        with self._clocked("network"):
-            scored = self._counted(
-                score_parts(self.opened, engine, self.view, missing, tta=tta), len(missing)
-            )
-            for found in compose(self.opened.plan, wanted, shelf, scored, tolerant=tolerant):
+        scored = score_parts(self.opened, engine, self.view, missing, tta=tta)
+        # Closed whatever happens: the raster may not be while a thread reads it.
+        with self._clocked("network"), contextlib.closing(scored):
+            counted = self._counted(scored, len(missing))
+            for found in compose(self.opened.plan, wanted, shelf, counted, tolerant=tolerant):
                 self.store.write(found.part, compute(found, self.layers, self.table), found.why)
         failed = self.report.failed
         if failed and not tolerant:
