@@ -21,7 +21,7 @@ from unittest.mock import patch
 from glnet.benchmark.process import decode
 from glnet.engines.held import peak, resident
 from glnet.engines.loading import load_engine
-from glnet.prediction import whole
+from glnet.prediction import predict as prediction
 from watching import Watched, run_once
 
 _MIB = 1 << 20
@@ -123,11 +123,11 @@ def predict(task: Task, wait: Callable[[], None]) -> Counter:
         return engine, table
 
     with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        stack.enter_context(patch.object(whole, "load_engine", load))
+        stack.enter_context(patch.object(prediction, "load_engine", load))
         if task.engine == "openvino":
             stack.enter_context(_compiling(clocked))
         with clocked("total"):
-            whole.predict(
+            prediction.predict(
                 task.image, task.model, Path(folder) / "mask.tif", device=task.device,
                 precision=task.precision, engine=task.engine,
             )  # fmt: skip

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from math import cos, hypot, pi, radians
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from glnet.geometry import Size
 
 #: Metres of a degree along a meridian, of the sphere with the Earth's mean radius.
@@ -39,6 +41,14 @@ class Georeference:
             return None
         rows, columns = (hypot(x * scale[0], y * scale[1]) for x, y in steps)
         return Resolution(rows, columns) if rows > 0 < columns else None
+
+
+def through(affine: Any, places: np.ndarray) -> np.ndarray:  # noqa: ANN401  rasterio's
+    """Places (n, 2) through an affine transform: columns and rows to x and y, or back."""
+    x, y = places.T
+    return np.stack(
+        [affine.a * x + affine.b * y + affine.c, affine.d * x + affine.e * y + affine.f], axis=1
+    )
 
 
 def georeference_of(dataset: Any) -> Georeference | None:  # noqa: ANN401  rasterio has no types

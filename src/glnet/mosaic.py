@@ -82,8 +82,13 @@ class ScoreMap:
         out = np.empty(self.size, np.uint8)
         for window, scores in self.strips():
             best = best_class(scores)
-            out[window.slices] = np.asarray(best.cpu() if hasattr(best, "cpu") else best)
+            out[window.slices] = on_host(best)
         return out
+
+
+def on_host(array: Any) -> np.ndarray:  # noqa: ANN401  any array kind
+    """An array of any kind as NumPy's."""
+    return np.asarray(array.cpu() if hasattr(array, "cpu") else array)
 
 
 def best_class(scores: Any) -> Any:  # noqa: ANN401  any array kind

@@ -149,7 +149,7 @@ class Raster:
                 self._decode()
             if self._pixels is not None:
                 return np.ascontiguousarray(self._pixels[:, *window.slices])
-            return np.asarray(self._dataset.read(self._indexes, window=_area(window)))
+            return np.asarray(self._dataset.read(self._indexes, window=area(window)))
 
     def _decode(self) -> None:
         check_scene(self.path, self.size, "cut it into parts, or make it a tiled TIFF")
@@ -170,7 +170,7 @@ class Raster:
             if self._alpha_is_data:
                 nodata = self._dataset.nodata
                 return None if nodata is None else (pixels != nodata).any(axis=0)
-            return np.asarray(self._dataset.dataset_mask(window=_area(window)) > 0)
+            return np.asarray(self._dataset.dataset_mask(window=area(window)) > 0)
 
     @property
     def masks(self) -> bool:
@@ -285,5 +285,6 @@ def _finite(pixels: np.ndarray) -> np.ndarray:
     return np.isfinite(pixels)
 
 
-def _area(window: Window) -> tuple[tuple[int, int], tuple[int, int]]:
+def area(window: Window) -> tuple[tuple[int, int], tuple[int, int]]:
+    """A window as rasterio takes it."""
     return (window.top, window.bottom), (window.left, window.right)

@@ -94,6 +94,16 @@ class ClassTable:
         """The colour of every class id."""
         return [row.colour for row in self.trained]
 
+    @property
+    def legend(self) -> dict[int, str]:
+        """The name of every mask value that is written."""
+        return dict(zip(self.values, self.names, strict=True))
+
+    @property
+    def palette(self) -> dict[int, Colour]:
+        """The colour of every mask value that is written."""
+        return dict(zip(self.values, self.colours, strict=True))
+
     def as_dicts(self) -> list[dict[str, object]]:
         """Plain rows, for a bundle's config."""
         return [

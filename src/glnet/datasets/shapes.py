@@ -16,6 +16,7 @@ from glnet.datasets.masks import LabelCoder, LabelScene
 from glnet.datasets.vectors import Polygon, Polygons, read_outlines, read_polygons
 from glnet.errors import DataError
 from glnet.geometry import Window
+from glnet.georeference import through
 from glnet.raster import Raster
 
 #: GeoJSON's own, where the file names none: longitude, latitude.
@@ -139,10 +140,8 @@ def _through(polygons: list[Polygon], affine: Affine) -> list[Polygon]:
     """Every place through an affine transform."""
     if not polygons:
         return polygons
-    x, y = np.concatenate([ring for polygon in polygons for ring in polygon.rings]).T
-    columns = affine.a * x + affine.b * y + affine.c
-    rows = affine.d * x + affine.e * y + affine.f
-    return _with_places(polygons, np.stack([columns, rows], axis=1))
+    places = np.concatenate([ring for polygon in polygons for ring in polygon.rings])
+    return _with_places(polygons, through(affine, places))
 
 
 def _with_places(polygons: list[Polygon], places: np.ndarray) -> list[Polygon]:

@@ -7,17 +7,17 @@ maps, one coarse canvas per view.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any, Protocol
 
 import numpy as np
 
 from glnet.boxes import PatchCount, find_boxes, patches_in
+from glnet.engines.ahead import ahead
 from glnet.errors import RunError
 from glnet.geometry import Size, Window, of_one_size, patch_grid
-from glnet.mosaic import Mosaic, ScoreMap
+from glnet.mosaic import Mosaic, ScoreMap, on_host
 from glnet.recipe import ModelSettings, View
 from glnet.scenes import Scene
 from glnet.sharing import Place
@@ -125,6 +125,18 @@ class Engine:
         self.mini_batch = max(1, self.mini_batch // 2)
         self.said(f"the device is out of memory; going on with {self.mini_batch} at a time")
 
+    def chosen(self, view: View | None) -> View:
+        """A view that the network has; by default its first.
+
+        Raises:
+            RunError: it has no such view.
+        """
+        views = self.settings.views
+        if view is not None and view not in views:
+            msg = f"this model has no {view} view; it has: {', '.join(views)}"
+            raise RunError(msg)
+        return view or views[0]
+
     def segment(
         self, scene: Scene, views: Sequence[View], needed: Needed = lambda _: True
     ) -> Segmented:
@@ -138,18 +150,15 @@ class Engine:
         Raises:
             RunError: the network has no such view.
         """
-        lacking = [view for view in views if view not in self.settings.views]
-        if lacking:
-            have = ", ".join(self.settings.views)
-            msg = f"this model has no {lacking[0]} view; it has: {have}"
-            raise RunError(msg)
+        for view in views:
+            self.chosen(view)
         return _Pass(self, scene, views, needed).run()
 
 
 def foreground_of(logits: Any, background: int) -> np.ndarray:  # noqa: ANN401  any array kind
     """Where the coarse mask of logits (classes, rows, columns) shows another class: boolean."""
     found = logits.argmax(0) != background
-    return np.asarray(found.cpu() if hasattr(found, "cpu") else found)
+    return on_host(found)
 
 
 class _Pass:
@@ -216,12 +225,9 @@ class _Pass:
     def _run_patches(self, patches: Sequence[Window], seen: Seen | None) -> Any:  # noqa: ANN401
         """The local branch on every patch; gives the canvas where the maps are needed."""
         canvas = self.network.canvas(self.scene.size) if self._refines and patches else None
-        batches = list(self._mini_batches(patches))
-        with ThreadPoolExecutor(max_workers=1) as reader:
-            ahead = reader.submit(self._pixels, batches[0]) if batches else None
-            for places, following in zip_longest(batches, batches[1:]):
-                pixels = ahead.result() if ahead else None
-                ahead = reader.submit(self._pixels, following) if following else None
+        batches = self._mini_batches(patches)
+        with closing(ahead((self._pixels(places), places) for places in batches)) as read:
+            for pixels, places in read:
                 self._run_together(pixels, places, seen, canvas)
         return canvas
 

@@ -19,7 +19,7 @@ import numpy as np
 from rasterio.crs import CRS
 
 from glnet.errors import RasterError
-from glnet.georeference import Georeference
+from glnet.georeference import Georeference, through
 from glnet.outputs.outlines import Outlines
 
 #: GeoJSON's own coordinate system, which is not told.
@@ -72,12 +72,7 @@ class Layer:
         """Columns and rows as x and y."""
         if self.ground is None:
             return places
-        affine = self.ground.transform
-        x, y = places.T
-        return np.stack(
-            [affine.a * x + affine.b * y + affine.c, affine.d * x + affine.e * y + affine.f],
-            axis=1,
-        )
+        return through(self.ground.transform, places)
 
 
 def write_geojson(path: Path, layer: Layer, batches: Iterable[Outlines]) -> None:

@@ -5,7 +5,6 @@ result, and no block is written twice.
 """
 
 import contextlib
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +15,14 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio._err import CPLE_BaseError
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.georeference import Georeference
 from glnet.outputs.files import silent
+from glnet.photo import unwarned
+from glnet.raster import area
 
 #: What writing a raster raises; copying and closing one gives GDAL's own errors.
 WRITE_ERRORS = (OSError, RasterioError, CPLE_BaseError)
@@ -84,8 +85,7 @@ class Piece:
 
 def create(path: Path, size: Size, bands: int, dtype: str) -> Any:  # noqa: ANN401  rasterio has no types
     """A piece to write to: a tiled GeoTIFF without a place on the ground."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with unwarned():
         return rasterio.open(
             path, "w", height=size.height, width=size.width, count=bands, dtype=dtype, **_PIECE
         )
@@ -150,21 +150,16 @@ def _same(file: Any, piece: Piece) -> bool:  # noqa: ANN401  rasterio has no typ
 @contextlib.contextmanager
 def opened(path: Path, **options: Any) -> Iterator[Any]:  # noqa: ANN401  rasterio has no types
     """A raster of our own; that it lies nowhere is no warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path, **options) as file:
-            yield file
+    with unwarned():
+        file = rasterio.open(path, **options)
+    with file:
+        yield file
 
 
 def strips_of(size: Size) -> Iterator[Window]:
     """Whole rows of blocks, from top to bottom."""
     for top in range(0, size.height, BLOCK):
         yield Window(top, 0, min(BLOCK, size.height - top), size.width)
-
-
-def area(window: Window) -> tuple[tuple[int, int], tuple[int, int]]:
-    """A window as rasterio takes it."""
-    return (window.top, window.bottom), (window.left, window.right)
 
 
 def _virtual(folder: Path, content: Content, pieces: Sequence[Piece]) -> bytes:

@@ -73,7 +73,7 @@ def advise(
                     raise
                 yield Advice(precision, why_not=str(error))
                 continue
-            labels, seconds = _timed(loaded, scene, view or loaded.settings.views[0])
+            labels, seconds = _timed(loaded, scene, loaded.chosen(view))
             reference = labels if reference is None else reference
             yield Advice(precision, seconds, float((labels != reference).mean()))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from glnet.geometry import Window
-from glnet.mosaic import ScoreMap
+from glnet.mosaic import ScoreMap, on_host
 from glnet.prediction.parts import Part, Plan
 
 
@@ -105,13 +105,14 @@ def _composed(
     why = next((lost[one.number].why for one in over if one.number in lost), "")
     if part.number in lost:
         return Composed(part, None, None, why)
-    own = shelf[part.number]
+    there = {one.number: shelf[one.number] for one in over if one.number in shelf}
+    own = there[part.number]
     if own.scores is None:
         return Composed(part, None, own.kept, why)
     maps = [
         (one, scores)
         for one in over
-        if one.number in shelf and (scores := shelf[one.number].scores) is not None
+        if one.number in there and (scores := there[one.number].scores) is not None
     ]
     return Composed(part, lambda window: _blended(plan, maps, window), own.kept, why)
 
@@ -126,8 +127,7 @@ def _blended(plan: Plan, maps: Sequence[tuple[Part, ScoreMap]], window: Window) 
         common = _common(window, part.scene)
         if common is None:
             continue
-        found = scores.read(_seen_from(part.scene, common))
-        found = np.asarray(found.cpu() if hasattr(found, "cpu") else found)
+        found = on_host(scores.read(_seen_from(part.scene, common)))
         if total is None:
             total = np.zeros((len(found), *window.size), np.float32)
         place = _seen_from(window, common).slices

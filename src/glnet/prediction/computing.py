@@ -1,9 +1,8 @@
 """Parts through the network: the next one is read while one is computed and the last written."""
 
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Generator, Sequence
 
+from glnet.engines.ahead import ahead
 from glnet.engines.engine import Engine
 from glnet.engines.turning import segment_turned
 from glnet.errors import RasterError
@@ -12,8 +11,6 @@ from glnet.prediction.opening import Opened
 from glnet.prediction.parts import Part
 from glnet.prediction.source import ReadPart
 from glnet.recipe import View
-
-Item = TypeVar("Item")
 
 
 def score_parts(
@@ -30,17 +27,8 @@ def score_parts(
         parts: Which parts.
         tta: Average over the eight flips and quarter turns.
     """
-    reads = _ahead((part, _read(opened, part)) for part in parts)
-    return _ahead((part, _score(engine, view, read, tta=tta)) for part, read in reads)
-
-
-def _ahead(items: Iterator[Item]) -> Generator[Item, None, None]:
-    """The same, the following item being made in a thread of its own meanwhile."""
-    with ThreadPoolExecutor(max_workers=1) as worker:
-        following = worker.submit(next, items, None)
-        while (item := following.result()) is not None:
-            following = worker.submit(next, items, None)
-            yield item
+    reads = ahead((part, _read(opened, part)) for part in parts)
+    return ahead((part, _score(engine, view, read, tta=tta)) for part, read in reads)
 
 
 def _read(opened: Opened, part: Part) -> ReadPart | str:

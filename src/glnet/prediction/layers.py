@@ -9,10 +9,9 @@ import numpy as np
 
 from glnet.datasets.classes import ClassTable
 from glnet.geometry import Window
-from glnet.mosaic import best_class
+from glnet.mosaic import best_class, on_host
 from glnet.outputs.rasters import strips_of
 from glnet.prediction.blending import Composed
-from glnet.prediction.shelf import on_host
 
 Kind = Literal["mask", "confidence", "probabilities", "scores"]
 

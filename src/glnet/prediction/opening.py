@@ -90,9 +90,7 @@ def open_source(
         _choose_bands(raster, config, options)
         _check_size(raster, budget)
         scale = _scale(raster, config, options)
-        trained = config.trained_on
-        side = options.scene or (trained.median if trained else config.model.scene or _PAPER_SIDE)
-        longest = side / ONE_SCENE if options.scene else trained.largest if trained else side
+        longest, side = _sides(config, options)
         inside = None
         if options.within is not None:
             inside = read_area(Path(options.within), raster).inside
@@ -107,6 +105,16 @@ def open_source(
         opened = Opened(source, plan, raster.georeference)
         check_scene(raster.path, opened.scene, "say --scene 2448, to have it cut into smaller ones")
         yield opened
+
+
+def _sides(config: BundleConfig, options: PredictOptions) -> tuple[float, float]:
+    """In the network's pixels: what a raster is one scene up to, but for a quarter; of others."""
+    if options.scene:
+        return options.scene / ONE_SCENE, options.scene
+    if config.trained_on:
+        return config.trained_on.largest, config.trained_on.median
+    side = config.model.scene or _PAPER_SIDE
+    return side, side
 
 
 def _choose_bands(raster: Raster, config: BundleConfig, options: PredictOptions) -> None:

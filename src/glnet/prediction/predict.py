@@ -13,7 +13,6 @@ import rasterio
 from glnet import __version__
 from glnet.bundle import BundleConfig, read_config
 from glnet.datasets.classes import ClassTable
-from glnet.engines.engine import Engine
 from glnet.engines.held import peak
 from glnet.engines.loading import load_engine
 from glnet.engines.memory import MemoryWish
@@ -117,9 +116,10 @@ def predict(  # noqa: PLR0913  each by its name
             _check_space(layers, opened)
         folder = stack.enter_context(locked(paths["mask"]))
         opened = stack.enter_context(open_source(image, config, options, budget, folder))
-        loaded = _load(model, device, precision, engine, _wish(opened, budget, tta, said))
+        wish = _wish(opened, budget, tta, said)
+        loaded, _ = load_engine(model, device, precision, engine, wish)
         loaded.said = said
-        chosen = _view(loaded, view)
+        chosen = loaded.chosen(view)
         settled = replace(options, view=chosen)
         facts = facts_of(Path(image), Path(model), loaded, precision, opened, settled, layers)
         report = Report(
@@ -166,10 +166,11 @@ def segment(
     config, table = _read_model(model)
     budget = _budget(memory)
     with rasterio.Env(**_GDAL), open_source(image, config, options, budget) as opened:
-        loaded = _load(model, device, precision, engine, _wish(opened, budget, tta))
+        wish = _wish(opened, budget, tta)
+        loaded, _ = load_engine(model, device, precision, engine, wish)
         mask = np.full(opened.size, unused_value(table), np.uint8)
         layers = [plan_layer("mask", Path(), table)]
-        scored = score_parts(opened, loaded, _view(loaded, view), opened.parts, tta=tta)
+        scored = score_parts(opened, loaded, loaded.chosen(view), opened.parts, tta=tta)
         with contextlib.closing(scored):
             found = compose(opened.plan, opened.parts, {}, _sound(image, scored), tolerant=False)
             for part in found:
@@ -230,18 +231,6 @@ def _wish(
     kept = copies * scene + whole + block
     scenes = len(opened.parts)
     return MemoryWish(budget, opened.scene, kept + 2 * stored + block, kept, tta, scenes, said)
-
-
-def _load(model: str | Path, device: str, precision: str, engine: str, wish: MemoryWish) -> Engine:
-    return load_engine(model, device, precision, engine, wish)[0]
-
-
-def _view(engine: Engine, view: View | None) -> View:
-    views = engine.settings.views
-    if view is not None and view not in views:
-        msg = f"this model has no {view} view; it has: {', '.join(views)}"
-        raise RunError(msg)
-    return view or views[0]
 
 
 @contextlib.contextmanager

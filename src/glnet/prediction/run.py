@@ -162,11 +162,8 @@ class Run:
         size, place = self.opened.size, self.opened.georeference
         if layer.kind != "mask":
             return Content(size, layer.bands, layer.dtype, layer.nodata, place)
-        table = self.table
-        palette = dict(zip(table.values, table.colours, strict=True))
-        tags = {
-            f"class_{value}": name for value, name in zip(table.values, table.names, strict=True)
-        }
+        tags = {f"class_{value}": name for value, name in self.table.legend.items()}
+        palette = self.table.palette
         return Content(
             size, layer.bands, layer.dtype, layer.nodata, place, palette, tags, overviews="mode"
         )

@@ -1,24 +1,18 @@
 """The scores of scenes on disk, until no neighbour waits for them any more."""
 
-import json
 import shutil
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from glnet.errors import RasterError
 from glnet.geometry import Size
-from glnet.mosaic import ScoreMap
-from glnet.outputs.files import flush, flush_folder
+from glnet.mosaic import ScoreMap, on_host
 from glnet.prediction.blending import Scored
-from glnet.prediction.identity import digest
+from glnet.prediction.keeping import kept_whole, sound, told_by
 
-_CELLS, _KEPT, _TOLD = "cells.npy", "kept.npy", "scene.json"
-
-
-class StoreError(RasterError):
-    """Something that cannot be kept: nothing else could be."""
+_CELLS, _KEPT = "cells.npy", "kept.npy"
 
 
 class Shelf(MutableMapping[int, Scored]):
@@ -32,51 +26,33 @@ class Shelf(MutableMapping[int, Scored]):
         self._folder = folder
         folder.mkdir(exist_ok=True)
         for path in list(folder.iterdir()):
-            if path.suffix or not _is_sound(path):
+            if path.suffix or sound(path) is None:
                 shutil.rmtree(path, ignore_errors=True)
 
     def __setitem__(self, number: int, found: Scored) -> None:
-        final = self._path(number)
-        partial = final.with_suffix(".partial")
-        told: dict[str, object] = {"patches": found.patches}
-        try:
-            partial.mkdir()
+        told: dict[str, Any] = {}
+        with kept_whole(self._path(number), told) as folder:
             if found.scores is not None:
                 scores = found.scores
-                np.save(partial / _CELLS, on_host(scores.cells))
+                np.save(folder / _CELLS, on_host(scores.cells))
                 told |= {
                     "extent": tuple(scores.extent),
                     "size": scores.size,
                     "alignment": scores.alignment,
                 }
             if found.kept is not None:
-                np.save(partial / _KEPT, found.kept)
-            told["digests"] = {path.name: digest(path) for path in partial.iterdir()}
-            (partial / _TOLD).write_text(json.dumps(told), encoding="utf-8")
-            for path in partial.iterdir():
-                flush(path)
-            partial.rename(final)
-            flush_folder(self._folder)
-        except OSError as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            msg = (
-                f"{final}: cannot be written ({error}); is the disk full? "
-                "Finished parts are kept: start the command again"
-            )
-            raise StoreError(msg) from error
+                np.save(folder / _KEPT, found.kept)
 
     def __getitem__(self, number: int) -> Scored:
         folder = self._path(number)
-        try:
-            told = json.loads((folder / _TOLD).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise KeyError(number) from error
-        kept = np.load(folder / _KEPT) if (folder / _KEPT).exists() else None
+        if not folder.is_dir():
+            raise KeyError(number)
+        told = told_by(folder)
+        kept = _mapped(folder / _KEPT) if (folder / _KEPT).exists() else None
         if "size" not in told:
-            return Scored(kept=kept, patches=told["patches"])
-        cells = np.asarray(np.load(folder / _CELLS, mmap_mode="r"))
-        scores = ScoreMap(cells, tuple(told["extent"]), Size(*told["size"]), told["alignment"])
-        return Scored(scores, kept, told["patches"])
+            return Scored(kept=kept)
+        extent, size = tuple(told["extent"]), Size(*told["size"])
+        return Scored(ScoreMap(_mapped(folder / _CELLS), extent, size, told["alignment"]), kept)
 
     def __delitem__(self, number: int) -> None:
         # Another name first: half a folder must not be taken for a whole one.
@@ -97,14 +73,5 @@ class Shelf(MutableMapping[int, Scored]):
         return self._folder / f"{number:06}"
 
 
-def _is_sound(folder: Path) -> bool:
-    try:
-        told = json.loads((folder / _TOLD).read_text(encoding="utf-8"))
-        return all(digest(folder / name) == one for name, one in told["digests"].items())
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return False
-
-
-def on_host(array: object) -> np.ndarray:
-    """An array of any kind as NumPy's."""
-    return np.asarray(array.cpu() if hasattr(array, "cpu") else array)
+def _mapped(path: Path) -> np.ndarray:
+    return np.asarray(np.load(path, mmap_mode="r"))

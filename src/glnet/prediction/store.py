@@ -5,36 +5,30 @@ named by all that they depend on, so a changed model or setting finds none of th
 """
 
 import contextlib
-import json
 import os
 import shutil
 import socket
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from glnet.errors import RasterError, RunError
 from glnet.geometry import Window
-from glnet.outputs.files import flush, flush_folder, silent
-from glnet.outputs.rasters import WRITE_ERRORS, area, create, opened
-from glnet.prediction.identity import digest
+from glnet.outputs.files import silent
+from glnet.outputs.rasters import create, opened
+from glnet.prediction.keeping import kept_whole, sound
 from glnet.prediction.layers import Arrays, Kind, Layer
 from glnet.prediction.parts import Part
-from glnet.prediction.shelf import StoreError
+from glnet.raster import area
 
 _LOCK, _HOLDER = "lock", "holder"
 
 #: Seconds that a held lock is waited for.
 _PATIENCE = 0.2
-
-#: Tells of a part that it failed, and why.
-_FAILED = "failed.txt"
-
-#: Digests of a part's files: GDAL reads many a damaged one without a word.
-_DIGESTS = "digests.json"
 
 
 def parts_folder(out: Path) -> Path:
@@ -140,17 +134,11 @@ class PartStore:
         folder = self._folder_of(part)
         if not folder.is_dir():
             return False
-        try:
-            told = json.loads((folder / _DIGESTS).read_text(encoding="utf-8"))
-            sound = told == self._digests(folder) and not (folder / _FAILED).exists()
-        except (OSError, ValueError):
-            sound = False
-        if not sound:
+        told = sound(folder)
+        there = told is not None and not told["failed"]
+        if not there:
             shutil.rmtree(folder, ignore_errors=True)
-        return sound
-
-    def _digests(self, folder: Path) -> dict[str, str]:
-        return {layer.kind: digest(folder / f"{layer.kind}.tif") for layer in self._layers}
+        return there
 
     def write(self, part: Part, strips: Iterable[tuple[Window, Arrays]], failed: str = "") -> None:
         """Keep a finished part.
@@ -161,54 +149,29 @@ class PartStore:
             failed: Why this only stands for a part; another run tries it again.
 
         Raises:
-            RasterError: the disk is full, or the folder cannot be written.
+            StoreError: the disk is full, or the folder cannot be written.
         """
-        final = self._folder_of(part)
-        partial = final.with_name(f"{final.name}.partial")
         sums: list[tuple[Kind, Window, int]] = []
-        try:
-            partial.mkdir()
+        with kept_whole(self._folder_of(part), {"failed": failed}) as folder:
             with silent(), contextlib.ExitStack() as stack:
-                files = {
-                    layer.kind: stack.enter_context(
-                        create(
-                            partial / f"{layer.kind}.tif",
-                            part.core.size,
-                            len(layer.bands),
-                            layer.dtype,
-                        )
-                    )
-                    for layer in self._layers
-                }
+                files: dict[Kind, Any] = {}
+                for layer in self._layers:
+                    path, bands = folder / f"{layer.kind}.tif", len(layer.bands)
+                    made = create(path, part.core.size, bands, layer.dtype)
+                    files[layer.kind] = stack.enter_context(made)
                 for strip, arrays in strips:
                     for kind, array in arrays.items():
                         files[kind].write(array, window=area(strip))
                         sums.append((kind, strip, _checksum(array)))
-            self._read_back(partial, sums)
-            note = partial / _DIGESTS
-            note.write_text(json.dumps(self._digests(partial)), encoding="utf-8")
-            flush(note)
-            if failed:
-                (partial / _FAILED).write_text(failed, encoding="utf-8")
-            partial.rename(final)
-            flush_folder(final.parent)
-        except WRITE_ERRORS as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            detail = " ".join(str(error.__cause__ or error).split())
-            msg = (
-                f"{final}: cannot be written ({detail}); is the disk full? "
-                "Finished parts are kept: start the command again"
-            )
-            raise StoreError(msg) from error
+            self._read_back(folder, sums)
 
     def _read_back(self, folder: Path, sums: Sequence[tuple[Kind, Window, int]]) -> None:
         """GDAL says nothing when the disk fills as it closes a file."""
         with contextlib.ExitStack() as stack:
-            files = {}
-            for layer in self._layers:
-                path = folder / f"{layer.kind}.tif"
-                flush(path)
-                files[layer.kind] = stack.enter_context(opened(path))
+            files = {
+                layer.kind: stack.enter_context(opened(folder / f"{layer.kind}.tif"))
+                for layer in self._layers
+            }
             for kind, strip, checksum in sums:
                 if _checksum(files[kind].read(window=area(strip))) != checksum:
                     msg = "it did not read back as written"

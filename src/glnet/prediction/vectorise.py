@@ -55,11 +55,10 @@ class PolygonWish:
         Raises:
             RasterError: the file could not be written.
         """
-        classes = dict(zip(table.values, table.names, strict=True))
         summary = write_polygons(
-            mask, self.path, classes,
-            background=[value for value, name in classes.items() if name in self.background],
+            mask, self.path, table.legend,
+            background=[value for value, name in table.legend.items() if name in self.background],
             min_area=self.min_area, simplify=self.simplify,
-            colours=dict(zip(table.values, table.colours, strict=True)), progress=progress,
+            colours=table.palette, progress=progress,
         )  # fmt: skip
         return sum(summary.features.values())

@@ -1,12 +1,12 @@
 """Images on their way to the steps: read, resized and augmented while the step before computes."""
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from glnet.datasets.draws import Draw, EpochBatches, TrainingImages
+from glnet.engines.ahead import ahead
 from glnet.errors import GlnetError
 
 
@@ -22,7 +22,7 @@ def fetch(images: TrainingImages, batches: EpochBatches, workers: int) -> Iterat
         GlnetError: an image or a mask cannot be used; the same one line either way.
     """
     if not workers:
-        yield from _ahead(images, batches)
+        yield from ahead([images[key] for key in keys] for keys in batches)
         return
     loader: DataLoader[Draw | GlnetError] = DataLoader(
         _Guarded(images),
@@ -40,20 +40,6 @@ def fetch(images: TrainingImages, batches: EpochBatches, workers: int) -> Iterat
                 raise found
             draws.append(found)
         yield draws
-
-
-def _ahead(images: TrainingImages, batches: EpochBatches) -> Iterator[list[Draw]]:
-    def read(keys: list[tuple[int, int]]) -> list[Draw]:
-        return [images[key] for key in keys]
-
-    with ThreadPoolExecutor(1, "reader") as reader:
-        coming: Future[list[Draw]] | None = None
-        for keys in batches:
-            ready, coming = coming, reader.submit(read, keys)
-            if ready:
-                yield ready.result()
-        if coming:
-            yield coming.result()
 
 
 class _Guarded(Dataset[Draw | GlnetError]):
