@@ -256,6 +256,11 @@ class Raster:
         return Size(*np.max(self._dataset.block_shapes, axis=0).tolist())
 
     @property
+    def has_overviews(self) -> bool:
+        """Does the file hold smaller copies of itself?"""
+        return self._dataset is not None and bool(self._dataset.overviews(1))
+
+    @property
     def block_bytes(self) -> int:
         """Of a block, all bands."""
         height, width = self.blocks

@@ -14,6 +14,7 @@ from glnet.cli.import_weights import import_weights_command
 from glnet.cli.init import init_command
 from glnet.cli.predict import predict_command
 from glnet.cli.train import train_command
+from glnet.cli.view import view_command
 from glnet.errors import GatheredError, GlnetError
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app.add_typer(data, name="data")
 app.command("init")(init_command)
 app.command("train")(train_command)
 app.command("predict")(predict_command)
+app.command("view")(view_command)
 app.command("evaluate")(evaluate_command)
 app.command("benchmark")(benchmark_command)
 app.command("export")(export_command)

@@ -34,3 +34,14 @@ def one_of(value: str, known: tuple[str, ...], option: str) -> str:
 ENGINES = ("auto", "openvino", "torch", "plain")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 VIEWS = ("aggregated", "global", "local")
+
+
+def bands_of(text: str | None) -> tuple[int, ...] | None:
+    """Numbers of bands, as in 4,3,2; None stays None."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        msg = f"--bands: wanted numbers like 4,3,2; got '{text}'"
+        raise typer.BadParameter(msg)
+    return tuple(int(part) for part in parts)

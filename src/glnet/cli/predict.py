@@ -14,6 +14,7 @@ from glnet.cli.options import (
     Model,
     Precision,
     Tta,
+    bands_of,
     one_of,
 )
 from glnet.cli.progress import progress_of
@@ -105,23 +106,13 @@ def predict_command(
         report = predict(
             image, model, out, confidence=confidence, probabilities=probabilities, scores=scores,
             polygons=wish, view=cast("View | None", view), device=device, precision=precision,
-            engine=engine, memory=memory, tta=tta, bands=_numbers(bands), scene=scene,
+            engine=engine, memory=memory, tta=tta, bands=bands_of(bands), scene=scene,
             resolution=_resolution(resolution), within=within, virtual=virtual,
             on_error=cast("OnError", on_error), said=typer.echo, progress=progress,
         )  # fmt: skip
     for line in report.lines:
         typer.echo(line)
     typer.echo(f"wrote {', '.join(report.outputs)}")
-
-
-def _numbers(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        msg = f"--bands: wanted numbers like 4,3,2; got '{text}'"
-        raise typer.BadParameter(msg)
-    return [int(part) for part in parts]
 
 
 def _resolution(text: str | None) -> float | Literal["native"] | None:

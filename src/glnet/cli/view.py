@@ -1,0 +1,61 @@
+"""`glnet view`."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glnet.cli.options import bands_of
+from glnet.cli.progress import progress_of
+from glnet.errors import RunError
+
+
+def view_command(
+    raster: Annotated[Path, typer.Argument(help="Image file of any size.")],
+    mask: Annotated[Path | None, typer.Argument(help="Its mask.")] = None,
+    truth: Annotated[Path | None, typer.Argument(help="The true mask: errors are shown.")] = None,
+    confidence: Annotated[
+        Path | None, typer.Option(help="What glnet predict --confidence wrote.")
+    ] = None,
+    classes: Annotated[
+        Path | None, typer.Option(help="Class table; default: what the mask says of itself.")
+    ] = None,
+    bands: Annotated[
+        str | None, typer.Option(help="One band, or red, green and blue: 4,3,2 (from 1).")
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder for smaller copies of large files; default: beside them."),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port on this machine.")
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page.")] = True,
+) -> None:
+    """Look at a raster, its mask and the truth in the browser, at any zoom; Ctrl-C ends it."""
+    from glnet.viewer.show import opened_show  # noqa: PLC0415  see predict
+
+    try:
+        from glnet.viewer.server import serve  # noqa: PLC0415  of an extra
+    except ImportError as error:
+        msg = f"{error}; this needs: pip install 'glnet[view]'"
+        raise RunError(msg) from error
+
+    with ExitStack() as stack:
+        with progress_of("rows of smaller copies") as said:
+            show = stack.enter_context(
+                opened_show(
+                    raster, mask, truth, confidence=confidence, classes=classes,
+                    bands=bands_of(bands) or (), cache=cache, said=said,
+                )
+            )  # fmt: skip
+        try:
+            serve(
+                show,
+                port,
+                lambda address: typer.echo(f"{address} (Ctrl-C ends it)"),
+                browser=browser,
+            )
+        except KeyboardInterrupt:
+            typer.echo("closed")

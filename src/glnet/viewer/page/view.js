@@ -1,0 +1,234 @@
+"use strict";
+// Places are [row, column] of the raster's pixels all over; zoom `zooms` shows one as one pixel of
+// the screen. Leaflet calls them latitude and longitude.
+
+const TITLES = { image: "Image", mask: "Mask", truth: "Truth", errors: "Errors", unsure: "Unsure" };
+const OPACITY = { mask: 0.6, truth: 0.6, errors: 0.9, unsure: 0.8 };
+const CLOSER = 5; // zooms beyond one pixel each
+
+const $ = (id) => document.getElementById(id);
+
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+async function ask(address) {
+  const answer = await fetch(address);
+  if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
+  return answer.json();
+}
+
+const round = (value, digits) => Number(value.toPrecision(digits)).toLocaleString("en");
+
+function ground(metres2) {
+  if (metres2 >= 1e6) return `${round(metres2 / 1e6, 3)} km²`;
+  return metres2 >= 1e4 ? `${round(metres2 / 1e4, 3)} ha` : `${round(metres2, 3)} m²`;
+}
+
+async function start() {
+  const facts = await ask("facts");
+  const { width, height, zooms } = facts;
+  document.title = `${facts.name} · glnet view`;
+  $("name").textContent = facts.name;
+  $("about").textContent = `${height} × ${width} px` + (facts.system ? ` · ${facts.system}` : "");
+
+  const unit = 1 / 2 ** zooms;
+  const crs = L.extend({}, L.CRS.Simple, {
+    transformation: new L.Transformation(unit, 0, unit, 0),
+  });
+  const whole = [[0, 0], [height, width]];
+  const map = L.map("map", {
+    crs, minZoom: 0, maxZoom: zooms + CLOSER, attributionControl: false, zoomSnap: 0.5,
+    maxBounds: L.latLngBounds(whole).pad(0.5),
+  });
+  remembered(map, whole);
+
+  const layers = new Map();
+  for (const [order, id] of facts.layers.entries()) {
+    map.createPane(id).style.zIndex = 200 + order;
+    const layer = L.tileLayer(`tiles/${id}/{z}/{x}/{y}{without}`, {
+      pane: id, bounds: whole, tileSize: facts.tile, maxNativeZoom: zooms, noWrap: true,
+      maxZoom: zooms + CLOSER, opacity: OPACITY[id] ?? 1, without: "",
+    });
+    layers.set(id, { layer, shown: id === "image" || id === "mask" });
+  }
+  const sharp = () => map.getContainer().classList.toggle("sharp", map.getZoom() >= zooms);
+  map.on("zoomend", sharp);
+  sharp();
+
+  const swipe = swiping(map, layers);
+  const refresh = () => {
+    for (const [id, { layer, shown }] of layers) {
+      const wanted = swipe.on() ? id === "image" || swipe.sides().includes(id) : shown;
+      if (wanted !== map.hasLayer(layer)) wanted ? layer.addTo(map) : layer.remove();
+    }
+    swipe.clip();
+  };
+  swipe.changed = refresh;
+
+  for (const [id, entry] of layers) $("layers").append(layerRow(id, entry, refresh));
+  refresh();
+
+  legend(facts, layers);
+  if (facts.legend.length) count(facts);
+  pointer(map, facts);
+  if (facts.metres) scale(map, facts.metres, zooms);
+}
+
+// The address after # holds the place, so that it can be kept and sent.
+function remembered(map, whole) {
+  const told = location.hash.slice(1).split("/").map(Number);
+  if (told.length === 3 && told.every(Number.isFinite)) map.setView([told[1], told[2]], told[0]);
+  else map.fitBounds(whole);
+  map.on("moveend", () => {
+    const { lat, lng } = map.getCenter();
+    history.replaceState(null, "", `#${map.getZoom()}/${lat.toFixed(1)}/${lng.toFixed(1)}`);
+  });
+}
+
+function layerRow(id, entry, refresh) {
+  const box = make("input", { type: "checkbox", checked: entry.shown, id: `show-${id}` });
+  box.onchange = () => { entry.shown = box.checked; refresh(); };
+  const row = make("div", { className: "row" }, box,
+    make("label", { className: "grow", htmlFor: box.id, textContent: TITLES[id] }));
+  if (id !== "image") {
+    const opacity = make("input", {
+      type: "range", min: 0, max: 100, value: 100 * entry.layer.options.opacity, id: `opacity-${id}`,
+    });
+    opacity.setAttribute("aria-label", `Opacity of ${TITLES[id]}`);
+    opacity.oninput = () => entry.layer.setOpacity(opacity.value / 100);
+    row.append(opacity);
+  }
+  return row;
+}
+
+// One layer left of a line, another one right of it.
+function swiping(map, layers) {
+  const ids = [...layers.keys()], [box, line, left, right] = ["swiping", "line", "left", "right"].map($);
+  const divider = make("div", { className: "divider", hidden: true });
+  map.getContainer().append(divider);
+  for (const [select, chosen] of [[left, "image"], [right, ids[ids.includes("mask") ? 1 : 0]]]) {
+    select.append(...ids.map((id) => make("option", { value: id, textContent: TITLES[id] })));
+    select.value = chosen;
+    select.onchange = () => self.changed();
+  }
+  $("swipe").hidden = ids.length < 2;
+  const self = {
+    changed: () => {},
+    on: () => box.checked,
+    sides: () => [left.value, right.value],
+    clip() {
+      const size = map.getSize(), x = self.on() ? (size.x * line.value) / 1000 : 0;
+      const corner = map.containerPointToLayerPoint([0, 0]);
+      for (const id of ids) {
+        const pane = map.getPane(id);
+        if (!self.on() || left.value === right.value || (id === "image" && !self.sides().includes(id))) {
+          pane.style.clip = "";
+          continue;
+        }
+        const from = id === right.value ? x : 0, to = id === left.value ? x : size.x;
+        // The image stays beneath what is seen through.
+        const [begin, end] = id === "image" ? [0, size.x] : [from, to];
+        pane.style.clip = `rect(${corner.y}px, ${corner.x + end}px, ${corner.y + size.y}px, ${corner.x + begin}px)`;
+      }
+      divider.style.left = `${x}px`;
+    },
+  };
+  box.onchange = () => {
+    divider.hidden = line.hidden = $("sides").hidden = !box.checked;
+    self.changed();
+  };
+  line.oninput = self.clip;
+  map.on("move resize zoomend viewreset", self.clip);
+  return self;
+}
+
+function legend(facts, layers) {
+  const hidden = new Set();
+  $("classes").hidden = !facts.legend.length;
+  for (const { value, name, colour } of facts.legend) {
+    const box = make("input", { type: "checkbox", checked: true, id: `class-${value}` });
+    const swatch = make("span", { className: "swatch" });
+    swatch.style.background = colour;
+    box.onchange = () => {
+      box.checked ? hidden.delete(value) : hidden.add(value);
+      const without = hidden.size ? `?without=${[...hidden].join(",")}` : "";
+      for (const id of ["mask", "truth", "errors"]) {
+        const layer = layers.get(id)?.layer;
+        if (layer) { layer.options.without = without; layer.redraw(); }
+      }
+    };
+    const share = make("span", { className: "share", id: `share-${value}` });
+    const label = make("label", { className: "grow", htmlFor: box.id, textContent: name });
+    $("legend").append(make("li", { className: "row" }, box, swatch, label, share));
+  }
+}
+
+async function count(facts) {
+  const found = await ask("counted");
+  for (const { value } of facts.legend) {
+    const { share, area } = found.classes[value];
+    const cell = $(`share-${value}`);
+    cell.textContent = `${(100 * share).toFixed(1)} %`;
+    if (area) cell.append(make("small", { textContent: ground(area) }));
+  }
+  $("counted").textContent = found.done < 1 ? `counted ${Math.floor(100 * found.done)} %` : "";
+  $("wrong").textContent = found.wrong === null ? ""
+    : `${(100 * found.wrong).toFixed(2)} % of the known ground differ from the truth`;
+  if (found.done < 1) setTimeout(() => count(facts), 500);
+}
+
+function pointer(map, facts) {
+  let wanted = null, asking = false;
+  const next = async () => {
+    if (asking || !wanted) return;
+    const [row, column] = wanted;
+    wanted = null;
+    asking = true;
+    try { told(await ask(`pixel?row=${row}&column=${column}`), row, column); } finally { asking = false; }
+    next();
+  };
+  const told = (found, row, column) => {
+    const lines = [["row, column", `${row}, ${column}`]];
+    if ("mask" in found) lines.push(["mask", found.mask ?? "no data"]);
+    if ("truth" in found) lines.push(["truth", found.truth ?? "unknown"]);
+    if ("confidence" in found) {
+      const sure = found.confidence;
+      lines.push(["confidence", sure === null ? "no data" : `${(100 * sure).toFixed(0)} %`]);
+    }
+    lines.push(["shown", found.values ? found.values.join(", ") : "no data"]);
+    if ("x" in found) {
+      lines.push(["x, y", `${found.x.toFixed(2)}, ${found.y.toFixed(2)}`]);
+      lines.push(["lat, lon", `${found.latitude.toFixed(6)}, ${found.longitude.toFixed(6)}`]);
+    }
+    $("pixel").replaceChildren(...lines.flatMap(([name, value]) =>
+      [make("dt", { textContent: name }), make("dd", { textContent: value, id: `at-${name.split(",")[0]}` })]));
+  };
+  map.on("mousemove click", ({ latlng }) => {
+    const row = Math.floor(latlng.lat), column = Math.floor(latlng.lng);
+    if (row < 0 || column < 0 || row >= facts.height || column >= facts.width) return;
+    wanted = [row, column];
+    next();
+  });
+}
+
+// A bar of a round length on the ground.
+function scale(map, metres, zooms) {
+  const control = L.control({ position: "bottomleft" });
+  const bar = make("div", { className: "scale" });
+  control.onAdd = () => bar;
+  control.addTo(map);
+  const draw = () => {
+    const each = metres * 2 ** (zooms - map.getZoom()), most = 120 * each;
+    const power = 10 ** Math.floor(Math.log10(most));
+    const length = power * [5, 2, 1].find((step) => step * power <= most);
+    bar.style.width = `${length / each}px`;
+    bar.textContent = length >= 1000 ? `${length / 1000} km` : `${length} m`;
+  };
+  map.on("zoomend", draw);
+  draw();
+}
+
+start().catch((error) => { $("about").textContent = String(error); });

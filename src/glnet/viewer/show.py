@@ -1,0 +1,253 @@
+"""What is shown: the layers over one raster, and what is known of one of its pixels."""
+
+import io
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rasterio.warp import transform
+
+from glnet.datasets.classes import read_classes
+from glnet.datasets.masks import check_size
+from glnet.errors import DataError
+from glnet.geometry import Window
+from glnet.georeference import Georeference
+from glnet.raster import Raster
+from glnet.viewer.legend import Entry, colours_of, legend_of, unnamed
+from glnet.viewer.pyramid import TILE, Pyramid, Said
+from glnet.viewer.shares import Shares, count
+from glnet.viewer.sources import Copies, labels_of, picture_of
+
+#: What is wrong, and what the network was not sure of.
+_WRONG, _UNSURE = (230, 30, 90), (255, 140, 0)
+
+#: Of confidence, as `glnet predict` writes it: its 254th parts.
+_SURE = 254
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Files of one size over each other.
+
+    Attributes:
+        name: Of the raster.
+        image: Its pixels.
+        labels: The mask and the truth, by their names, where given.
+        confidence: How sure the network was, where given.
+        legend: The classes of mask and truth.
+        ground: Where the raster lies.
+        shares: How much every class has of the mask; grows for a while.
+    """
+
+    name: str
+    image: Pyramid
+    labels: dict[str, Pyramid]
+    confidence: Pyramid | None
+    legend: tuple[Entry, ...]
+    ground: Georeference | None
+    shares: Shares = field(default_factory=Shares)
+
+    @property
+    def layers(self) -> list[str]:
+        """Ids of all that can be shown, from the lowest up."""
+        unsure = ["unsure"] if self.confidence is not None else []
+        wrong = ["errors"] if len(self.labels) > 1 else []
+        return ["image", *self.labels, *unsure, *wrong]
+
+    def tile(self, layer: str, place: tuple[int, ...], without: frozenset[int]) -> bytes | None:
+        """A tile as PNG, TILE x TILE; None: there is no such layer or tile.
+
+        Args:
+            layer: Its id.
+            place: Zoom, x and y, see `Pyramid`.
+            without: Values of classes that are not shown.
+        """
+        if layer not in self.layers or not self.image.exists(*place):
+            return None
+        if layer == "image":
+            pixels, known = self.image.tile(*place)
+            colours = np.broadcast_to(np.moveaxis(pixels, 0, -1), (*known.shape, 3))
+            return _png(np.dstack([colours, known * np.uint8(255)]))
+        if layer == "unsure":
+            return _png(self._unsure(place))
+        if layer == "errors":
+            seen = [each.tile(*place) for each in self.labels.values()]
+            wrong = self._differ(seen, without) > 0
+            return _png(wrong[..., None] * np.array([*_WRONG, 255], np.uint8))
+        values, known = self.labels[layer].tile(*place)
+        return _png(colours_of(self.legend, without)[values[0]] * known[..., None])
+
+    def _unsure(self, place: tuple[int, ...]) -> np.ndarray:
+        values, known = self.confidence.tile(*place)  # type: ignore[union-attr]
+        known = known & (values[0] <= _SURE)
+        out = np.empty((*known.shape, 4), np.uint8)
+        out[..., :3] = _UNSURE
+        out[..., 3] = np.where(known, 255 - values[0].astype(np.uint16) * 255 // _SURE, 0)
+        return out
+
+    def _differ(
+        self, seen: Sequence[tuple[np.ndarray, np.ndarray]], without: frozenset[int] = frozenset()
+    ) -> np.ndarray:
+        """-1 where mask or truth is unknown or not shown, 1 where they differ, else 0."""
+        (mask, known), (truth, told) = seen
+        classes = np.zeros(256, bool)
+        classes[[entry.value for entry in self.legend if entry.value not in without]] = True
+        compared = known & told & classes[truth[0]]
+        return np.where(compared, (mask[0] != truth[0]).astype(np.int8), np.int8(-1))
+
+    def pixel(self, row: int, column: int) -> dict[str, object] | None:
+        """What is known of a pixel: classes, confidence, coordinates; None outside."""
+        if not (0 <= row < self.image.size.height and 0 <= column < self.image.size.width):
+            return None
+        values, known = self.image.pixel(row, column)
+        found: dict[str, object] = {"values": values.tolist() if known else None}
+        for name, labels in self.labels.items():
+            value, told = labels.pixel(row, column)
+            found[name] = self._name(int(value[0])) if told else None
+        if self.confidence is not None:
+            sure, told = self.confidence.pixel(row, column)
+            found["confidence"] = float(sure[0]) / _SURE if told and sure[0] <= _SURE else None
+        return found | self._place(row, column)
+
+    def _name(self, value: int) -> str:
+        named = (entry.name for entry in self.legend if entry.value == value)
+        return next(named, f"value {value}")
+
+    def _place(self, row: int, column: int) -> dict[str, object]:
+        if self.ground is None or self.ground.crs is None:
+            return {}
+        x, y = self.ground.transform @ (column + 0.5, row + 0.5)
+        (longitude,), (latitude,) = transform(self.ground.crs, "OGC:CRS84", [x], [y])
+        return {"x": x, "y": y, "longitude": longitude, "latitude": latitude}
+
+    def facts(self) -> dict[str, object]:
+        """What a page has to know before it asks for tiles."""
+        size = self.image.size
+        resolution = self.ground.resolution(size) if self.ground else None
+        named = self.ground is not None and self.ground.crs is not None
+        return {
+            "name": self.name, "height": size.height, "width": size.width, "tile": TILE,
+            "zooms": self.image.zooms, "layers": self.layers,
+            "legend": [
+                {"value": e.value, "name": e.name, "colour": f"#{bytes(e.colour).hex()}"}
+                for e in self.legend
+            ],
+            "metres": resolution and (resolution.rows * resolution.columns) ** 0.5,
+            "system": str(self.ground.crs) if named and self.ground else None,
+        }  # fmt: skip
+
+    def counted(self) -> dict[str, object]:
+        """How much every class has of the mask so far."""
+        shares = self.shares
+        total = max(1, int(shares.pixels[[e.value for e in self.legend]].sum()))
+        return {
+            "done": shares.done if self.labels else 1.0,
+            "classes": {
+                e.value: {
+                    "share": int(shares.pixels[e.value]) / total,
+                    "area": float(shares.area[e.value]) or None,
+                }
+                for e in self.legend
+            },
+            "wrong": shares.wrong / shares.compared if shares.compared else None,
+        }
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count meanwhile, in a thread of its own."""
+        if not self.labels:
+            yield
+            return
+        mask, *truth = self.labels.values()
+        stop = threading.Event()
+
+        def differ(window: Window) -> np.ndarray:
+            return self._differ([mask.read(window), truth[0].read(window)])
+
+        task = (mask, differ if truth else None, self.ground, self.shares, stop)
+        thread = threading.Thread(target=count, args=task, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+@contextmanager
+def opened_show(
+    image: Path,
+    mask: Path | None = None,
+    truth: Path | None = None,
+    *,
+    confidence: Path | None = None,
+    classes: Path | None = None,
+    bands: tuple[int, ...] = (),
+    cache: Path | None = None,
+    said: Said = lambda _done, _steps: None,
+) -> Iterator[Show]:
+    """Open files to be looked at; smaller copies are made where they are needed.
+
+    Args:
+        image: Any raster.
+        mask, truth, confidence: Of the same size.
+        classes: A class table; None: the mask's own, or values go without names.
+        bands: Of the image, counted from 1: one, or red, green, blue; empty: the first.
+        cache: A folder for copies; None: beside the files.
+        said: Told how far a copy is.
+
+    Raises:
+        GlnetError: a file cannot be used, or a copy cannot be written.
+    """
+    table = read_classes(classes) if classes else None
+    with ExitStack() as stack:
+        copies = stack.enter_context(Copies(cache, said))
+        opened = [
+            stack.enter_context(Raster(path)) for path in (image, mask, truth, confidence) if path
+        ]
+        for raster in opened:
+            raster.check_claim()
+            check_size(raster, opened[0])
+        rasters = iter(opened[1:])
+        seen = picture_of(opened[0], bands, copies)
+        labels: dict[str, Pyramid] = {}
+        legend: tuple[Entry, ...] = ()
+        for name, path in (("mask", mask), ("truth", truth)):
+            if path:
+                raster = next(rasters)
+                labels[name] = labels_of(raster, table, copies)
+                legend = legend or legend_of(raster, table)
+        sure = None
+        if confidence is not None:
+            raster = next(rasters)
+            if raster.dtype != np.uint8 or raster.bands != 1:
+                msg = f"{confidence}: wanted the confidence that glnet predict writes, 8 bit"
+                raise DataError(msg)
+            sure = labels_of(raster, None, copies)
+        show = Show(image.name, seen, labels, sure, legend, opened[0].georeference)
+        if labels and not legend:
+            show = _by_values(show, opened[1])
+        with show.counting():
+            yield show
+
+
+def _by_values(show: Show, mask: Raster) -> Show:
+    """With the values that a mask holds for a legend: they have to be counted beforehand."""
+    found = Shares()
+    for labels in show.labels.values():
+        count(labels, None, None, found, threading.Event())
+    legend = unnamed(mask, np.flatnonzero(found.pixels).tolist())
+    return Show(show.name, show.image, show.labels, show.confidence, legend, show.ground)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    """RGBA (rows, columns, 4) as a PNG of a whole tile, transparent beyond the raster."""
+    whole = np.zeros((TILE, TILE, 4), np.uint8)
+    whole[: pixels.shape[0], : pixels.shape[1]] = pixels
+    out = io.BytesIO()
+    Image.fromarray(whole).save(out, "PNG", compress_level=1)
+    return out.getvalue()
