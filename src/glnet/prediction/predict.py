@@ -21,6 +21,7 @@ from glnet.engines.threads import threads
 from glnet.errors import RasterError, RunError
 from glnet.outputs.files import check_target
 from glnet.outputs.rasters import MASK_SUFFIXES, TIFF_SUFFIXES
+from glnet.outputs.styles import style_path
 from glnet.outputs.tables import write_json
 from glnet.prediction.blending import Scored, compose
 from glnet.prediction.computing import score_parts
@@ -200,6 +201,10 @@ def _targets(wanted: dict[Kind, str | Path | None], taken: list[str | Path]) -> 
             check_target(target, MASK_SUFFIXES if kind == "mask" else TIFF_SUFFIXES, used)
             used.append(target)
             targets[kind] = target
+            if kind == "mask":
+                style = style_path(target)
+                check_target(style, (style.suffix,), used)
+                used.append(style)
     return targets
 
 
