@@ -1,18 +1,24 @@
 """What a model folder promises as a product, and its results where people open them."""
 
 import json
+import shutil
+import sys
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+import yaml
 from rasterio.transform import Affine
 
 import glnet as api
+from glnet.bundle import FORMAT, GRAPHS, INT8, TrainedOn, write_digest
+from glnet.cli.main import main
 from glnet.datasets.classes import ClassInfo, ClassTable
+from glnet.engines.export import export_graphs
 from glnet.engines.models import save_model
 from glnet.errors import RasterError
-from makers import noise, opened, write_png, write_tif
+from makers import check_one_line, noise, opened, write_png, write_tif
 from networks import seasoned
 
 AWKWARD = 'road, "paved" & <new>\n\x01é'
@@ -35,6 +41,26 @@ def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "model"
     save_model(folder, seasoned(**THIN), TABLE, "Made for a test.")
     return folder
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A model folder of which much is known, with graphs."""
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    save_model(
+        folder, seasoned(**THIN), TABLE, "Made for a <test>.",
+        trained_on=TrainedOn(largest=2448, median=2000, resolution=0.5, images=7, scenes=21),
+        scores={"validation mIoU, aggregated": 0.71234}, licence="CC-BY-4.0",
+        recipe={"preset": "authors"},
+    )  # fmt: skip
+    export_graphs(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(exported, tmp_path):
+    """A copy of it, to be spoilt."""
+    return shutil.copytree(exported, tmp_path / "copy")
 
 
 def predict(image, model, out, **options):
@@ -156,3 +182,220 @@ def test_polygons_on_the_ground_are_nobodys_annotations(model, tmp_path):
 
     for one in json.loads(path.read_text(encoding="utf-8"))["features"]:
         assert set(one["properties"]) == {"class", "value", "color", "area_px", "area"}
+
+
+# The card.
+
+
+def card_of(folder):
+    """Front matter, and the text of every section."""
+    _, front, text = (folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    parts = text.split("\n## ")
+    return yaml.safe_load(front), dict(part.split("\n", 1) for part in parts[1:])
+
+
+def rows_of(text):
+    """A table's cells, without its header."""
+    lines = [line for line in text.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_a_card_tells_what_is_known(exported):
+    front, card = card_of(exported)
+
+    assert front == {
+        "library_name": "glnet",
+        "pipeline_tag": "image-segmentation",
+        "license": "cc-by-4.0",
+        "tags": ["glnet", "semantic-segmentation"],
+    }
+    assert rows_of(card["Classes"])[:2] == [
+        ["3", "land", "`#098f00`", ""],
+        ["7", 'road, "paved" & \\<new\\> é', "`#0009ff`", ""],
+    ]
+    assert rows_of(card["Classes"])[2][3].startswith("ignored")
+    assert "7 images in 21 scenes" in card["Data"]
+    assert "2000 px (median), at most 2448 px" in card["Data"]
+    assert "0.5 m per pixel" in card["Data"]
+    assert "preset authors" in card["Data"]
+    assert rows_of(card["Scores"]) == [["validation mIoU, aggregated", "0.7123"]]
+    assert "3 bands" in card["Use and limits"]
+    assert "divided by 255" in card["Use and limits"]
+    assert "0.5 m per pixel" in card["Use and limits"]
+    assert "CC-BY-4.0" in card["Licence"]
+    files = {row[0].strip("`"): row[1] for row in rows_of(card["Files"])}
+    own = {str(path.relative_to(exported)): path for path in exported.rglob("*.*")}
+    del own["README.md"]
+    assert files == {name: f"{path.stat().st_size:,}" for name, path in own.items()}
+    assert f"{GRAPHS}/local.onnx" in files
+
+
+def test_a_card_invents_nothing(model):
+    front, card = card_of(model)
+
+    assert "license" not in front
+    assert "How many images, of which sizes and resolution: not known." in card["Data"]
+    assert "Recipe: not known." in card["Data"]
+    assert card["Scores"].strip() == "None were measured."
+    assert "At which ground resolution it works is not known." in card["Use and limits"]
+    assert card["Licence"].strip() == "Not stated."
+    assert "not exported" in card["Files"]
+
+
+def test_a_card_that_people_wrote_in_is_theirs(model, tmp_path):
+    """Exporting renews a card that is glnet's, and leaves every other one."""
+    folder = shutil.copytree(model, tmp_path / "model")
+    card = folder / "README.md"
+    card.write_text(card.read_text(encoding="utf-8") + "More.\n", encoding="utf-8")
+    written = card.read_bytes()
+
+    export_graphs(folder)
+
+    assert card.read_bytes() == written
+    assert not list(folder.glob("*.partial"))
+
+
+# glnet info.
+
+
+@pytest.fixture
+def heard(monkeypatch, capfd):
+    """Run the command in this process: its status, stdout, and the lines on stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["glnet", *map(str, arguments)])
+        status = 0
+        try:
+            main()
+        except SystemExit as left:
+            status = left.code
+        out, errors = capfd.readouterr()
+        return status, out, errors.splitlines()
+
+    return run
+
+
+def told(run, *arguments):
+    """Stdout of a command that succeeds."""
+    status, out, errors = run(*arguments)
+    assert (status, errors) == (0, [])
+    return out
+
+
+def test_info_tells_programs_what_a_model_is(heard, copy):
+    """And people the same; a stranger's names cannot steer a terminal."""
+    for name in ("evil.pkl", "best.pt", "run.py", "a\x1b[31m.txt"):
+        (copy / name).write_bytes(b"x")
+    (copy / GRAPHS / "more.onnx").write_bytes(b"x")
+    (copy / ".cache").mkdir()
+
+    found = json.loads(told(heard, "info", copy, "--json"))
+    shown = told(heard, "info", copy)
+
+    assert found["folder"] == str(copy)
+    assert [row["name"] for row in found["classes"]] == [row.name for row in TABLE.rows]
+    assert found["model"]["trunk"] == "resnet18"
+    assert found["trained_on"]["images"] == 7
+    assert found["scores"] == {"validation mIoU, aggregated": 0.71234}
+    assert found["licence"] == "CC-BY-4.0"
+    assert found["parameters"] == sum(p.numel() for p in seasoned(**THIN).parameters())
+    assert found["graphs"] == {
+        "exported": ["global", "local", "refined"], "int8": False, "usable": True, "why_not": "",
+    }  # fmt: skip
+    sizes = {name: (copy / name).stat().st_size for name in found["files"]}
+    assert found["files"] == sizes
+    assert set(sizes) == {
+        "README.md", "config.json", "model.safetensors",
+        *(f"{GRAPHS}/{name}" for name in (
+            "global.onnx", "local.onnx", "refined.onnx", "costs.json", "weights.sha256")),
+    }  # fmt: skip
+    others = [".cache/", "a\x1b[31m.txt", "best.pt", "evil.pkl", "run.py", f"{GRAPHS}/more.onnx"]
+    assert sorted(found["others"]) == sorted(others)
+    assert "evil.pkl: not glnet's, never read" in shown
+    assert "\x1b[31m" not in shown
+    assert f"{found['parameters']:,}" in shown
+    assert "250" in shown
+    assert "#2f6d09" in shown
+    assert "0.7123" in shown
+
+
+@pytest.mark.parametrize("state", ["other weights", "int8", "no weights", "none"])
+def test_info_tells_whether_graphs_are_of_the_weights(heard, copy, state):
+    if state == "other weights":
+        write_digest(copy / GRAPHS, "0" * 64)
+    elif state == "int8":
+        (copy / GRAPHS / INT8).mkdir()
+        (copy / GRAPHS / INT8 / "local.onnx").write_bytes(b"x")
+    elif state == "no weights":
+        (copy / "model.safetensors").unlink()
+    else:
+        shutil.rmtree(copy / GRAPHS)
+
+    found = json.loads(told(heard, "info", copy, "--json"))
+
+    graphs = found["graphs"]
+    assert graphs["usable"] == (state in {"int8", "no weights"})
+    assert graphs["int8"] == (state == "int8")
+    assert bool(graphs["exported"]) == (state != "none")
+    assert ("other weights" in graphs["why_not"]) == (state == "other weights")
+    assert (found["parameters"] is None) == (state == "no weights")
+
+
+def spoilt(folder, content):
+    (folder / "config.json").write_text(content, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda c: c.pop("format"), "tells no format"),
+        (lambda c: c.update(format=str(FORMAT)), "tells no format"),
+        (lambda c: c.update(format=True), "tells no format"),
+        (lambda c: c.update(format=0), "model format 0 does not exist"),
+        (
+            lambda c: c.update(format=FORMAT + 1, glnet="7.1.0", news=1),
+            "get glnet 7.1.0 or a newer",
+        ),
+        (lambda c: c.update(format=2, glnet="\x1b[31m"), "get glnet unknown or"),
+        (lambda c: c.update(news=1), "news: "),
+        (lambda c: c["model"].update(trunk=3), "model.trunk: "),
+        (lambda c: c.update(licence="do what you like"), "licence: "),
+    ],
+)
+def test_another_format_is_one_line(glnet, copy, change, named):
+    values = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+    change(values)
+    spoilt(copy, json.dumps(values))
+
+    status, lines = glnet("info", copy)
+
+    check_one_line(status, lines, copy, named)
+
+
+@pytest.mark.parametrize("content", ["[]", '"glnet"', "7", "null", "", "{", "[" * 100_000])
+def test_a_config_that_is_none_is_one_line(glnet, copy, content):
+    spoilt(copy, content)
+
+    status, lines = glnet("info", copy)
+
+    check_one_line(status, lines, copy, "not a glnet model folder")
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "cut", "no config", "weights"])
+def test_a_damaged_folder_is_one_line(glnet, copy, damage):
+    weights = copy / "model.safetensors"
+    if damage == "gone":
+        shutil.rmtree(copy)
+    elif damage == "empty":
+        weights.write_bytes(b"")
+    elif damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:-1])
+    elif damage == "no config":
+        (copy / "config.json").unlink()
+    else:
+        weights.unlink()
+        shutil.rmtree(copy / GRAPHS)
+
+    status, lines = glnet("info", copy)
+
+    check_one_line(status, lines, copy)
