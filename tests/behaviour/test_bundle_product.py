@@ -1,7 +1,9 @@
 """What a model folder promises as a product, and its results where people open them."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from itertools import pairwise
 from xml.etree import ElementTree as ET
@@ -18,7 +20,7 @@ from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.engines.export import export_graphs
 from glnet.engines.models import save_model
 from glnet.errors import RasterError
-from makers import check_one_line, noise, opened, write_png, write_tif
+from makers import check_one_line, noise, opened, write_manifest, write_png, write_tif
 from networks import seasoned
 
 AWKWARD = 'road, "paved" & <new>\n\x01é'
@@ -399,3 +401,123 @@ def test_a_damaged_folder_is_one_line(glnet, copy, damage):
     status, lines = glnet("info", copy)
 
     check_one_line(status, lines, copy)
+
+
+# Models of the Hugging Face Hub. Nothing is fetched: processes are offline, the cache is laid here.
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(scope="module")
+def cache(exported, tmp_path_factory):
+    """The hub's own layout: files are links into a folder of blobs."""
+    home = tmp_path_factory.mktemp("home")
+    repository = home / "hub" / "models--some-org--a.model_1"
+    for folder in ("blobs", "refs", f"snapshots/{REVISION}"):
+        (repository / folder).mkdir(parents=True)
+    for name in ("main", "v1.0"):
+        (repository / "refs" / name).write_text(REVISION)
+    for number, path in enumerate(sorted(exported.rglob("*.*"))):
+        blob = repository / "blobs" / f"{number:040x}"
+        shutil.copy(path, blob)
+        link = repository / "snapshots" / REVISION / path.relative_to(exported)
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(os.path.relpath(blob, link.parent))
+    return home
+
+
+@pytest.fixture
+def offline(cache, tmp_path):
+    """Run code or the command in an offline process of its own, in an empty folder."""
+
+    def run(*arguments, code="", refused=""):
+        text = f"{REFUSE.format(refused)}\n" + (code or "from glnet.cli import main; main()")
+        return subprocess.run(
+            [sys.executable, "-c", text, *map(str, arguments)],
+            env=os.environ | {"HF_HOME": str(cache), "HF_HUB_OFFLINE": "1"},
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+REFUSE = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "{}":
+            raise ImportError("No module named " + name)
+
+sys.meta_path.insert(0, Refuse())
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["some-org/a.model_1", "hf://some-org/a.model_1", "hf://some-org/a.model_1@v1.0"]
+)
+def test_a_repository_is_a_model_folder(offline, cache, exported, name):
+    done = offline("info", name, "--json")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found["folder"] == str(cache / "hub/models--some-org--a.model_1/snapshots" / REVISION)
+    assert found["graphs"]["usable"]
+    assert found["others"] == []
+    assert found["files"] == {
+        path.relative_to(exported).as_posix(): path.stat().st_size for path in exported.rglob("*.*")
+    }
+
+
+def test_predictions_of_a_repository_are_the_folders(offline, exported, tmp_path):
+    """By the command, by the function, and in an evaluation; by OpenVINO, which reads the links."""
+    image = write_tif(tmp_path / "a.tif", noise(3, 90, 100))
+    wanted = api.segment(image, exported, device="cpu", engine="openvino")
+    write_tif(tmp_path / "truth.tif", wanted[None])
+    write_manifest(tmp_path / "m.csv", (image, tmp_path / "truth.tif", "test"))
+    name, with_openvino = "some-org/a.model_1", ("--engine", "openvino", "--device", "cpu")
+
+    done = offline("predict", image, "-m", name, "-o", "mask.tif", *with_openvino)
+    code = (
+        "import glnet, numpy; numpy.save('mask.npy', glnet.segment('a.tif', 'some-org/a.model_1', "
+    )
+    again = offline(code=code + "device='cpu', engine='openvino'))", refused="torch")
+    scored = offline("evaluate", "-m", name, "--manifest", "m.csv", "--json", "s.json",
+                     *with_openvino)  # fmt: skip
+
+    assert [one.stderr for one in (done, again, scored)] == ["", "", ""]
+    with opened(tmp_path / "mask.tif") as file:
+        np.testing.assert_array_equal(file.read(1), wanted)
+    np.testing.assert_array_equal(np.load(tmp_path / "mask.npy"), wanted)
+    told_scores = json.loads((tmp_path / "s.json").read_text())
+    assert told_scores["views"]["aggregated"]["accuracy"] == 1
+
+
+def test_a_folder_comes_before_a_repository(offline, model, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "some-org" / "a.model_1")
+
+    done = offline("info", "some-org/a.model_1", "--json")
+
+    assert json.loads(done.stdout)["parameters"] > 0
+    assert json.loads(done.stdout)["graphs"]["exported"] == []
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("name", "refused", "named"),
+    [
+        ("some-org/other", "", "Hugging Face Hub"),
+        ("hf://some-org/a.model_1@v2", "", "Hugging Face Hub"),
+        ("some-org/a.model_1", "huggingface_hub", "pip install 'glnet[hub]'"),
+        ("some-org/a.model_1@v1.0", "huggingface_hub", "not a glnet model folder"),
+        ("some-org/../a", "huggingface_hub", "not a glnet model folder"),
+        ("hf://some-org/a@../main", "huggingface_hub", "not a glnet model folder"),
+        ("a/b/c", "huggingface_hub", "not a glnet model folder"),
+        ("./a", "huggingface_hub", "not a glnet model folder"),
+    ],
+)
+def test_a_repository_that_is_not_to_be_had_is_one_line(offline, name, refused, named):
+    done = offline("info", name, refused=refused)
+
+    check_one_line(done.returncode, done.stderr.splitlines(), named)
+    assert done.stdout == ""

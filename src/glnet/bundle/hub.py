@@ -3,17 +3,22 @@
 import re
 from pathlib import Path
 
+from glnet.bundle.config import CARD, CONFIG, WEIGHTS
+from glnet.bundle.graphs import COSTS, DIGEST, GRAPHS
 from glnet.errors import BundleError
 
 #: `ORG/NAME`, or `hf://ORG/NAME@REVISION`; as a path the latter loses a slash.
 _NAME = re.compile(
-    r"(?P<hub>hf:/{1,2})?(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)"
+    r"(?!.*\.\.)(?P<hub>hf:/{1,2})?(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)"
     r"(?:@(?P<revision>[\w.-]+(?:/[\w.-]+)*))?",
     re.ASCII,
 )
 
 #: All that glnet reads of a model folder, and the card; nothing else is fetched.
-_FILES = ["config.json", "model.safetensors", "README.md", "graphs/*"]
+_FILES = [
+    *(CONFIG, WEIGHTS, CARD, f"{GRAPHS}/{DIGEST}", f"{GRAPHS}/{COSTS}"),
+    f"{GRAPHS}/*.onnx",  # those in folders below, too
+]
 
 
 def find_model(told: str | Path) -> Path:

@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
+from glnet.bundle import find_model
+from glnet.cli.options import MODEL_HELP
+
 
 def export_command(
-    model: Annotated[Path, typer.Argument(help="Model folder.")],
+    model: Annotated[Path, typer.Argument(help=f"{MODEL_HELP}.")],
     images: Annotated[
         list[Path] | None,
         typer.Argument(help="With --int8: what to calibrate on, files like those to be predicted."),
@@ -21,6 +24,7 @@ def export_command(
     if bool(images) != int8:
         msg = "--int8 goes with the images to calibrate on: glnet export MODEL --int8 IMAGE ..."
         raise typer.BadParameter(msg)
+    model = find_model(model)
     if int8:
         from glnet.engines.int8 import export_int8  # noqa: PLC0415  see predict
 
