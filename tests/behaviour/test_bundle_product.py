@@ -6,12 +6,18 @@ import shutil
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
+from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import numpy as np
+import pystac
 import pytest
 import yaml
+from pystac.stac_object import STACObjectType
+from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from rasterio.transform import Affine
+from stac_model.schema import MLModelProperties
 
 import glnet as api
 from glnet.bundle import FORMAT, GRAPHS, INT8, TrainedOn, write_digest
@@ -521,3 +527,96 @@ def test_a_repository_that_is_not_to_be_had_is_one_line(offline, name, refused, 
 
     check_one_line(done.returncode, done.stderr.splitlines(), named)
     assert done.stdout == ""
+
+
+# A STAC Item.
+
+
+def is_valid(item):
+    """By the specification's schema, and the MLM extension's own package."""
+    JsonSchemaSTACValidator().validate_core(item, STACObjectType.ITEM, item["stac_version"])
+    pystac.Item.from_dict(item)
+    return MLModelProperties(**item["properties"])
+
+
+def test_a_catalogue_is_told_what_a_model_is(heard, exported, tmp_path):
+    out = tmp_path / "land cover.json"
+
+    told(heard, "export", exported, "--stac", out)
+
+    item = json.loads(out.read_text(encoding="utf-8"))
+    found = is_valid(item)
+    assert item["id"] == "land cover"
+    assert item["stac_extensions"][0].startswith("https://stac-extensions.github.io/mlm/v1.")
+    assert (found.name, found.architecture, found.framework) == ("land-cover", "GLNet", "PyTorch")
+    assert list(found.tasks) == ["semantic-segmentation"]
+    assert item["properties"]["license"] == "CC-BY-4.0"
+    (taken,) = found.input
+    assert taken.input.shape == [1, 3, -1, -1]
+    settings = seasoned(**THIN).settings
+    pixel = 37.0
+    for scaling, mean, deviation in zip(
+        taken.value_scaling, settings.input.mean, settings.input.deviation, strict=True
+    ):
+        wanted = (pixel / settings.input.scale - mean) / deviation
+        assert (pixel - scaling.mean) / scaling.stddev == pytest.approx(wanted, abs=1e-9)
+    (given,) = item["properties"]["mlm:output"]
+    assert given["classification:classes"] == [
+        {"value": 3, "name": "land", "description": "land", "color_hint": "098F00"},
+        {"value": 7, "name": "road-paved-new", "description": AWKWARD, "color_hint": "0009FF"},
+        {"value": 250, "name": "lake", "description": "lake", "color_hint": "2F6D09"},
+    ]
+    assert {"model.safetensors", f"{GRAPHS}/local.onnx"} < set(item["assets"])
+    assert "mlm:model" in item["assets"]["model.safetensors"]["roles"]
+    assert item["assets"]["model.safetensors"]["mlm:artifact_type"]
+    for name, asset in item["assets"].items():
+        assert asset["href"].startswith("../")
+        path = out.parent / unquote(asset["href"])
+        assert path.samefile(exported / name)
+        assert asset["file:size"] == path.stat().st_size
+
+
+@pytest.mark.parametrize("place", ["copy", ".", "copy/graphs"])
+def test_links_lead_from_where_the_item_lies(heard, copy, monkeypatch, tmp_path, place):
+    """Also where model and item are told in different ways, and names need quoting."""
+    folder = copy.rename(tmp_path / "a model #1")
+    (tmp_path / "copy").symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    out = Path(place) / "x.json"
+
+    told(heard, "export", "a model #1", "--stac", out)
+
+    for name, asset in json.loads(out.read_text())["assets"].items():
+        assert " " not in asset["href"]
+        assert "#" not in asset["href"]
+        assert (out.parent / unquote(asset["href"])).samefile(folder / name)
+    assert json.loads(out.read_text())["properties"]["mlm:name"] == "glnet-model-x"
+
+
+def test_graphs_of_other_weights_are_not_the_models(heard, copy, tmp_path):
+    write_digest(copy / GRAPHS, "0" * 64)
+
+    told(heard, "export", copy, "--stac", tmp_path / "model.json")
+
+    item = json.loads((tmp_path / "model.json").read_text())
+    is_valid(item)
+    assert list(item["assets"]) == ["model.safetensors", "config.json", "README.md"]
+
+
+@pytest.mark.parametrize("out", ["model.txt", "copy/config.json", "nowhere/model.json"])
+def test_an_item_that_cannot_be_is_one_line(glnet, copy, tmp_path, out):
+    before = (copy / "config.json").read_bytes()
+
+    status, lines = glnet("export", copy, "--stac", tmp_path / out)
+
+    check_one_line(status, lines, tmp_path / out)
+    assert (copy / "config.json").read_bytes() == before
+
+
+def test_a_model_without_weights_is_in_no_catalogue(glnet, copy, tmp_path):
+    (copy / "model.safetensors").unlink()
+
+    status, lines = glnet("export", copy, "--stac", tmp_path / "model.json")
+
+    check_one_line(status, lines, copy, "weights")
+    assert not (tmp_path / "model.json").exists()
