@@ -28,6 +28,7 @@ from glnet.engines.models import save_model
 from glnet.errors import RasterError
 from makers import check_one_line, noise, opened, write_manifest, write_png, write_tif
 from networks import seasoned
+from runs import write_data, write_recipe
 
 AWKWARD = 'road, "paved" & <new>\n\x01é'
 TABLE = ClassTable(
@@ -261,6 +262,22 @@ def test_a_card_that_people_wrote_in_is_theirs(model, tmp_path):
 
     assert card.read_bytes() == written
     assert not list(folder.glob("*.partial"))
+
+
+def test_a_recipe_states_the_licence_and_may_change_its_mind(tmp_path):
+    """A licence changes nothing that is trained: the finished run is the same run."""
+    model = {"branches": "global", "sharing": "none"}
+    path = write_recipe(write_data(tmp_path / "data"), epochs=(1, 1, 1), model=model)
+    text = path.read_text()
+    for licence in ("CC-BY-4.0", "MIT"):
+        path.write_text(f"{text}licence: {licence}\n")
+        list(api.train(api.load_recipe(path), tmp_path / "run"))
+
+    front, card = card_of(tmp_path / "run/model")
+    assert front["license"] == "cc-by-4.0"
+    assert card["Licence"].strip() == "Of the weights: CC-BY-4.0."
+    assert "Trained on 2 images in 2 scenes." in card["Data"]
+    assert "validation mIoU, global" in card["Scores"]
 
 
 # glnet info.

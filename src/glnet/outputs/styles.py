@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-#: Of the first QGIS that reads styles written so.
+#: Of the QGIS whose styles look so; newer ones read them.
 _QGIS = "3.16.0"
 
 #: XML has no way to write these; class names may hold anything.
