@@ -98,7 +98,7 @@ class Moments:
             return lambda: running.said(told) and len(job.parts()) >= wanted, whole.part
         if stage == "publishing":
             return lambda: job.places() != began, whole.publishing
-        line = f"{stage} {job.outputs[int(self.random.integers(len(job.outputs)))].name}"
+        line = f"{stage} {job.rasters[int(self.random.integers(len(job.rasters)))].name}"
         return lambda: running.said(line), whole.steps[line]
 
 

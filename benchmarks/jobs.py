@@ -117,9 +117,14 @@ class Job:
     options: tuple[str, ...] = ()
 
     @property
-    def outputs(self) -> list[Path]:
-        """The files; the mask first."""
+    def rasters(self) -> list[Path]:
+        """The mask and the others that are assembled."""
         return [self.folder / name for name in _OUTPUTS.values()]
+
+    @property
+    def outputs(self) -> list[Path]:
+        """The files; the mask first, its style last."""
+        return [*self.rasters, self.folder / "mask.qml"]
 
     @property
     def report(self) -> Path:

@@ -45,6 +45,37 @@ def test_recipes_masks_and_help_need_no_pytorch(code):
     subprocess.run([sys.executable, "-c", NO_TORCH + code], check=True)
 
 
+MODEL_COMMANDS = """
+from glnet.bundle import BundleConfig, write_bundle
+from glnet.cli.main import main
+from glnet.recipe import ModelSettings
+import numpy
+
+rows = [{"name": "a", "value": 0, "colour": [0, 0, 0], "ignored": False}]
+config = BundleConfig(model=ModelSettings(), classes=rows, origin="Made for a test.")
+write_bundle("model", config, {"weight": numpy.ones((3, 4), numpy.float32)})
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["info", "model"],
+        ["info", "model", "--json"],
+        ["export", "model", "--stac", "model.json"],
+    ],
+)
+def test_what_a_model_is_can_be_asked_without_pytorch(tmp_path, command):
+    code = f"{NO_TORCH}{MODEL_COMMANDS}sys.argv = ['glnet', *{command}]\nmain()"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+
+    made = tmp_path / "model.json"
+    assert "Made for a test." in (made.read_text() if made.exists() else done.stdout)
+
+
 def test_the_architecture_page_shows_the_layers_that_are_checked():
     """ARCHITECTURE.md prints the import contract's layers, in order, line by line."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]

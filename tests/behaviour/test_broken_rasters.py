@@ -191,7 +191,8 @@ def _fault_of_refusal(case, answer, out):
 def _fault_of_mask(case, answer, out):
     if case.must == "refuse" or answer.lines:
         return f"was predicted: {answer.lines}"
-    wanted = {case.out, f"{case.out.removesuffix('.tif')}.report.json"}
+    stem = case.out.removesuffix(".tif")
+    wanted = {case.out, f"{stem}.qml", f"{stem}.report.json"}
     if case.scores is not None:
         wanted.add(f"{case.out}.scores.tif")
     if _names(out) != wanted:

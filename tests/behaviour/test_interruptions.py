@@ -166,7 +166,7 @@ def test_an_unchanged_command_goes_on_where_it_was(image, model, stopped):
     assert (report.reused, report.computed) == (PARTS, 0)
     assert json.loads((out.parent / "mask.report.json").read_text())["reused"] == PARTS
     assert out.read_bytes() == wanted
-    assert names(out) == ["mask.report.json", "mask.tif"]
+    assert names(out) == ["mask.qml", "mask.report.json", "mask.tif"]
 
 
 def test_damaged_parts_are_computed_anew(image, model, stopped):
@@ -186,7 +186,7 @@ def test_damaged_parts_are_computed_anew(image, model, stopped):
     assert report.reused == PARTS - 8
     assert report.computed >= 8  # and what reaches into them
     assert out.read_bytes() == wanted
-    assert names(out) == ["mask.report.json", "mask.tif"]
+    assert names(out) == ["mask.qml", "mask.report.json", "mask.tif"]
 
 
 @pytest.mark.parametrize("changed", ["model", "image", "view", "scores"])

@@ -340,7 +340,8 @@ def test_confidence_and_probabilities_are_the_scores_softmax(models, tmp_path):
     best = np.array(VALUES)[scores.argmax(axis=0)]
     np.testing.assert_array_equal(mask[valid], best[valid])
     assert set(report.outputs) == {
-        str(path) for path in (*paths.values(), tmp_path / "out/mask.tif")
+        str(path)
+        for path in (*paths.values(), tmp_path / "out/mask.tif", tmp_path / "out/mask.qml")
     }
 
 

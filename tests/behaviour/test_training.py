@@ -227,6 +227,9 @@ def test_a_run_tells_what_it_does(run):
     assert resolved.train.stages.of("global").epochs == 2
     config = json.loads((folder / "model/config.json").read_text())
     assert config["recipe"]["train"]["patches"] == 2
+    sides = {"largest": 131, "median": (96 + 131) // 2, "resolution": 0.5}
+    assert config["trained_on"] == {**sides, "images": 2, "scenes": 2}
+    assert config["licence"] is None
     assert list((folder / "tensorboard").iterdir())
 
 

@@ -259,11 +259,14 @@ def test_geojson_holds_a_feature_a_line_and_colours_if_given(tmp_path):
     features.sort(
         key=lambda one: (one["properties"]["value"], -one["geometry"]["coordinates"][0][0][0])
     )
+    shown = {"name": "land", "color": [255, 128, 0]}
+    water = {"objectType": "annotation", "classification": {"name": "water"}}
     assert [one["properties"] for one in features] == [
-        {"class": "land", "value": 0, "color": "#ff8000", "area_px": 7.0},
-        {"class": "water", "value": 3, "area_px": 1.0},
-        {"class": "water", "value": 3, "area_px": 1.0},
-    ]
+        {"objectType": "annotation", "classification": shown, "class": "land", "value": 0,
+         "area_px": 7.0},
+        {**water, "class": "water", "value": 3, "area_px": 1.0},
+        {**water, "class": "water", "value": 3, "area_px": 1.0},
+    ]  # fmt: skip
     (ring,) = features[1]["geometry"]["coordinates"]
     assert ring[0] == ring[-1]
     assert "." not in lines[1].split("coordinates")[1]

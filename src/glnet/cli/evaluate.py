@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from glnet.cli.options import (
     ENGINES,
+    MODEL_HELP,
     PRECISIONS,
     Device,
     EngineName,
@@ -28,7 +29,7 @@ from glnet.outputs.tables import write_json, write_rows
 
 def evaluate_command(
     manifest: Annotated[Path, typer.Option(help="CSV: image, mask, split.")],
-    model: Annotated[Path | None, typer.Option("--model", "-m", help="Model folder.")] = None,
+    model: Annotated[Path | None, typer.Option("--model", "-m", help=f"{MODEL_HELP}.")] = None,
     masks: Annotated[
         Path | None, typer.Option(help="Folder of predicted masks, instead of a model.")
     ] = None,

@@ -5,9 +5,15 @@ from typing import Annotated
 
 import typer
 
+from glnet.bundle import find_model
+from glnet.cli.options import MODEL_HELP
+from glnet.engines.stac import stac_item
+from glnet.outputs.files import check_target
+from glnet.outputs.tables import write_json
+
 
 def export_command(
-    model: Annotated[Path, typer.Argument(help="Model folder.")],
+    model: Annotated[Path, typer.Argument(help=f"{MODEL_HELP}.")],
     images: Annotated[
         list[Path] | None,
         typer.Argument(help="With --int8: what to calibrate on, files like those to be predicted."),
@@ -16,11 +22,24 @@ def export_command(
         bool,
         typer.Option("--int8", help="Write them in int8 too, calibrated on images (glnet[int8])."),
     ] = False,
+    stac: Annotated[
+        Path | None, typer.Option(help="A STAC Item with the MLM extension to write: .json.")
+    ] = None,
 ) -> None:
-    """Write a model's folded graphs (ONNX) into its folder: a CPU then needs no PyTorch."""
+    """Write a model's folded graphs (ONNX) into its folder: a CPU then needs no PyTorch.
+
+    With --stac, describe the model for a catalogue instead.
+    """
     if bool(images) != int8:
         msg = "--int8 goes with the images to calibrate on: glnet export MODEL --int8 IMAGE ..."
         raise typer.BadParameter(msg)
+    if stac is not None and int8:
+        msg = "--stac goes alone"
+        raise typer.BadParameter(msg)
+    model = find_model(model)
+    if stac is not None:
+        _write_stac(model, stac)
+        return
     if int8:
         from glnet.engines.int8 import export_int8  # noqa: PLC0415  see predict
 
@@ -32,3 +51,10 @@ def export_command(
 
     export_graphs(model)
     typer.echo(f"wrote {model / 'graphs'}")
+
+
+def _write_stac(model: Path, out: Path) -> None:
+    item = stac_item(model, out)
+    check_target(out, (".json",), [model / name for name in item["assets"]])
+    write_json(out, item)
+    typer.echo(f"wrote {out}")

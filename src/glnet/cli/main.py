@@ -11,6 +11,7 @@ from glnet.cli.data import data
 from glnet.cli.evaluate import evaluate_command
 from glnet.cli.export import export_command
 from glnet.cli.import_weights import import_weights_command
+from glnet.cli.info import info_command
 from glnet.cli.init import init_command
 from glnet.cli.predict import predict_command
 from glnet.cli.train import train_command
@@ -32,6 +33,7 @@ app.command("view")(view_command)
 app.command("evaluate")(evaluate_command)
 app.command("benchmark")(benchmark_command)
 app.command("export")(export_command)
+app.command("info")(info_command)
 app.command("import-weights")(import_weights_command)
 
 

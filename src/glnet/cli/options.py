@@ -6,7 +6,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-Model = Annotated[Path, typer.Option("--model", "-m", help="Model folder.")]
+#: What a model is given as.
+MODEL_HELP = "Model folder, or ORG/NAME on the Hugging Face Hub"
+
+Model = Annotated[Path, typer.Option("--model", "-m", help=f"{MODEL_HELP}.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Precision = Annotated[str, typer.Option(help="fp32, bf16, fp16 or int8.")]
 EngineName = Annotated[
@@ -21,6 +24,11 @@ Tolerance = Annotated[
 def plain_console() -> Console:
     """Where names are printed as they are: no markup, no highlighting, no emoji."""
     return Console(highlight=False, markup=False, emoji=False)
+
+
+def harmless(text: str) -> str:
+    """A stranger's text without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def one_of(value: str, known: tuple[str, ...], option: str) -> str:

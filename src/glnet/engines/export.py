@@ -7,7 +7,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from glnet.bundle import GRAPHS, Graph, graph_path, read_config, weights_digest, write_digest
+from glnet.bundle import (
+    GRAPHS,
+    Graph,
+    card_renewed,
+    graph_path,
+    read_config,
+    weights_digest,
+    write_digest,
+)
 from glnet.engines.counting import count_bytes
 from glnet.engines.folded import exchanges_of
 from glnet.engines.memory import GraphCost, write_costs
@@ -40,22 +48,23 @@ def export_graphs(folder: str | Path) -> None:
     finished = Path(folder) / GRAPHS
     partial = finished.with_name(f"{GRAPHS}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    try:
-        (partial / GRAPHS).mkdir(parents=True)
-        write_graphs(model, partial / GRAPHS)
-        write_digest(partial / GRAPHS, str(digest))
-        prove_graphs(model, partial)
-        shutil.rmtree(finished, ignore_errors=True)
-        (partial / GRAPHS).rename(finished)
-    except OSError as error:
-        msg = f"{folder}: the graphs cannot be written there ({error})"
-        raise BundleError(msg) from error
-    except Exception as error:  # tracing a trunk raises whatever its code leads to
-        detail = " ".join(str(error).split())[:200]
-        msg = f"{folder}: the trunk {model.settings.trunk} cannot be exported ({detail})"
-        raise BundleError(msg) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with card_renewed(folder):
+        try:
+            (partial / GRAPHS).mkdir(parents=True)
+            write_graphs(model, partial / GRAPHS)
+            write_digest(partial / GRAPHS, str(digest))
+            prove_graphs(model, partial)
+            shutil.rmtree(finished, ignore_errors=True)
+            (partial / GRAPHS).rename(finished)
+        except OSError as error:
+            msg = f"{folder}: the graphs cannot be written there ({error})"
+            raise BundleError(msg) from error
+        except Exception as error:  # tracing a trunk raises whatever its code leads to
+            detail = " ".join(str(error).split())[:200]
+            msg = f"{folder}: the trunk {model.settings.trunk} cannot be exported ({detail})"
+            raise BundleError(msg) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def export_if_possible(folder: Path) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from glnet.bundle import GRAPHS, INT8, Graph, graph_path
+from glnet.bundle import GRAPHS, INT8, Graph, card_renewed, graph_path
 from glnet.engines.calibration import RecordingGraphs, Sample
 from glnet.engines.engine import Engine
 from glnet.engines.export import export_graphs, write_graphs
@@ -56,23 +56,24 @@ def export_int8(folder: str | Path, images: Sequence[str | Path]) -> float:
         export_graphs(folder)
     partial = Path(folder) / f"{INT8}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    try:
-        (partial / GRAPHS / INT8).mkdir(parents=True)
-        with tempfile.TemporaryDirectory() as scratch:
-            recording = RecordingGraphs(folder)
-            _keep_labels(model, recording, images, Path(scratch))
-            samples = {graph: draw.kept for graph, draw in recording.draws.items()}
-            del recording  # its graphs' memory is what calibrating needs now
-            _write(nncf, model, samples, partial / GRAPHS / INT8)
-            changed = _changed(model, OpenVinoGraphs(partial, "int8"), images, Path(scratch))
-        finished = Path(folder) / GRAPHS / INT8
-        shutil.rmtree(finished, ignore_errors=True)
-        (partial / GRAPHS / INT8).rename(finished)
-    except OSError as error:
-        msg = f"{folder}: the int8 graphs cannot be written there ({error})"
-        raise BundleError(msg) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with card_renewed(folder):
+        try:
+            (partial / GRAPHS / INT8).mkdir(parents=True)
+            with tempfile.TemporaryDirectory() as scratch:
+                recording = RecordingGraphs(folder)
+                _keep_labels(model, recording, images, Path(scratch))
+                samples = {graph: draw.kept for graph, draw in recording.draws.items()}
+                del recording  # its graphs' memory is what calibrating needs now
+                _write(nncf, model, samples, partial / GRAPHS / INT8)
+                changed = _changed(model, OpenVinoGraphs(partial, "int8"), images, Path(scratch))
+            finished = Path(folder) / GRAPHS / INT8
+            shutil.rmtree(finished, ignore_errors=True)
+            (partial / GRAPHS / INT8).rename(finished)
+        except OSError as error:
+            msg = f"{folder}: the int8 graphs cannot be written there ({error})"
+            raise BundleError(msg) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     return changed
 
 

@@ -9,14 +9,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from glnet.bundle import GRAPHS, Graph
+from glnet.bundle import COSTS, GRAPHS, Graph
 from glnet.errors import BundleError, RunError
 from glnet.geometry import Size
 from glnet.mosaic import STRIP
 from glnet.recipe import ModelSettings
 from glnet.recipe.amounts import show_bytes
 
-_NAME = "costs.json"
 _FLOAT = 4
 
 #: Measured: OpenVINO holds weights as read and as its kernels want them, and kernels need scratch.
@@ -102,7 +101,7 @@ class MemoryPlan:
 def write_costs(folder: Path, costs: dict[Graph, GraphCost]) -> None:
     """Keep what graphs cost beside them."""
     text = json.dumps({name: asdict(cost) for name, cost in costs.items()}, indent=2)
-    (folder / _NAME).write_text(text + "\n", encoding="utf-8")
+    (folder / COSTS).write_text(text + "\n", encoding="utf-8")
 
 
 def read_costs(model: str | Path) -> dict[Graph, GraphCost]:
@@ -111,7 +110,7 @@ def read_costs(model: str | Path) -> dict[Graph, GraphCost]:
     Raises:
         BundleError: they were exported by another glnet, or are damaged.
     """
-    path = Path(model) / GRAPHS / _NAME
+    path = Path(model) / GRAPHS / COSTS
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return {name: GraphCost(**cost) for name, cost in values.items()}

@@ -76,7 +76,7 @@ def save_model(
         model: The network.
         table: Its classes.
         origin: Where the weights come from, in a sentence.
-        known: `scores`, `recipe` and `trained_on` of `BundleConfig`.
+        known: `scores`, `recipe`, `trained_on` and `licence` of `BundleConfig`.
     """
     config = BundleConfig(model=model.settings, classes=table.as_dicts(), origin=origin, **known)
     tensors = {k: v.detach().cpu().numpy() for k, v in model.state_dict().items()}

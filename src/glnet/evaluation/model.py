@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from glnet.bundle import read_config
+from glnet.bundle import find_model, read_config
 from glnet.datasets.checks import check_samples
 from glnet.datasets.manifest import Sample, read_manifest
 from glnet.datasets.masks import LabelCoder
@@ -38,7 +38,8 @@ def evaluate(  # noqa: PLR0913  each by its name
     """Segment every image of a split and compare with its mask, in all of the model's views.
 
     Args:
-        model: A bundle; its class table reads the masks.
+        model: A bundle, or a repository's name on the Hugging Face Hub; its class table reads the
+            masks.
         manifest: CSV with the columns image, mask, split.
         split: Which rows; None for all.
         protocol: `ignore` counts no unknown ground; `glnet` counts it as the paper's DeepGlobe
@@ -54,7 +55,7 @@ def evaluate(  # noqa: PLR0913  each by its name
     """
     problems = Problems()
     rows = read_manifest(manifest, split, problems=problems)
-    loaded, table = load_engine(model, device, precision, engine)
+    loaded, table = load_engine(find_model(model), device, precision, engine)
     coder = LabelCoder(table, tolerance)
     samples = scenes_of(rows, loaded.settings.scene, problems)
     report = check_samples(samples, coder, loaded.settings, problems)
@@ -84,6 +85,7 @@ def compare(
     Raises:
         GlnetError: see `evaluate`, or the classes differ; that is found before the work.
     """
-    check_same_classes(*(table_of(each, read_config(each)) for each in (model, against)))
-    ours, theirs = (evaluate(each, manifest, split, **options) for each in (model, against))
+    both = [find_model(each) for each in (model, against)]
+    check_same_classes(*(table_of(each, read_config(each)) for each in both))
+    ours, theirs = (evaluate(each, manifest, split, **options) for each in both)
     return Comparison(ours, theirs)

@@ -49,7 +49,7 @@ class Layer:
     Attributes:
         names: The class of every value.
         colours: Of every value; for GeoJSON, where any.
-        ground: Where the raster lies; None: coordinates are pixels.
+        ground: Where the raster lies; None: coordinates are pixels, which is what QuPath reads.
     """
 
     names: Mapping[int, str]
@@ -148,9 +148,14 @@ def _numbers(places: np.ndarray) -> list[str]:
 
 def _opening(layer: Layer, value: int) -> str:
     """A feature of a value, up to where its own facts begin."""
-    facts: dict[str, object] = {"class": layer.names[value], "value": value}
-    if layer.colours is not None and value in layer.colours:
-        facts["color"] = f"#{bytes(layer.colours[value]).hex()}"
+    name, colour = layer.names[value], (layer.colours or {}).get(value)
+    facts: dict[str, object] = {"class": name, "value": value}
+    if layer.ground is None:
+        # QuPath refuses a file whose `color` is text, and shows that of the classification.
+        shown = {"name": name} if colour is None else {"name": name, "color": list(colour)}
+        facts = {"objectType": "annotation", "classification": shown, **facts}
+    elif colour is not None:
+        facts["color"] = f"#{bytes(colour).hex()}"
     return f'{{"type":"Feature","properties":{_json(facts)[:-1]}'
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glnet.bundle import read_config
+from glnet.bundle import find_model, read_config
 from glnet.engines.engine import Engine
 from glnet.engines.loading import load_engine
 from glnet.errors import BundleError, RasterError, RunError
@@ -58,6 +58,7 @@ def advise(
     Raises:
         GlnetError: the image, the model or the device cannot be used.
     """
+    model = find_model(model)
     reference: np.ndarray | None = None
     with open_source(image, read_config(model), PredictOptions(view), _HELD) as opened:
         part = opened.parts[len(opened.parts) // 2]

@@ -11,7 +11,7 @@ import numpy as np
 import rasterio
 
 from glnet import __version__
-from glnet.bundle import BundleConfig, read_config
+from glnet.bundle import BundleConfig, find_model, read_config
 from glnet.datasets.classes import ClassTable
 from glnet.engines.held import peak
 from glnet.engines.loading import load_engine
@@ -21,6 +21,7 @@ from glnet.engines.threads import threads
 from glnet.errors import RasterError, RunError
 from glnet.outputs.files import check_target
 from glnet.outputs.rasters import MASK_SUFFIXES, TIFF_SUFFIXES
+from glnet.outputs.styles import style_path
 from glnet.outputs.tables import write_json
 from glnet.prediction.blending import Scored, compose
 from glnet.prediction.computing import score_parts
@@ -76,7 +77,7 @@ def predict(  # noqa: PLR0913  each by its name
 
     Args:
         image: GeoTIFF, JPEG, PNG or whatever else GDAL reads by itself.
-        model: A model folder.
+        model: A model folder, or a repository's name on the Hugging Face Hub.
         out: Where the mask goes: .tif (cloud-optimised GeoTIFF) or .png.
         confidence: Where the winning class's probability goes: .tif, its 254th parts as bytes, 255
             where there is no data.
@@ -105,7 +106,7 @@ def predict(  # noqa: PLR0913  each by its name
         "mask": out, "confidence": confidence, "probabilities": probabilities, "scores": scores,
     }  # fmt: skip
     paths = _targets(wanted, [path for path in (image, within) if path is not None])
-    config, table = _read_model(model)
+    model, config, table = _read_model(model)
     layers = [plan_layer(kind, path, table) for kind, path in paths.items()]
     if polygons is not None:
         polygons.check(paths["mask"], [Path(image), *paths.values()], table)
@@ -121,7 +122,7 @@ def predict(  # noqa: PLR0913  each by its name
         loaded.said = said
         chosen = loaded.chosen(view)
         settled = replace(options, view=chosen)
-        facts = facts_of(Path(image), Path(model), loaded, precision, opened, settled, layers)
+        facts = facts_of(Path(image), model, loaded, precision, opened, settled, layers)
         report = Report(
             str(image), str(model), opened.size, opened.scene, chosen, loaded.library, precision,
             threads(), loaded.device_type, len(opened.parts), __version__,
@@ -163,7 +164,7 @@ def segment(
         GlnetError: the image, the model or the device cannot be used.
     """
     options = PredictOptions(view, tta)
-    config, table = _read_model(model)
+    model, config, table = _read_model(model)
     budget = _budget(memory)
     with rasterio.Env(**_GDAL), open_source(image, config, options, budget) as opened:
         wish = _wish(opened, budget, tta)
@@ -200,12 +201,17 @@ def _targets(wanted: dict[Kind, str | Path | None], taken: list[str | Path]) -> 
             check_target(target, MASK_SUFFIXES if kind == "mask" else TIFF_SUFFIXES, used)
             used.append(target)
             targets[kind] = target
+            if kind == "mask":
+                style = style_path(target)
+                check_target(style, (style.suffix,), used)
+                used.append(style)
     return targets
 
 
-def _read_model(model: str | Path) -> tuple[BundleConfig, ClassTable]:
-    config = read_config(model)
-    return config, table_of(model, config)
+def _read_model(model: str | Path) -> tuple[Path, BundleConfig, ClassTable]:
+    folder = find_model(model)
+    config = read_config(folder)
+    return folder, config, table_of(folder, config)
 
 
 def _budget(memory: str) -> int:

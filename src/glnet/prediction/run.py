@@ -12,6 +12,7 @@ from glnet.engines.engine import Engine
 from glnet.errors import GatheredError, RasterError
 from glnet.outputs.files import publish
 from glnet.outputs.rasters import WRITE_ERRORS, Content, Piece, assemble, verify
+from glnet.outputs.styles import style_path, write_style
 from glnet.prediction.blending import Scored, compose
 from glnet.prediction.computing import score_parts
 from glnet.prediction.layers import Layer, compute
@@ -128,10 +129,14 @@ class Run:
                 said(f"verifying {layer.path.name}")
                 with self._clocked("verifying"):
                     verify(path, content, pieces)
+                finished.append((path, layer.path))
+                if layer.kind == "mask":
+                    style, table = style_path(path), self.table
+                    write_style(style, table.legend, table.palette, int(layer.nodata))
+                    finished.append((style, style_path(layer.path)))
             except (*WRITE_ERRORS, RasterError) as error:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise self._refused(layer.path, error) from error
-            finished.append((path, layer.path))
         for path, target in reversed(finished):  # the mask last: it is what people look for
             try:
                 publish(path, target)

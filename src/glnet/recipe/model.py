@@ -18,6 +18,9 @@ STAGES: tuple[Stage, ...] = ("global", "global_to_local", "local_to_global")
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0)]
 
+#: An SPDX identifier.
+Licence = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$", max_length=64)]
+
 
 class Settings(BaseModel):
     """Frozen, and a key that does not exist is refused."""

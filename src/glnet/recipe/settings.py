@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from glnet.recipe.amounts import read_bytes
-from glnet.recipe.model import ModelSettings, Positive, Settings, Share, Stage
+from glnet.recipe.model import Licence, ModelSettings, Positive, Settings, Share, Stage
 
 
 def _an_amount(text: str) -> str:
@@ -154,6 +154,8 @@ class Recipe(Settings):
     """One run, whole."""
 
     preset: Literal["default", "authors"] = "default"
+    #: Of the weights that come of it, for the model's card: an SPDX identifier, e.g. CC-BY-4.0.
+    licence: Licence | None = None
     data: DataSettings
     model: ModelSettings = ModelSettings()
     loss: LossSettings = LossSettings()

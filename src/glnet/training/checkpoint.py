@@ -69,8 +69,10 @@ def identity(recipe: Recipe, samples: list[Sample], table: ClassTable) -> dict[s
 
 
 def settings_that_matter(recipe: Recipe) -> dict[str, Any]:
-    """A recipe without how it is computed and where its files lie, as JSON has it."""
-    settings = recipe.model_dump(mode="json", exclude={"data": {"manifest", "classes"}})
+    """A recipe without how it is computed, where its files lie and its licence, as JSON has it."""
+    settings = recipe.model_dump(
+        mode="json", exclude={"licence": True, "data": {"manifest", "classes"}}
+    )
     for name in FREE:
         del settings["train"][name]
     for name in ("trunk_weights", "start_from"):

@@ -91,6 +91,8 @@ def _trained_on(samples: Sequence[Sample]) -> TrainedOn:
         largest=max(sides),
         median=int(median(sides)),
         resolution=median(metres) if len(metres) == len(sides) else None,
+        images=len({sample.image for sample in samples}),
+        scenes=len(samples),
     )
 
 

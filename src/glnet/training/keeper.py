@@ -77,4 +77,5 @@ class Keeper:
             },
             recipe=self._recipe.model_dump(mode="json"),
             trained_on=self._data.trained_on,
+            licence=self._recipe.licence,
         )
