@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 #: Of a chart, in its own units: the templates scale it to the page.
-WIDTH, HEIGHT = 440, 250
+WIDTH, HEIGHT = 380, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 22, 40
 
 #: Marks on an axis, at the most.

@@ -26,11 +26,11 @@ def report_in(folder: Path, taken: Sequence[Path] = ()) -> Path:
     Raises:
         RasterError: it is no folder, or cannot be written to; found before the work.
     """
-    if folder.exists() and not folder.is_dir():
-        msg = f"{folder}: is a file; name a folder for the report"
-        raise RasterError(msg)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        msg = f"{folder}: is a file; name a folder for the report"
+        raise RasterError(msg) from error
     except (OSError, ValueError) as error:
         msg = f"{folder}: the report cannot be written there ({error}); choose another folder"
         raise RasterError(msg) from error
