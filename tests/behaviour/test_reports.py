@@ -312,6 +312,50 @@ def test_an_image_in_parts_is_one_picture(data):
     np.testing.assert_array_equal(expected.labels, labels[np.ix_(*middles)])
 
 
+def test_of_an_image_that_is_tested_in_part_that_part_is_shown(data, command):
+    """Two windows of image 4: the box around them, stripes where neither is."""
+    rows = [f"4.png,4_mask.png,test,{window}" for window in ("2 1 6 10", "10 3 5 20")]
+    write_text(data / "manifest.csv", "image,mask,split,window", *rows)
+
+    command(*MASKS, "--report", "out")
+
+    page = Page(data / "out" / FILE)
+    photo, truth, prediction, errors = map(picture, page.images["lowest"])
+    assert "rows 2 to 15, columns 1 to 23" in page.words
+    assert {each.shape for each in (photo, truth, prediction, errors)} == {(13, 22, 3)}
+    assert (errors[:6, :3] == WRONG).all()
+    assert (errors[:6, 3:10] == RIGHT).all()
+    assert (errors[8:, 2] == WRONG).all()
+    assert (errors[8:, 3:] == RIGHT).all()
+    assert (truth[8:, 14:] == FOREST).all()
+    for neither in (np.s_[6:8], np.s_[8:, :2], np.s_[:6, 10:]):
+        for shown in (truth, prediction, errors):
+            assert {tuple(map(int, p)) for p in shown[neither].reshape(-1, 3)} == {PLAIN, STRIPE}
+
+
+def test_a_model_that_cuts_images_into_scenes_shows_them_whole(data, command):
+    """Pictures of an image in four scenes are those of the masks that the model writes."""
+    torch.manual_seed(0)
+    large = noise(3, 96, 120)
+    labels = noise(96, 120) // 128 + np.uint8(1)
+    write_png(data / "0.png", large)
+    write_png(data / "0_mask.png", labels)
+    write_manifest(data / "manifest.csv", ("0.png", "0_mask.png", "test"))
+    cut = TINY.model_copy(update={"scene": 64})
+    save_model(data / "model", build_glnet(cut, 2), TABLE, "Made for a test.")
+
+    command("-m", "model", "--device", "cpu", "--engine", "torch", "--report", "out")
+
+    page = Page(data / "out" / FILE)
+    _, truth, prediction, errors = map(picture, page.images["lowest"])
+    colours = np.array([(0, 0, 0), FIELD, FOREST])
+    np.testing.assert_array_equal(truth, colours[labels])
+    assert "rows 0" not in " ".join(page.words)  # all of it is shown
+    right = (truth == prediction).all(axis=2)
+    np.testing.assert_array_equal(errors, np.where(right[..., None], RIGHT, WRONG))
+    assert right.mean() == pytest.approx(page.values["scores"][2])
+
+
 def test_images_are_shrunk_by_the_mean_of_every_cell(tmp_path):
     """Of a part of a file, strip by strip; other values than bytes are stretched to be seen."""
     pixels = noise(4, 150, 90, dtype=np.uint16)

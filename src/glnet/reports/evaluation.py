@@ -13,7 +13,7 @@ from glnet.evaluation.comparison import Comparison
 from glnet.evaluation.gallery import LONG_SIDE
 from glnet.evaluation.observer import Observer
 from glnet.evaluation.result import Evaluation
-from glnet.evaluation.words import images, remarks, title, verdict
+from glnet.evaluation.words import images, remarks, verdict
 from glnet.metrics.protocol import ratio
 from glnet.recipe.amounts import show_bytes
 from glnet.reports.curves import curves, read_epochs
@@ -87,18 +87,14 @@ def write_evaluation(
         RasterError: the file could not be written.
     """
     result = found.model if isinstance(found, Comparison) else found
-    colours = list(result.table.colours)
-    gallery = {
-        "Lowest": observer.gallery.lowest,
-        "Highest": observer.gallery.highest,
-    }
+    colours, classes = list(result.table.colours), class_rows(result)
+    gallery = {"Lowest": observer.gallery.lowest, "Highest": observer.gallery.highest}
     values = {
         "names": list(names),
-        "title": title(result),
         "count": images(result),
-        "result": result,
         "views": [_view(result, view) for view in result.pairs],
-        "classes": class_rows(result),
+        "classes": classes,
+        "longest": max([s for row in classes for s in (row.share, row.predicted_share)] + [0]) or 1,
         "remarks": list(remarks(result)),
         "matrix": matrix_rows(result),
         "confusions": [] if len(result.names) <= _MATRIX else _confusions(result),
@@ -112,7 +108,7 @@ def write_evaluation(
         },
         "long_side": LONG_SIDE,
         "key": {"right": RIGHT, "wrong": WRONG, "plain": PLAIN, "stripe": STRIPE},
-        "settings": {**settings, **_origin(model), **_computed(observer)},
+        "settings": {**settings, "view": result.view, **_origin(model), **_computed(observer)},
     }
     write_page(path, "evaluation.html", values)
 

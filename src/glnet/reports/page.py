@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from glnet import __version__
 from glnet.errors import RasterError
@@ -44,6 +43,9 @@ def write_page(path: Path, template: str, values: Mapping[str, object]) -> None:
     Raises:
         RasterError: the file could not be written.
     """
+    # Deferred: most commands write no page.
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+
     environment = Environment(
         loader=PackageLoader("glnet.reports"),
         autoescape=True,  # names of classes and files are anyone's
