@@ -43,7 +43,8 @@ def benchmark_command(
     finally:
         if (out / "table.csv").is_file():
             _show(out / "table.csv")
-            typer.echo(f"written: {out / 'table.md'}, table.csv, runs.csv, figure.png if drawn")
+            others = "table.md, table.csv, runs.csv, figure.png if drawn"
+            typer.echo(f"written: {out / 'report.html'}, {others}")
 
 
 def _show(path: Path) -> None:

@@ -21,10 +21,13 @@ from glnet.cli.options import (
 from glnet.cli.scores import show_comparison, show_details, show_evaluation
 from glnet.evaluation.comparison import Comparison
 from glnet.evaluation.masks import evaluate_masks
+from glnet.evaluation.observer import Observer
 from glnet.evaluation.result import Evaluation
 from glnet.metrics import PROTOCOLS
 from glnet.outputs.files import check_target
 from glnet.outputs.tables import write_json, write_rows
+from glnet.reports.evaluation import write_evaluation
+from glnet.reports.page import report_in
 
 
 def evaluate_command(
@@ -54,6 +57,9 @@ def evaluate_command(
     csv_out: Annotated[
         Path | None, typer.Option("--csv", help="Write a row per image to this file.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write report.html, with pictures, into this folder.")
+    ] = None,
     tolerance: Tolerance = 0,
     device: Device = "auto",
     precision: Precision = "fp32",
@@ -69,18 +75,29 @@ def evaluate_command(
     for path, suffix in ((json_out, ".json"), (csv_out, ".csv")):
         if path is not None:
             check_target(path, (suffix,), read)
+    page = report_in(report, read) if report is not None else None
+    observer = Observer() if page is not None else None
     chosen = None if split == "all" else split
-    options = {"protocol": protocol, "boundary": boundary, "tolerance": tolerance}
+    told = {"protocol": protocol, "boundary": boundary, "tolerance": tolerance}
+    options = {**told, "observer": observer}
     if masks is not None:
         found = _by_masks(masks, against, manifest, cast("Path", classes), chosen, options)
     else:
-        options |= {"device": device, "precision": precision, "engine": engine, "tta": tta}
+        computing = {"device": device, "precision": precision, "engine": engine, "tta": tta}
+        told |= computing
+        options |= computing
         found = _by_model(cast("Path", model), against, manifest, chosen, options)
-    _show(found, [path.as_posix() for path in (model or masks, against) if path], details=details)
+    names = [path.as_posix() for path in (model or masks, against) if path]
+    _show(found, names, details=details)
     if json_out is not None:
         write_json(json_out, found.as_dict())
     if csv_out is not None:
         write_rows(csv_out, found.rows())
+    if page is not None and observer is not None:
+        settings = {"manifest": manifest, "classes": classes, "split": split, **told}
+        shown = {name: _said(value) for name, value in settings.items() if value is not None}
+        write_evaluation(page, found, observer, names, shown, model)
+        typer.echo(f"wrote {page}")
 
 
 def _check_sources(model: Path | None, masks: Path | None, classes: Path | None) -> None:
@@ -106,6 +123,7 @@ def _by_masks(
     found = evaluate_masks(masks, manifest, classes, split, **options)
     if against is None:
         return found
+    options = options | {"observer": None}
     return Comparison(found, evaluate_masks(against, manifest, classes, split, **options))
 
 
@@ -125,6 +143,13 @@ def _by_model(
         if against is None:
             return evaluate(model, manifest, split, **options)
         return compare(model, against, manifest, split, **options)
+
+
+def _said(value: object) -> str:
+    """A setting as people read it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value.as_posix() if isinstance(value, Path) else str(value)
 
 
 def _show(found: Evaluation | Comparison, names: list[str], *, details: bool) -> None:

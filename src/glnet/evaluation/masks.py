@@ -9,6 +9,7 @@ from glnet.datasets.masks import LabelCoder, MaskScene, check_size
 from glnet.datasets.samples import open_labels
 from glnet.datasets.vectors import VECTOR_SUFFIXES
 from glnet.errors import DataError
+from glnet.evaluation.observer import Observer
 from glnet.evaluation.result import Evaluation
 from glnet.evaluation.tally import Tally
 from glnet.geometry import scene_grid
@@ -29,6 +30,7 @@ def evaluate_masks(
     protocol: ProtocolName = "ignore",
     boundary: bool = False,
     tolerance: int = 0,
+    observer: Observer | None = None,
 ) -> Evaluation:
     """Compare masks on disk with the true ones; no model, no PyTorch.
 
@@ -36,6 +38,7 @@ def evaluate_masks(
         predictions: Folder of masks named as the images, with any suffix.
         manifest, split, protocol, boundary, tolerance: See `evaluate`.
         classes: The class table of both kinds of mask.
+        observer: Sees every part that is compared.
 
     Raises:
         DataError: a prediction is missing, of another size, or holds an ignored or unknown class
@@ -46,6 +49,8 @@ def evaluate_masks(
     found = _predictions(Path(predictions), samples)
     tally = Tally(coder.table, ["masks"], protocol, boundary=boundary)
     near = 0
+    if observer is not None:
+        observer.begin(samples)
     for sample, path in zip(samples, found, strict=True):
         # Polygons lie on the image; its mask as a PNG has no georeference.
         onto = sample.image if sample.mask.suffix.lower() in VECTOR_SUFFIXES else path
@@ -65,7 +70,11 @@ def evaluate_masks(
                         msg + "a miss, call the class unknown and not ignored in the class table"
                     )
                 tally.add(sample, labels, {"masks": guess})
+                if observer is not None:
+                    observer.see(sample, labels, guess, true.size, part)
             near += true.near
+        if observer is not None:
+            observer.finish(sample, tally.image_mean_iou(sample))
     return tally.evaluation(near)
 
 

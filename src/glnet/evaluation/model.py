@@ -14,6 +14,7 @@ from glnet.engines.loading import load_engine
 from glnet.engines.scoring import predict_samples
 from glnet.engines.tables import table_of
 from glnet.evaluation.comparison import Comparison, check_same_classes
+from glnet.evaluation.observer import Observer
 from glnet.evaluation.result import Evaluation
 from glnet.evaluation.tally import Tally
 from glnet.metrics import ProtocolName
@@ -34,6 +35,7 @@ def evaluate(  # noqa: PLR0913  each by its name
     tta: bool = False,
     views: Sequence[View] | None = None,
     done: Callable[[Sample], None] = lambda _: None,
+    observer: Observer | None = None,
 ) -> Evaluation:
     """Segment every image of a split and compare with its mask, in all of the model's views.
 
@@ -49,6 +51,7 @@ def evaluate(  # noqa: PLR0913  each by its name
         device, precision, engine, tta: See `glnet.predict`.
         views: Which outputs, the default first; None: all that the model has.
         done: Called after every image.
+        observer: Sees every image, its labels and the default view's prediction.
 
     Raises:
         GlnetError: a file, a mask's content or the model cannot be used.
@@ -62,9 +65,14 @@ def evaluate(  # noqa: PLR0913  each by its name
     problems.refuse()
     views = views or loaded.settings.views
     tally = Tally(table, views, protocol, boundary=boundary)
+    if observer is not None:
+        observer.begin(samples, loaded)
     for found in predict_samples(loaded, samples, coder, views, turns=tta):
         predictions = {str(view): prediction for view, prediction in found.views.items()}
         tally.add(found.sample, found.labels, predictions, found.patches)
+        if observer is not None:
+            observer.see(found.sample, found.labels, found.views[views[0]])
+            observer.finish(found.sample, tally.image_mean_iou(found.sample))
         done(found.sample)
     return tally.evaluation(report.near)
 
@@ -74,6 +82,8 @@ def compare(
     against: str | Path,
     manifest: str | Path,
     split: str | None = "test",
+    *,
+    observer: Observer | None = None,
     **options: Any,  # noqa: ANN401  as `evaluate` has them
 ) -> Comparison:
     """Evaluate two models on the same images, one after the other, and set them side by side.
@@ -81,11 +91,12 @@ def compare(
     Args:
         model, against: Bundles with the same known classes.
         manifest, split, options: See `evaluate`.
+        observer: Sees the evaluation of `model`.
 
     Raises:
         GlnetError: see `evaluate`, or the classes differ; that is found before the work.
     """
-    both = [find_model(each) for each in (model, against)]
-    check_same_classes(*(table_of(each, read_config(each)) for each in both))
-    ours, theirs = (evaluate(each, manifest, split, **options) for each in both)
-    return Comparison(ours, theirs)
+    ours, theirs = (find_model(each) for each in (model, against))
+    check_same_classes(*(table_of(each, read_config(each)) for each in (ours, theirs)))
+    found = evaluate(ours, manifest, split, observer=observer, **options)
+    return Comparison(found, evaluate(theirs, manifest, split, **options))

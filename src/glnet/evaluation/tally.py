@@ -9,6 +9,7 @@ from glnet.datasets.classes import ClassTable
 from glnet.datasets.manifest import Sample
 from glnet.evaluation.result import Evaluation
 from glnet.metrics import BoundaryCounts, ConfusionMatrix, Protocol, ProtocolName
+from glnet.metrics.confusion import ious
 
 
 class Tally:
@@ -62,6 +63,11 @@ class Tally:
             of_images[image] = of_images.get(image, 0) + matrix.pairs
             if view in self._boundaries:
                 self._boundaries[view].add(ground, prediction)
+
+    def image_mean_iou(self, sample: Sample) -> float:
+        """What was counted of a sample's image so far, in the default view; NaN for nothing."""
+        pairs = next(iter(self._pairs.values()))[sample.image.as_posix()]
+        return float(self._protocol.image_mean(ious(pairs, self._protocol)))
 
     def evaluation(self, near: int) -> Evaluation:
         """What was counted; `near` pixels of the true masks were near-colours."""

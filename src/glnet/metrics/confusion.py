@@ -17,6 +17,7 @@ class Scores:
     Attributes:
         iou, f1, recall, precision: Of every class. F1 is the same number as Dice.
         pixels: Counted ground of every class.
+        predicted: Pixels that were predicted as every class, on counted ground.
         accuracy: Share of the counted ground that is right.
         mean_iou, mean_f1: Over the classes that the protocol takes.
     """
@@ -26,6 +27,7 @@ class Scores:
     recall: np.ndarray
     precision: np.ndarray
     pixels: np.ndarray
+    predicted: np.ndarray
     accuracy: float
     mean_iou: float
     mean_f1: float
@@ -118,6 +120,7 @@ def scores_of(pairs: np.ndarray, protocol: Protocol, *, of_image: bool = False) 
         recall=ratio(hits, truth),
         precision=ratio(hits, found),
         pixels=truth,
+        predicted=found,
         accuracy=float(ratio(hits.sum(), truth.sum() + unknown)),
         mean_iou=float(mean(iou)),
         mean_f1=float(mean(f1)),
