@@ -24,7 +24,7 @@ from glnet.engines.loading import load_engine
 from glnet.engines.models import save_model
 from glnet.engines.torch_engine import TorchEngine
 from glnet.engines.turning import segment_turned
-from glnet.engines.vino import openvino
+from glnet.engines.vino import core
 from glnet.model import build_glnet
 from makers import check_one_line, cut, noise, write_manifest, write_png, write_text
 from networks import random_scene, seasoned, tiny_settings
@@ -462,9 +462,7 @@ def test_graphs_run_where_they_were_copied_and_without_weights_beside_them(tmp_p
 def test_a_device_or_precision_that_openvino_lacks_is_named(
     tmp_path, glnet, bundle, image, command, options, named
 ):
-    if "bf16" in options and "BF16" in openvino.Core().get_property(
-        "CPU", "OPTIMIZATION_CAPABILITIES"
-    ):
+    if "bf16" in options and "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         pytest.skip("this processor has bf16")
     out = tmp_path / "mask.png"
     write_png(tmp_path / "truth.png", noise(137, 201) % 3)
@@ -589,3 +587,27 @@ def test_graphs_that_cannot_be_written_leave_the_older_ones(tmp_path, glnet, bun
 
     check_one_line(status, lines, model)
     assert contents(model) == before
+
+
+COME_AND_GO = """
+import faulthandler, gc, os, signal, sys
+
+from glnet.engines.loading import load_engine
+
+faulthandler.enable()
+held = [load_engine(sys.argv[1], "cpu", "fp32", "openvino") for _ in range(3)]
+while held:
+    held.pop(0)
+    gc.collect()
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_ctrl_c_is_heard_after_networks_came_and_went(bundle):
+    """The first to come is the first to go; each brings a stack for signals to the thread."""
+    done = subprocess.run(
+        [sys.executable, "-c", COME_AND_GO, bundle], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (0, "heard\n")

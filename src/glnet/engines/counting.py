@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from glnet.engines.vino import openvino
+from glnet.engines.vino import core
 
 
 def count_bytes(path: Path, example: Mapping[str, Sequence[int]]) -> tuple[int, int]:
@@ -18,7 +18,7 @@ def count_bytes(path: Path, example: Mapping[str, Sequence[int]]) -> tuple[int, 
         path: Of the ONNX file.
         example: Shapes of its inputs.
     """
-    model = openvino.Core().read_model(path)
+    model = core().read_model(path)
     model.reshape({port: _shape(port.names, example) for port in model.inputs})
     operations = model.get_ordered_ops()
     reads = [[port.get_source_output() for port in op.inputs()] for op in operations]

@@ -12,7 +12,7 @@ import numpy as np
 
 from glnet.bundle import GRAPHS, INT8, Graph, graph_path
 from glnet.engines.threads import threads
-from glnet.engines.vino import openvino
+from glnet.engines.vino import core, openvino
 from glnet.errors import BundleError, RunError
 from glnet.recipe import View
 from glnet.sharing import LEVELS, Exchange, Look, PatchOutput, named_exchanges, named_levels
@@ -48,8 +48,7 @@ class OpenVinoGraphs:
             if not self._folder.is_dir():
                 msg = f"{model}: has no int8 graphs; run: glnet export {model} --int8 IMAGE"
                 raise BundleError(msg)
-        self._core = openvino.Core()
-        known = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        known = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision not in _PRECISIONS or (precision != "fp32" and precision.upper() not in known):
             have = ", ".join(p for p in _PRECISIONS if p.upper() in known)
             msg = f"precision {precision} cannot be used on this processor; it has: {have}"
@@ -131,12 +130,12 @@ class OpenVinoGraphs:
     ) -> Any:  # noqa: ANN401
         path = graph_path(self._folder, graph)
         try:
-            model = self._core.read_model(path)
+            model = core().read_model(path)
             for result in model.get_results():
                 if not result.input_value(0).names & set(outputs):
                     model.remove_result(result)
             model.reshape({port: shapes[_one_of(port.names, shapes)] for port in model.inputs})
-            return self._core.compile_model(model, "CPU", self._options).create_infer_request()
+            return core().compile_model(model, "CPU", self._options).create_infer_request()
         except (RuntimeError, StopIteration) as error:
             msg = f"{path}: cannot be read as a graph of this model; run glnet export again"
             raise BundleError(msg) from error

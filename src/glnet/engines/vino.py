@@ -4,8 +4,10 @@ It does without where that package is missing, so it is hidden while OpenVINO is
 """
 
 import contextlib
+import functools
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 _TELEMETRY = "openvino_telemetry"
 
@@ -26,4 +28,15 @@ def untold() -> Iterator[None]:
 with untold():
     import openvino
 
-__all__ = ["openvino", "untold"]
+__all__ = ["core", "openvino", "untold"]
+
+
+@functools.cache
+def core() -> Any:  # noqa: ANN401  openvino has no types
+    """OpenVINO's own; one for all of the process's life.
+
+    Every one gives its thread a stack for signals and takes it back when it goes, to the one that
+    was there when it came. Of two that overlap, the first to go leaves the thread without a stack,
+    and the next signal that Python handles, Ctrl-C among them, ends the process without a word.
+    """
+    return openvino.Core()

@@ -7,7 +7,7 @@ from (y, x) times `TILE` on.
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,8 @@ LARGE = 4096
 #: A copy of a raster that can be read by window begins at a quarter of its sides.
 REDUCED = 4
 
-#: Rows of a copy that are made at a time.
-_STRIP = 256
+#: Columns of a copy that are made at a time, where a raster can be read so; and rows.
+_COLUMNS = 8 * TILE
 
 _COPY = {
     "driver": "GTiff", "dtype": "uint8", "tiled": True, "blockxsize": TILE, "blockysize": TILE,
@@ -42,7 +42,7 @@ _COPY = {
 }  # fmt: skip
 
 #: Of a window: uint8 (bands, rows, columns) to be shown, and boolean (rows, columns): known.
-Rows = Callable[[Window], tuple[np.ndarray, np.ndarray]]
+Part = Callable[[Window], tuple[np.ndarray, np.ndarray]]
 Said = Callable[[int, int], None]
 
 
@@ -147,7 +147,15 @@ def zooms_of(size: Size) -> int:
 
 
 def write_copy(
-    path: Path, copy: Path, size: Size, rows: Rows, *, bands: int, labels: bool, said: Said
+    path: Path,
+    copy: Path,
+    size: Size,
+    part: Part,
+    *,
+    bands: int,
+    labels: bool,
+    strips: bool,
+    said: Said,
 ) -> None:
     """Write smaller copies of a raster, unless they are there and the raster is as it was.
 
@@ -155,9 +163,10 @@ def write_copy(
         path: Of the raster.
         copy: Where they go.
         size: Of the first of them.
-        rows: Gives the first.
+        part: Of the first, gives a window.
         bands: How many it has.
         labels: Do values stand for classes? The commonest is kept then, else the mean.
+        strips: Is it read in whole rows, or in narrower windows?
         said: Told how many steps are done, and of how many.
 
     Raises:
@@ -168,8 +177,8 @@ def write_copy(
         if file.tags().get("glnet_of") == about and (file.height, file.width) == size:
             return
     factors = [2 ** (i + 1) for i in range(zooms_of(size))]
-    strips = [*range(0, size.height, _STRIP)]
-    steps = len(strips) + len(strips) // 3  # overviews are a third of a picture
+    windows = [*_windows(size, size.width if strips else _COLUMNS)]
+    steps = len(windows) + len(windows) // 3  # overviews are a third of a picture
     shape = {"height": size.height, "width": size.width, "count": bands}
     try:
         check_target(copy, (".tif",), [path])
@@ -185,9 +194,8 @@ def write_copy(
             file = rasterio.open(partial, "w", **shape, **_COPY)
         with file:
             file.update_tags(glnet_of=about)
-            for done, top in enumerate(strips):
-                window = Window(top, 0, min(_STRIP, size.height - top), size.width)
-                pixels, known = rows(window)
+            for done, window in enumerate(windows):
+                pixels, known = part(window)
                 with silent():
                     file.write(pixels, window=area(window))
                     file.write_mask(known, window=area(window))
@@ -195,6 +203,13 @@ def write_copy(
         with silent(), opened(partial, mode="r+") as file:
             file.build_overviews(factors, Resampling.mode if labels else Resampling.average)
         said(steps, steps)
+
+
+def _windows(size: Size, across: int) -> Iterator[Window]:
+    for top in range(0, size.height, TILE):
+        for left in range(0, size.width, across):
+            height, width = min(TILE, size.height - top), min(across, size.width - left)
+            yield Window(top, left, height, width)
 
 
 def _about(path: Path) -> str:

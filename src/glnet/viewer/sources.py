@@ -70,7 +70,7 @@ def picture_of(raster: Raster, bands: tuple[int, ...], copies: Copies) -> Pyrami
     Raises:
         RasterError: it is damaged, has no such bands, or a copy cannot be written.
     """
-    if bands and not raster.is_photo:
+    if bands:
         raster.select(bands)
     count = _COLOURS if raster.bands >= _COLOURS and len(bands) != 1 else 1
     if len(bands) not in {0, count}:
@@ -122,7 +122,8 @@ def _pyramid(
     smooth: bool,
 ) -> Pyramid:
     """Of what is shown, `count` bands; colours that stand for labels are shown by a copy alone."""
-    by_window = not raster.decoded_whole and min(raster.blocks) < max(raster.size)
+    # What is stored in long rows, or as a whole, is slow to read in squares.
+    by_window = not raster.decoded_whole
     by_window = by_window and raster.blocks.width < max(LARGE, raster.size.width // 2)
     own = raster.by_gdal if by_window and (smooth or len(bands) == 1) else None
     if own and (max(raster.size) <= LARGE or raster.has_overviews):
@@ -130,16 +131,17 @@ def _pyramid(
     reduced, path = REDUCED if own else 1, copies.path_of(raster)
     with _upright(raster, path) as read:
 
-        def rows(window: Window) -> tuple[np.ndarray, np.ndarray]:
-            top, height = window.top * reduced, window.height * reduced
-            height = min(height, raster.size.height - top)
-            pixels, valid = read(Window(top, 0, height, raster.size.width))
+        def part(window: Window) -> tuple[np.ndarray, np.ndarray]:
+            pixels, valid = read(_enlarged(window, reduced, raster.size))
             made = shown(pixels[: len(bands)])
             known = np.ones(made.shape[1:], bool) if valid is None else valid
             return (_means if smooth else _middles)(made, known, reduced)
 
         size = raster.size.cells(reduced)
-        write_copy(raster.path, path, size, rows, bands=count, labels=not smooth, said=copies.said)
+        write_copy(
+            raster.path, path, size, part,
+            bands=count, labels=not smooth, strips=own is None, said=copies.said,
+        )  # fmt: skip
     return Pyramid(raster.size, bands, own, shown, smooth, path, reduced)
 
 
@@ -167,6 +169,13 @@ def _turned(raster: Raster, turn: Turn, size: Size) -> Read:
         return turn.apply(pixels), None if valid is None else turn.apply(valid)
 
     return read
+
+
+def _enlarged(window: Window, by: int, size: Size) -> Window:
+    """The pixels of a window of a copy that has one for `by` of a raster, along a side."""
+    top, left = window.top * by, window.left * by
+    height, width = min(window.height * by, size.height - top), window.width * by
+    return Window(top, left, height, min(width, size.width - left))
 
 
 def _identity(pixels: np.ndarray) -> np.ndarray:
