@@ -73,6 +73,7 @@ def viewed(*paths, **options):
     """The page over files, served while it is looked at."""
     with opened_show(*paths, **options) as show, socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen()
         config = uvicorn.Config(application(show), log_level="warning")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],))

@@ -70,10 +70,6 @@ def test_runs_killed_at_random_moments_end_with_the_same_bytes(job, whole):
     assert problems == []
 
 
-@pytest.mark.skipif(
-    "GLNET_TEST_DISK" not in os.environ,
-    reason="mounts a disk; set GLNET_TEST_DISK, or run benchmarks/kills.py --disk",
-)
 def test_a_full_disk_is_one_line_and_loses_no_part(job, whole, tmp_path):
     """It fills while parts are written; with room again the run goes on."""
     with contextlib.ExitStack() as stack:

@@ -31,7 +31,8 @@ def test_a_raster_of_many_scenes_keeps_a_hard_limit(model, tmp_path):
                  for image in (small, big))  # fmt: skip
 
     assert four["computed"] == four["parts"] > 2 * one["parts"]
-    assert four["memory"] - one["memory"] < 48 << 20
+    # GDAL keeps 64 MiB of blocks, which the small one does not fill; 48 megapixels would be more.
+    assert four["memory"] - one["memory"] < 80 << 20
     with opened(tmp_path / "8000.mask.tif") as file:
         assert (file.height, file.width) == (8_000, 8_000)
         # Black ground everywhere: what is far from borders has one class.

@@ -6,7 +6,7 @@ import socket
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
-from rasterio.transform import from_origin
+from rasterio.transform import Affine
 
 from glnet.viewer import pyramid, sources
 from makers import (
@@ -134,7 +134,8 @@ def cells(length, by):
     return [slice(start, min(start + by, length)) for start in range(0, length, by)]
 
 
-def test_large_files_get_copies_of_a_quarter_of_their_sides(tmp_path, small):
+@pytest.mark.usefixtures("small")
+def test_large_files_get_copies_of_a_quarter_of_their_sides(tmp_path):
     """Near by it is the file; from afar the mean of what is known, or the label in the middle."""
     pixels, values = noise(3, 1030, 1301), labels(1030, 1301)
     pixels[:, 500:700, 300:900] = 9
@@ -163,7 +164,8 @@ def test_large_files_get_copies_of_a_quarter_of_their_sides(tmp_path, small):
     }  # fmt: skip
 
 
-def test_copies_are_kept_until_the_file_changes(tmp_path, small):
+@pytest.mark.usefixtures("small")
+def test_copies_are_kept_until_the_file_changes(tmp_path):
     pixels, told = noise(1, 300, 200), []
     image = write_tif(tmp_path / "a.tif", pixels, **tiles_option())
 
@@ -186,7 +188,8 @@ def test_copies_are_kept_until_the_file_changes(tmp_path, small):
     assert np.abs(255 - again[..., :3].astype(int) - first[..., :3])[first[..., 3] > 0].max() <= 1
 
 
-def test_where_copies_cannot_be_kept_one_line_says_what_to_do(tmp_path, small, glnet):
+@pytest.mark.usefixtures("small")
+def test_where_copies_cannot_be_kept_one_line_says_what_to_do(tmp_path, glnet):
     image = write_tif(tmp_path / "a.tif", noise(1, 300, 200), **tiles_option())
 
     status, lines = glnet("view", image, "--cache", tmp_path / "none", "--no-browser")
@@ -203,7 +206,8 @@ def test_copies_of_small_files_are_gone_afterwards(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_a_file_with_overviews_is_left_alone(tmp_path, small):
+@pytest.mark.usefixtures("small")
+def test_a_file_with_overviews_is_left_alone(tmp_path):
     pixels = noise(1, 512, 512)
     image = write_tif(tmp_path / "a.tif", pixels, **tiles_option())
     with opened(image, "r+") as file:
@@ -265,25 +269,29 @@ def test_shares_are_exact(compared):
     }
 
 
+def area_of_water(path, values, crs, transform):
+    mask = write_mask(path, values, crs=crs, transform=transform)
+    with viewed(mask, mask) as page:
+        return page.counted()["classes"]["1"]["area"]
+
+
 def test_areas_are_of_the_ground(tmp_path):
     """Half a metre in UTM; in degrees, rows further north are narrower."""
     values = labels(1500, 40, values=(0, 1))
-    for crs, transform, area in (
-        ("EPSG:32640", from_origin(0, 5e6, 0.5, 0.5), (values == 1).sum() * 0.25),
-        ("EPSG:4326", from_origin(10, 75, 0.01, 0.01), None),
-    ):
-        mask = write_mask(tmp_path / "m.tif", values, crs=crs, transform=transform)
-        with viewed(mask, mask) as page:
-            found = page.counted()["classes"]["1"]["area"]
-        if area is None:
-            latitudes = np.radians(75 - 0.01 * (np.arange(1500) + 0.5))
-            side = 0.01 * np.pi / 180 * 6_371_008.8
-            area = ((values == 1).sum(axis=1) * side**2 * np.cos(latitudes)).sum()
-        assert found == pytest.approx(area, rel=2e-3)
+    square = np.radians(0.01) * 6_371_008.8
+    narrower = np.cos(np.radians(75 - 0.01 * (np.arange(1500) + 0.5)))
+
+    plane = area_of_water(tmp_path / "p.tif", values, "EPSG:32640", Affine(0.5, 0, 0, 0, -0.5, 5e6))
+    globe = area_of_water(
+        tmp_path / "g.tif", values, "EPSG:4326", Affine(0.01, 0, 10, 0, -0.01, 75)
+    )
+
+    assert plane == pytest.approx((values == 1).sum() * 0.25)
+    assert globe == pytest.approx((values == 1).sum(axis=1) @ narrower * square**2, rel=2e-3)
 
 
 def test_places_on_the_ground_are_told(tmp_path):
-    ground = {"crs": "EPSG:32640", "transform": from_origin(500_000, 2_800_000, 2, 2)}
+    ground = {"crs": "EPSG:32640", "transform": Affine(2, 0, 500_000, 0, -2, 2_800_000)}
     image = write_tif(tmp_path / "a.tif", noise(1, 50, 50), **ground)
 
     with viewed(image) as page:
@@ -334,12 +342,14 @@ def test_files_that_do_not_go_together_are_refused(tmp_path, glnet):
 
 
 HOSTILE = [
-    "../etc/passwd", "..%2f..%2f..%2fetc%2fpasswd", "tiles/../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd",
+    "../etc/passwd", "..%2f..%2f..%2fetc%2fpasswd", "tiles/../../etc/passwd",
+    "%2e%2e/%2e%2e/etc/passwd",
     "tiles/..%2fm.tif/0/0/0", "tiles/m.tif/0/0/0", "tiles/mask/0/0/0/..", "tiles/mask/0/0/..%2f0",
     "tiles/none/0/0/0", "tiles/mask/99999999999999999999/0/0", "tiles/mask/" + "9" * 5000 + "/0/0",
     "tiles/mask/0/999999999/0", "tiles/mask/0/-1/0", "tiles/mask/0/0/1.5", "tiles/mask/0/0/0x0",
     "tiles/mask/0/0/0?without=a", "tiles/mask/0/0/0?without=" + "9" * 99, "tiles/mask/0/0/%00",
-    "m.tif", "classes.csv", "view.py", "page/view.js", "..", "leaflet-src.js", "pixel", "pixel?row=0",
+    "m.tif", "classes.csv", "view.py", "page/view.js", "..", "leaflet-src.js", "pixel",
+    "pixel?row=0",
     "pixel?row=-1&column=0", "pixel?row=9999&column=0", "pixel?row=0&column=1e3",
 ]  # fmt: skip
 

@@ -111,10 +111,8 @@ class Pyramid:
         shape = window.size.cells(scale)
         by = self.reduced if copied else 1
         place = tuple(
-            (start / by, min((start + length) / by, most))
-            for start, length, most in zip(
-                (window.top, window.left), window.size, (dataset.height, dataset.width), strict=True
-            )
+            (start // by, -(-(start + length) // by))
+            for start, length in (window.rows, window.columns)
         )
         how = Resampling.average if self.smooth and scale > 1 else Resampling.nearest
         with rasterio.Env(**GDAL_OPTIONS):

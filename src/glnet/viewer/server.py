@@ -162,6 +162,7 @@ def _listening(port: int | None) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(("127.0.0.1", tried))
+            listening.listen()
         except OSError as error:
             listening.close()
             why = error
