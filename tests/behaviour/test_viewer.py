@@ -1,4 +1,4 @@
-"""What the viewer promises: the right pixels at any zoom, exact counts, and nothing but its files."""
+"""What the viewer promises: the right pixels at any zoom, exact counts, only its own files."""
 
 import os
 import socket
