@@ -1,0 +1,279 @@
+"""What the viewer's page promises, in a real browser: what is clicked is what is seen."""
+
+import io
+import itertools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+from rasterio.transform import Affine
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+
+HEIGHT, WIDTH = 18_000, 36_000
+ROW, COLUMN = 9_000, 21_000
+#: Left and right of COLUMN: what the image holds, and the classes of mask and truth.
+GREY, MASK, TRUTH = (40, 200), (1, 2), (1, 1)
+COLOURS = {1: (220, 30, 40), 2: (20, 60, 230)}
+
+
+def write_huge(path, left, right, colours=None):
+    """Two fields about a column, in a raster that is empty elsewhere; with overviews."""
+    layout = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate"}
+    ground = {"crs": "EPSG:4326", "transform": Affine(0.01, 0, -180, 0, -0.01, 90)}
+    shape = {"height": HEIGHT, "width": WIDTH, "count": 1, "dtype": "uint8"}
+    with warnings.catch_warnings(), rasterio.Env(SPARSE_OK_OVERVIEW="YES"):
+        warnings.simplefilter("ignore")
+        with rasterio.open(
+            path, "w", driver="GTiff", SPARSE_OK=True, **shape, **layout, **ground
+        ) as file:
+            pixels = np.full((1, 4000, 4000), left, np.uint8)
+            pixels[:, :, 2000:] = right
+            area = ((ROW - 2000, ROW + 2000), (COLUMN - 2000, COLUMN + 2000))
+            file.write(pixels, window=area)
+            if colours:
+                file.write_colormap(1, {value: (*c, 255) for value, c in colours.items()})
+                file.update_tags(1, class_1="roof", class_2="tree")
+        with rasterio.open(path, "r+") as file:
+            file.build_overviews([2**i for i in range(1, 8)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """`glnet view` in a process of its own: its address and the process."""
+    folder = tmp_path_factory.mktemp("view")
+    paths = [
+        write_huge(folder / "image.tif", *GREY),
+        write_huge(folder / "mask.tif", *MASK, COLOURS),
+        write_huge(folder / "truth.tif", *TRUTH, COLOURS),
+    ]
+    command = "from glnet.cli import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", command, "view", *paths, "--no-browser"],
+        stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        line = process.stdout.readline()
+        yield re.match(r"http://localhost:\d+/", line)[0], process
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    assert (process.returncode, rest.strip()) == (0, "closed")
+    assert {path.name for path in folder.iterdir()} == {path.name for path in paths}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """At the border of the two fields, four screen pixels each; nothing may go wrong on it."""
+    opened = browser.new_page(viewport={"width": 1000, "height": 700})
+    wrong = []
+    opened.on("console", lambda message: wrong.append(message.text))
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("requestfailed", lambda request: wrong.append(request.url))
+    elsewhere = []
+    opened.on("request", lambda request: elsewhere.append(request.url))
+    opened.goto(f"{server[0]}#10/{ROW}/{COLUMN}")
+    opened.wait_for_load_state("networkidle")
+    yield opened
+    assert wrong == []
+    assert [url for url in elsewhere if not url.startswith((server[0], "data:"))] == []
+    opened.close()
+
+
+def settled(page):
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(400)  # tiles fade in
+
+
+def centre(page):
+    box = page.locator("#map").bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def seen(page, columns=6):
+    """Colours some columns of the screen left and right of the middle."""
+    settled(page)
+    pixels = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+    x, y = map(round, centre(page))
+    return tuple(map(int, pixels[y + 40, x - columns])), tuple(
+        map(int, pixels[y + 40, x + columns])
+    )
+
+
+def near(found, wanted):
+    """Blending may round."""
+    return np.abs(np.array(found, int) - np.array(wanted, int)).max() <= 2
+
+
+def set_to(page, element, value):
+    page.locator(element).evaluate(
+        "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", str(value)
+    )
+
+
+def test_the_first_view_is_the_whole_raster(browser, server):
+    """A point of the raster's edge is on the screen, a point beyond it is not of the raster."""
+    opened = browser.new_page(viewport={"width": 1000, "height": 700})
+    opened.goto(server[0])
+    opened.wait_for_selector("#map img.leaflet-tile-loaded")
+    settled(opened)
+
+    assert opened.locator("#about").inner_text() == f"{HEIGHT} × {WIDTH} px · EPSG:4326"
+    x, y = centre(opened)
+    opened.mouse.move(x, y)
+    opened.wait_for_selector("#at-row")
+    row, column = map(int, opened.locator("#at-row").inner_text().split(", "))
+    assert abs(row - HEIGHT / 2) < 100
+    assert abs(column - WIDTH / 2) < 100
+    opened.close()
+
+
+def test_every_pixel_has_its_colour(page):
+    page.uncheck("#show-mask")
+    assert seen(page) == ((40, 40, 40), (200, 200, 200))
+
+    page.check("#show-mask")
+    set_to(page, "#opacity-mask", 100)
+    assert seen(page) == (COLOURS[1], COLOURS[2])
+
+    set_to(page, "#opacity-mask", 50)
+    halves = [(np.array(COLOURS[c]) + grey) / 2 for c, grey in zip(MASK, GREY, strict=True)]
+    assert all(map(near, seen(page), halves))
+
+
+def test_a_class_can_be_switched_off(page):
+    set_to(page, "#opacity-mask", 100)
+    page.get_by_label("tree").uncheck()
+    assert seen(page) == (COLOURS[1], (200, 200, 200))
+
+    page.get_by_label("tree").check()
+    page.get_by_label("roof").uncheck()
+    assert seen(page) == ((40, 40, 40), COLOURS[2])
+
+
+def test_errors_are_shown_alone(page):
+    page.uncheck("#show-mask")
+    page.check("#show-errors")
+    set_to(page, "#opacity-errors", 100)
+
+    left, right = seen(page)
+
+    assert left == (40, 40, 40)
+    assert right == (230, 30, 90)
+
+
+def test_a_line_is_drawn_between_two_layers(page):
+    set_to(page, "#opacity-mask", 100)
+    page.check("#swiping")
+    assert seen(page) == ((40, 40, 40), COLOURS[2])
+
+    set_to(page, "#line", 520)  # of 1000: the middle lies left of it now
+    assert seen(page) == ((40, 40, 40), (200, 200, 200))
+
+    page.select_option("#left", "mask")
+    page.select_option("#right", "image")
+    assert seen(page) == (COLOURS[1], COLOURS[2])
+
+    page.uncheck("#swiping")
+    assert seen(page) == (COLOURS[1], COLOURS[2])
+
+
+def test_what_lies_under_the_pointer_is_told(page):
+    x, y = centre(page)
+    for shift, column, mask in ((-2, COLUMN - 1, "roof"), (2, COLUMN, "tree")):
+        page.mouse.move(x + shift, y + 2)
+        page.wait_for_function(
+            "place => document.querySelector('#at-row')?.textContent === place",
+            arg=f"{ROW}, {column}",
+        )
+        assert page.locator("#at-mask").inner_text() == mask
+        assert page.locator("#at-truth").inner_text() == "roof"
+    latitude, longitude = map(float, page.locator("#at-lat").inner_text().split(", "))
+    assert latitude == pytest.approx(90 - 0.01 * (ROW + 0.5))
+    assert longitude == pytest.approx(-180 + 0.01 * (COLUMN + 0.5))
+
+
+def test_shares_are_those_of_the_whole_mask(page):
+    """They grow until all is counted; half of what has a class is of either."""
+    page.wait_for_function("document.querySelector('#counted').textContent === ''", timeout=120_000)
+
+    assert page.locator("#share-1").inner_text().startswith("50.0 %")
+    assert "km²" in page.locator("#share-2").inner_text()
+    assert page.locator("#wrong").inner_text().startswith("50.00 %")
+
+
+def test_a_place_can_be_kept_as_an_address(page):
+    x, y = centre(page)
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -200)
+    settled(page)
+
+    zoom, row, column = map(float, page.evaluate("location.hash").lstrip("#").split("/"))
+
+    assert zoom > 10
+    assert abs(row - ROW) < 1
+    assert abs(column - COLUMN) < 1
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_overlaps_or_runs_out(browser, server, width):
+    """At a phone's and a desk's width: the page does not scroll sideways, nor cover its map."""
+    opened = browser.new_page(viewport={"width": width, "height": 800})
+    opened.goto(server[0])
+    settled(opened)
+
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    field, panel = (opened.locator(each).bounding_box() for each in ("#map", "#panel"))
+    beside = panel["x"] >= field["x"] + field["width"] - 1
+    below = panel["y"] >= field["y"] + field["height"] - 1
+    assert beside or below
+    boxes = [each.bounding_box() for each in opened.locator("#panel .row").all()]
+    visible = [box for box in boxes if box]
+    for upper, lower in itertools.pairwise(visible):
+        assert lower["y"] >= upper["y"] + upper["height"] - 1
+    assert all(box["x"] + box["width"] <= panel["x"] + panel["width"] for box in visible)
+    opened.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells")
+def test_memory_does_not_grow_with_tiles(server):
+    """Five hundred of them, all zooms and layers: less than one layer's pixels are."""
+    address, process = server
+
+    def peak():
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) << 10
+
+    rng = np.random.default_rng(0)
+    before = peak()
+    for i in range(500):
+        zoom = i % 9
+        side = 256 << (8 - zoom)
+        x, y = rng.integers(-(-WIDTH // side)), rng.integers(-(-HEIGHT // side))
+        layer = ("image", "mask", "truth", "errors")[i % 4]
+        with urlopen(f"{address}tiles/{layer}/{zoom}/{x}/{y}") as answer:  # noqa: S310
+            assert answer.read(8) == b"\x89PNG\r\n\x1a\n"
+
+    assert peak() - before < 200 << 20 < HEIGHT * WIDTH
+    assert os.path.exists(f"/proc/{process.pid}")  # noqa: PTH110
