@@ -176,7 +176,7 @@ async function count(facts) {
   }
   $("counted").textContent = found.done < 1 ? `counted ${Math.floor(100 * found.done)} %` : "";
   $("wrong").textContent = found.wrong === null ? ""
-    : `${(100 * found.wrong).toFixed(2)} % of the known ground differ from the truth`;
+    : `${(100 * found.wrong).toFixed(2)} % of the known ground differs from the truth`;
   if (found.done < 1) setTimeout(() => count(facts), 500);
 }
 
