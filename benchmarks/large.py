@@ -1,6 +1,6 @@
 """Rasters far larger than memory, under a limit that the operating system enforces.
 
-    python benchmarks/large.py OUT.md WORK [--sides 5000,100000] [--raster FILE]
+    python benchmarks/large.py OUT.md WORK [--sides 5000,100000] [--raster FILE] [--branches global]
 
 Makes sparse GeoTIFFs (every pixel counts, none is stored) and predicts each in a process that may
 allocate no more than 2 GiB beyond what importing took (RLIMIT_DATA, Linux). The network is small:
@@ -48,7 +48,7 @@ print(json.dumps(report.as_dict()))
 """
 
 
-def make_model(folder: Path) -> Path:
+def make_model(folder: Path, branches: str = "both") -> Path:
     """A small random network with graphs, for one band."""
     import torch  # noqa: PLC0415  the children do without
 
@@ -59,7 +59,9 @@ def make_model(folder: Path) -> Path:
 
     torch.manual_seed(0)
     rows = (ClassInfo(f"class {i}", i, default_colour(i)) for i in range(CLASSES))
-    model = build_glnet(ModelSettings.model_validate(SETTINGS), CLASSES).eval()
+    model = build_glnet(
+        ModelSettings.model_validate(SETTINGS | {"branches": branches}), CLASSES
+    ).eval()
     save_model(folder, model, ClassTable(tuple(rows)), "Random weights, seed 0.")
     export_graphs(folder)
     return folder
@@ -109,10 +111,11 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--sides", default="5000,100000")
     parser.add_argument("--raster", type=Path)
+    parser.add_argument("--branches", choices=("both", "global"), default="both")
     arguments = parser.parse_args()
     work = arguments.work
     work.mkdir(parents=True, exist_ok=True)
-    model = make_model(work / "model")
+    model = make_model(work / "model", arguments.branches)
     head = ("raster", "pixels", "scenes", "s", "ms/Mpx", "network", "assembling", "verifying",
             "process, MiB")  # fmt: skip
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]

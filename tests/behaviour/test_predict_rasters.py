@@ -4,6 +4,8 @@ The network is random and small, so its labels change from pixel to pixel: an er
 """
 
 import json
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -230,6 +232,33 @@ def test_bands_in_any_order(models, tmp_path):
     np.testing.assert_array_equal(chosen, plain)
     with pytest.raises(RasterError, match="wanted bands 4, 6; found 5"):
         glnet.predict(five, models(), tmp_path / "no.tif", bands=[4, 6])
+
+
+@pytest.mark.skipif(not shutil.which("gdalinfo"), reason="GDAL's own tools are not here")
+@pytest.mark.parametrize(
+    "transform",
+    [Affine(0.5, 0, 500, 0, -0.5, 900), Affine(0.3, 0.4, 500, 0.4, -0.3, 900)],
+    ids=["north up", "turned"],
+)
+def test_gdals_own_tools_find_the_mask_where_the_image_is(models, tmp_path, transform):
+    """Place, system, colours, names and nodata, as `gdalinfo` tells them."""
+    image = write_tif(
+        tmp_path / "image.tif", noise(3, 170, 230), **GROUND | {"transform": transform}
+    )
+    predicted(image, models(), tmp_path / "out")
+
+    there, found = (
+        json.loads(subprocess.check_output(["gdalinfo", "-json", path]))  # noqa: S607
+        for path in (image, tmp_path / "out" / "mask.tif")
+    )
+
+    for told in ("size", "geoTransform", "coordinateSystem", "cornerCoordinates"):
+        assert found[told] == there[told], told
+    (band,) = found["bands"]
+    assert band["noDataValue"] == NODATA
+    shown = band["colorTable"]["entries"]
+    assert [shown[value][:3] for value in VALUES] == [list(colour) for colour in COLOURS]
+    assert {f"class_{v}": f"c{v}" for v in VALUES}.items() <= band["metadata"][""].items()
 
 
 @pytest.mark.parametrize("factor", [2, 3])
