@@ -33,7 +33,8 @@ HOME = Path(__file__).parents[1]
 PAGES = [HOME / "README.md", *sorted((HOME / "docs").glob("*.md"))]
 
 _FENCE = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"\]\((?P<to>[^)#\s]+)[^)]*\)")
+_LINK = re.compile(r"\]\((?P<to>[^)#\s]*)#?(?P<heading>[^)\s]*)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 _SIDE = 300
 _PIXEL = 0.5
@@ -73,9 +74,16 @@ def commands_of(block):
 
 
 def links_of(page):
-    """What a page links to on the disk."""
-    found = (match["to"] for match in _LINK.finditer(page.read_text(encoding="utf-8")))
-    return [page.parent / to for to in found if "://" not in to]
+    """What a page links to on the disk: paths, and headings in them or nothing."""
+    found = _LINK.finditer(page.read_text(encoding="utf-8"))
+    links = ((page.parent / each["to"], each["heading"]) for each in found)
+    return [(path.resolve(), heading) for path, heading in links if "https:" not in path.parts]
+
+
+def headings_of(page):
+    """As links name them."""
+    found = _HEADING.findall(page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in found}
 
 
 def prepare(folder):
@@ -92,6 +100,9 @@ def prepare(folder):
     write_tif(folder / "scene.tif", pixels, **_GROUND)
     write_tif(folder / "truth.tif", labels[None], **_GROUND)
     write_jpg(folder / "photo.jpg", pixels)
+    colours = np.array([row.colour for row in _TABLE.rows], np.uint8)[labels]
+    write_png(folder / "a_coloured.png", np.moveaxis(colours, -1, 0))
+    (folder / "copies").mkdir()
     pixels, labels = _scene(8, _SIDE // 2)
     for name in "abc":
         write_tif(folder / f"{name}.tif", pixels, **_GROUND)

@@ -22,7 +22,17 @@ from glnet.datasets.manifest import read_manifest
 from glnet.datasets.masks import LabelCoder
 from glnet.recipe import Recipe, load_recipe
 from makers import write_text
-from pages import PAGES, blocks_of, commands_of, complete, links_of, look, prepare, process
+from pages import (
+    PAGES,
+    blocks_of,
+    commands_of,
+    complete,
+    headings_of,
+    links_of,
+    look,
+    prepare,
+    process,
+)
 
 #: Commands that do not run here, by how they begin.
 NOT_RUN = {
@@ -35,7 +45,7 @@ NOT_RUN = {
 #: What a page says, and what is said here: the same in seconds, with no network to be fetched. The
 #: plan is the shared model's again, so the training that follows finds it finished.
 SMALLER = {
-    "--hours 8": "--hours 0.0005 --no-measure --memory 2GiB --device cpu --force "
+    "--hours 8": "--hours 0.0002 --no-measure --memory 2GiB --device cpu --force "
     "--trunk test_resnet --trunk-weights none"
 }
 
@@ -115,6 +125,8 @@ def test_a_page_works_as_it_stands(page, folder):
             exec(compile(block.text, f"{page.name}:{block.line}", "exec"), names)  # noqa: S102
         elif block.kind == "yaml":
             check_yaml(block.text, folder)
+        elif block.kind == "csv":
+            read_classes(write_text(folder / "block.csv", *block.text.splitlines()))
         else:
             assert not block.kind, f"{page.name}:{block.line}: what is {block.kind}?"
             for line in commands_of(block):
@@ -140,7 +152,7 @@ def test_nothing_is_excused_that_is_not_there():
 
 
 def options_of(command):
-    found = {name for each in command.params for name in each.opts}
+    found = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
     return found.union(*(options_of(each) for each in getattr(command, "commands", {}).values()))
 
 
@@ -152,7 +164,9 @@ def test_options_settings_and_links_of_a_page_exist(page):
 
     assert options - options_of(typer.main.get_command(app)) == set()
     assert [name for name in settings if not exists(Recipe, name.split("."))] == []
-    assert [path for path in links_of(page) if not path.exists()] == []
+    for path, heading in links_of(page):
+        assert path.exists(), path
+        assert not heading or heading in headings_of(path), f"{path.name}#{heading}"
 
 
 def exists(settings, names):
@@ -174,4 +188,4 @@ def exists(settings, names):
 
 
 def test_the_readme_leads_to_every_page():
-    assert {path.resolve() for path in links_of(PAGES[0])} >= set(PAGES)
+    assert set(PAGES[1:]) - {path for path, _ in links_of(PAGES[0])} == set()
