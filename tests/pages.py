@@ -36,8 +36,11 @@ _FENCE = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.
 _LINK = re.compile(r"\]\((?P<to>[^)#\s]*)#?(?P<heading>[^)\s]*)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
-_SIDE = 300
+_SIDE = 200
 _PIXEL = 0.5
+
+#: What `glnet init` proposes for such images.
+_PATCH = 128
 _GROUND = {"crs": "EPSG:32640", "transform": Affine(_PIXEL, 0, 5e5, 0, -_PIXEL, 2.8e6)}
 _TABLE = ClassTable(
     (
@@ -103,14 +106,14 @@ def prepare(folder):
     colours = np.array([row.colour for row in _TABLE.rows], np.uint8)[labels]
     write_png(folder / "a_coloured.png", np.moveaxis(colours, -1, 0))
     (folder / "copies").mkdir()
-    pixels, labels = _scene(8, _SIDE // 2)
+    pixels, labels = _scene(8, _PATCH)
     for name in "abc":
         write_tif(folder / f"{name}.tif", pixels, **_GROUND)
         write_png(folder / f"{name}_mask.png", np.array([1, 1, 2], np.uint8)[labels])
     left, top = (_GROUND["transform"].c, _GROUND["transform"].f)
     write_geojson(
         folder / "area.geojson",
-        [feature(box(left + 20, top - 90, left + 120, top - 10))],
+        [feature(box(left + 20, top - 90, left + 90, top - 10))],
         crs={"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32640"}},
     )
     cities = ("austin", "chicago", "kitsap", "tyrol-w", "vienna")
@@ -137,9 +140,11 @@ def _scene(seed, side):
 
 def _write_study(folder):
     """The smallest benchmark, over the same manifest."""
-    recipe = yaml.safe_load(write_recipe(folder, "small", epochs=(1, 1, 1)).read_text())
+    recipe = yaml.safe_load(
+        write_recipe(folder, "small", (1, 1, 1), {"branches": "global"}).read_text()
+    )
     (folder / "small.yaml").unlink()
-    study = {"title": "Small", "recipe": recipe, "entries": [{"name": "GLNet"}]}
+    study = {"title": "Small", "recipe": recipe, "entries": [{"name": "thumbnails"}]}
     (folder / "STUDY.yaml").write_text(yaml.safe_dump(study))
 
 
