@@ -5,6 +5,7 @@ The smallest networks are exported once each; a graph is compiled anew for every
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -16,7 +17,7 @@ import torch
 from PIL import Image
 
 import glnet
-from glnet.bundle import GRAPHS
+from glnet.bundle import GRAPHS, check_graphs
 from glnet.cli.export import export_command
 from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.engines.export import export_graphs, export_if_possible
@@ -587,6 +588,21 @@ def test_graphs_that_cannot_be_written_leave_the_older_ones(tmp_path, glnet, bun
 
     check_one_line(status, lines, model)
     assert contents(model) == before
+
+
+def test_training_again_leaves_graphs_of_these_weights_alone(tmp_path, bundle):
+    """Int8 graphs lie among them; other weights get others."""
+    folder = shutil.copytree(bundle, tmp_path / "model")
+    (folder / GRAPHS / "int8").mkdir()
+    before = {path: path.stat().st_mtime_ns for path in (folder / GRAPHS).rglob("*")}
+
+    assert export_if_possible(folder) == []
+    assert {path: path.stat().st_mtime_ns for path in (folder / GRAPHS).rglob("*")} == before
+
+    (folder / GRAPHS / "weights.sha256").write_text("0" * 64)
+    assert export_if_possible(folder) == []
+    assert not (folder / GRAPHS / "int8").exists()
+    check_graphs(folder)
 
 
 COME_AND_GO = """

@@ -1,5 +1,6 @@
 """Folded graphs as ONNX files in the model folder, for engines that need no torch."""
 
+import contextlib
 import shutil
 import warnings
 from pathlib import Path
@@ -11,6 +12,7 @@ from glnet.bundle import (
     GRAPHS,
     Graph,
     card_renewed,
+    check_graphs,
     graph_path,
     read_config,
     weights_digest,
@@ -68,8 +70,14 @@ def export_graphs(folder: str | Path) -> None:
 
 
 def export_if_possible(folder: Path) -> list[str]:
-    """Export what has graphs; gives a line where it cannot be done: torch then runs the model."""
+    """Export what has none yet; gives a line where it cannot be done: torch then runs the model.
+
+    Graphs of these weights stay, and with them what was calibrated.
+    """
     if read_config(folder).model.network != "glnet":
+        return []
+    with contextlib.suppress(BundleError):
+        check_graphs(folder)
         return []
     try:
         export_graphs(folder)
