@@ -16,7 +16,6 @@ import time
 
 import numpy as np
 import pytest
-import yaml
 
 from glnet.datasets.classes import ClassInfo, ClassTable, default_colour
 from glnet.engines.export import export_graphs
@@ -207,26 +206,6 @@ def test_train_that_forgets_says_what_to_leave_out(data, tmp_path):
     assert lines == [GOES_ON.replace("; ", "; without --restart ")]
 
 
-def test_a_benchmark_does_not_do_again_what_is_finished(data, tmp_path):
-    recipe = yaml.safe_load(write_recipe(data, epochs=(2, 1, 1)).read_text())
-    study = data / "study.yaml"
-    entries = [
-        {"name": "short", "settings": {"model": {"branches": "global"}}},
-        {"name": "long", "settings": {"model": {"branches": "local"}}},
-    ]
-    study.write_text(yaml.safe_dump({"title": "Two", "recipe": recipe, "entries": entries}))
-    out = tmp_path / "out"
-
-    process = start("benchmark", study, "-o", out)
-    assert any(line.startswith("2/2 long") for line in process.stdout)
-    press(process)
-    lines, _ = stopped(process)
-    again, _ = finished("benchmark", study, "-o", out)
-
-    assert lines == [GOES_ON]
-    assert "1/2 short, seed 0: done before" in again.splitlines()
-
-
 @pytest.mark.parametrize("step", ["masks checked", "images"])
 def test_evaluate_writes_nothing(model, many, tmp_path, step):
     targets = ("--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv", "--report", tmp_path)
@@ -290,7 +269,7 @@ def test_a_pipe_gets_no_control_characters(model, image, many, tmp_path, command
 def test_every_image_is_told_of_where_nobody_watches(model, many, glnet, monkeypatch):
     """With no time between two lines each has one: how many of how many, and the pace."""
     monkeypatch.setattr("glnet.cli.progress._EVERY", 0.0)
-    rows = list(csv.reader(many.open()))
+    rows = list(csv.reader(many.read_text().splitlines()))
     few = write_manifest(many.with_name("few.csv"), *rows[1:4])
 
     status, lines = glnet("evaluate", "-m", model, "--manifest", few, "--split", "test")

@@ -20,6 +20,9 @@ from glnet.cli.train import train_command
 from glnet.cli.view import view_command
 from glnet.errors import GatheredError, GlnetError
 
+#: Status of what Ctrl-C ended.
+_STOPPED = 130
+
 app = typer.Typer(
     help="Segment images too large for the memory at hand, by global-local networks.",
     no_args_is_help=True,
@@ -68,6 +71,10 @@ def main() -> None:
         _interrupted(f"interrupted; {stopped}")
     except KeyboardInterrupt:
         _interrupted("interrupted")
+    except SystemExit as left:
+        if left.code == _STOPPED:  # typer says nothing of Ctrl-C outside a command's own work
+            _interrupted("interrupted")
+        raise
     except OSError as error:
         _fail(1, str(error))
 
@@ -75,7 +82,7 @@ def main() -> None:
 def _interrupted(line: str) -> NoReturn:
     # Whoever cannot wait for threads to end may press it again: no traceback then either.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _fail(130, line)
+    _fail(_STOPPED, line)
 
 
 def _fail(status: int, *lines: str) -> NoReturn:

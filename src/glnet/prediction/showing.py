@@ -5,7 +5,7 @@ import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import numpy as np
 from PIL import Image
@@ -43,7 +43,7 @@ def _pictures(image: str, outputs: Sequence[str]) -> str:
         if path.suffix.lower() in (".tif", ".tiff", ".png") and path.is_file():
             try:
                 return _photo(Path(image)) + _mask(path)
-            except (GlnetError, ElementTree.ParseError, LookupError, ValueError, *WRITE_ERRORS):
+            except (GlnetError, ET.ParseError, LookupError, ValueError, *WRITE_ERRORS):
                 return ""
     return ""
 
@@ -72,7 +72,7 @@ def _photo(path: Path) -> str:
 
 def _mask(path: Path) -> str:
     """The mask in its colours, and what each means, with its share of what is shown."""
-    entries = list(ElementTree.parse(style_path(path)).iter("paletteEntry"))  # noqa: S314  ours
+    entries = list(ET.parse(style_path(path)).iter("paletteEntry"))  # noqa: S314  ours
     with Raster(path) as mask, mask.by_gdal() as file:
         size = _fitting(mask.size)
         # Nearest, of the smallest overview that is large enough: a mean of classes is none.
