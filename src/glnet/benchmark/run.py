@@ -1,7 +1,7 @@
 """The runs of a study, one after the other, each kept as soon as it is known."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from glnet.benchmark.measuring import measure
@@ -19,7 +19,14 @@ from glnet.training.loop import train
 from glnet.training.records import NoteRecord, Record
 
 
-def benchmark(study: Study, out: str | Path, *, restart: bool = False) -> Iterator[Record]:
+def benchmark(
+    study: Study,
+    out: str | Path,
+    *,
+    restart: bool = False,
+    said: Callable[[str], object] = lambda _: None,
+    progress: Callable[[int, int], object] = lambda _, __: None,
+) -> Iterator[Record]:
     """Train, evaluate and measure every run of a study, as the records are asked for.
 
     What an earlier call has finished is not done again, and a run that was stopped goes on. Stages
@@ -29,6 +36,8 @@ def benchmark(study: Study, out: str | Path, *, restart: bool = False) -> Iterat
         study: See `load_study`.
         out: Folder for runs, results and tables.
         restart: Do all runs again.
+        said: Told what begins that has no records.
+        progress: Told how many of it are done, and of how many.
 
     Raises:
         GatheredError: runs that failed, a line each; all others are done.
@@ -48,8 +57,9 @@ def benchmark(study: Study, out: str | Path, *, restart: bool = False) -> Iterat
                 yield NoteRecord(f"{title}: done before")
             else:
                 yield NoteRecord(f"{title}: {folder}")
-                yield from _train(job.recipe, folder, trained, restart=restart)
-                results[job] = _score(study.settings, job, folder, trained)
+                said("masks checked")
+                yield from _train(job.recipe, folder, trained, progress, restart=restart)
+                results[job] = _score(study.settings, job, folder, trained, said, progress)
                 write_result(folder, results[job])
                 yield NoteRecord(f"{title}: {_summary(results[job])}")
             for stage in job.recipe.model.stages:
@@ -64,7 +74,12 @@ def benchmark(study: Study, out: str | Path, *, restart: bool = False) -> Iterat
 
 
 def _train(
-    recipe: Recipe, folder: Path, trained: dict[str, Path], *, restart: bool
+    recipe: Recipe,
+    folder: Path,
+    trained: dict[str, Path],
+    progress: Callable[[int, int], object],
+    *,
+    restart: bool,
 ) -> Iterator[Record]:
     """Train what no earlier run has trained."""
     given = {
@@ -72,18 +87,22 @@ def _train(
         for stage, source in _sources(recipe, folder, trained).items()
         if source != folder
     }
-    yield from train(recipe, folder, restart=restart, given=given)
+    yield from train(recipe, folder, restart=restart, given=given, progress=progress)
 
 
-def _score(study: StudySettings, job: Job, folder: Path, trained: dict[str, Path]) -> Result:
+def _score(
+    study: StudySettings, job: Job, folder: Path, trained: dict[str, Path],
+    said: Callable[[str], object], progress: Callable[[int, int], object],
+) -> Result:  # fmt: skip
     """Evaluate and measure a trained run."""
     recipe, model = job.recipe, folder / "model"
     evaluation = evaluate(
         model, recipe.data.manifest, study.split, protocol=study.protocol,
         boundary=study.boundary, tolerance=recipe.data.tolerance, device=recipe.train.device,
-        views=[job.view],
+        views=[job.view], said=said, progress=progress,
     )  # fmt: skip
     image = _largest(recipe, study.split)
+    said("measuring a prediction")
     cost = measure(model, image, job.view, recipe.train.device) if image else None
     sources = _sources(recipe, folder, trained)
     seconds = sum(_seconds(source, stage) for stage, source in sources.items())

@@ -18,23 +18,26 @@ def whole_images(found: Survey) -> list[Sample]:
     return [Sample(image, mask, "") for image, mask in files]
 
 
-def read_all(found: Survey, problems: Problems, done: Callable[[], object]) -> list[str]:
+def read_all(
+    found: Survey, problems: Problems, progress: Callable[[int, int], object]
+) -> list[str]:
     """Read every image and every mask; of each file the first that is wrong with it is gathered.
 
     Args:
         found: What is there.
         problems: Gathers what is wrong, for the caller to refuse.
-        done: Called after each image.
+        progress: Told after each image how many are done, and of how many.
 
     Returns:
         What a user should know, a line each.
     """
     coder = LabelCoder(found.table, found.published.tolerance)
     near, files = 0, 0
-    for sample in whole_images(found):
+    images = whole_images(found)
+    for done, sample in enumerate(images, start=1):
         own = _read(sample, found, coder, problems)
         near, files = near + own, files + (own > 0)
-        done()
+        progress(done, len(images))
     if not near:
         return []
     setting = f"data.tolerance: {found.published.tolerance}"

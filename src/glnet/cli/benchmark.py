@@ -1,5 +1,6 @@
 """`glnet benchmark`."""
 
+import contextlib
 import csv
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,8 @@ from rich.table import Table
 
 from glnet.benchmark.study import load_study
 from glnet.cli.options import plain_console
+from glnet.cli.progress import Watch, progress_of
+from glnet.cli.stopping import GOES_ON, when_stopped
 from glnet.recipe import read_settings
 
 
@@ -34,12 +37,19 @@ def benchmark_command(
     settings = read_settings(over) if over else None
     chosen = load_study(study, data=data, over=settings, only=only or (), seeds=_numbers(seeds))
     from glnet.benchmark.run import benchmark  # noqa: PLC0415  see predict
-    from glnet.cli.train import print_record  # noqa: PLC0415
+    from glnet.cli.train import print_record, show_step  # noqa: PLC0415
 
+    words = GOES_ON if not restart else f"without --restart {GOES_ON}"
     try:
-        for record in benchmark(chosen, out, restart=restart):
-            if not quiet:
-                print_record(record)
+        with (
+            when_stopped(words),
+            contextlib.nullcontext(Watch("")) if quiet else progress_of("images") as progress,
+        ):
+            records = benchmark(chosen, out, restart=restart, said=progress.say, progress=progress)
+            for record in records:
+                if not quiet:
+                    show_step(record, progress)
+                    print_record(record)
     finally:
         if (out / "table.csv").is_file():
             _show(out / "table.csv")

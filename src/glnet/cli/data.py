@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from glnet.catalogue.found import PUBLISHED, find
@@ -14,6 +12,8 @@ from glnet.catalogue.published import Published
 from glnet.catalogue.reading import read_all, whole_images
 from glnet.catalogue.survey import Survey, survey
 from glnet.cli.options import plain_console
+from glnet.cli.progress import progress_of
+from glnet.cli.stopping import NOTHING, WRITING, when_stopped
 from glnet.datasets.problems import Problems
 from glnet.recipe.paths import refuse_existing
 
@@ -48,20 +48,20 @@ def list_command() -> None:
 
 
 @data.command("check")
+@when_stopped(NOTHING)
 def check_command(root: Root, name: Name = None, partial: Partial = False) -> None:
     """Say which data set this is, and all that is missing or broken; reads every pixel."""
     problems = Problems()
     found = _survey(root, name, problems, partial=partial)
-    progress, count = Console(stderr=True), len(whole_images(found))
-    with Progress(console=progress, transient=True, disable=not progress.is_terminal) as bar:
-        task = bar.add_task("images and masks", total=count)
-        notes = read_all(found, problems, lambda: bar.advance(task))
+    with progress_of("images and masks") as progress:
+        notes = read_all(found, problems, progress)
     _show(found, notes)
     problems.refuse()
-    _say(f"sound: {count} images and their masks, read to the last pixel")
+    _say(f"sound: {len(whole_images(found))} images and their masks, read to the last pixel")
 
 
 @data.command("index")
+@when_stopped(NOTHING)
 def index_command(
     root: Root,
     out: Annotated[
@@ -80,7 +80,8 @@ def index_command(
         refuse_existing(tables_in(out))
     found = _survey(root, name, problems, partial=partial)
     problems.refuse()
-    write_tables(found, out, train_unknown=train_unknown)
+    with when_stopped(WRITING):
+        write_tables(found, out, train_unknown=train_unknown)
     _show(found, [])
     manifest, classes = tables_in(out)
     _say(f"written: {manifest.as_posix()}", f"written: {classes.as_posix()}")

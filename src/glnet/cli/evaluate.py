@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from glnet.cli.options import (
     ENGINES,
@@ -18,7 +16,9 @@ from glnet.cli.options import (
     Tta,
     one_of,
 )
+from glnet.cli.progress import progress_of
 from glnet.cli.scores import show_comparison, show_details, show_evaluation
+from glnet.cli.stopping import NOTHING, WRITING, when_stopped
 from glnet.evaluation.comparison import Comparison
 from glnet.evaluation.masks import evaluate_masks
 from glnet.evaluation.observer import Observer
@@ -30,6 +30,7 @@ from glnet.reports.evaluation import write_evaluation
 from glnet.reports.page import report_in
 
 
+@when_stopped(NOTHING)
 def evaluate_command(
     manifest: Annotated[Path, typer.Option(help="CSV: image, mask, split.")],
     model: Annotated[Path | None, typer.Option("--model", "-m", help=f"{MODEL_HELP}.")] = None,
@@ -89,15 +90,16 @@ def evaluate_command(
         found = _by_model(cast("Path", model), against, manifest, chosen, options)
     names = [path.as_posix() for path in (model or masks, against) if path]
     _show(found, names, details=details)
-    if json_out is not None:
-        write_json(json_out, found.as_dict())
-    if csv_out is not None:
-        write_rows(csv_out, found.rows())
-    if page is not None and observer is not None:
-        settings = {"manifest": manifest, "classes": classes, "split": split, **told}
-        shown = {name: _said(value) for name, value in settings.items() if value is not None}
-        write_evaluation(page, found, observer, names, shown, model)
-        typer.echo(f"wrote {page}")
+    with when_stopped(WRITING):
+        if json_out is not None:
+            write_json(json_out, found.as_dict())
+        if csv_out is not None:
+            write_rows(csv_out, found.rows())
+        if page is not None and observer is not None:
+            settings = {"manifest": manifest, "classes": classes, "split": split, **told}
+            shown = {name: _said(value) for name, value in settings.items() if value is not None}
+            write_evaluation(page, found, observer, names, shown, model)
+            typer.echo(f"wrote {page}")
 
 
 def _check_sources(model: Path | None, masks: Path | None, classes: Path | None) -> None:
@@ -120,11 +122,13 @@ def _by_masks(
     split: str | None,
     options: dict[str, Any],
 ) -> Evaluation | Comparison:
-    found = evaluate_masks(masks, manifest, classes, split, **options)
-    if against is None:
-        return found
-    options = options | {"observer": None}
-    return Comparison(found, evaluate_masks(against, manifest, classes, split, **options))
+    with progress_of("masks") as progress:
+        options = options | {"progress": progress}
+        found = evaluate_masks(masks, manifest, classes, split, **options)
+        if against is None:
+            return found
+        options = options | {"observer": None}
+        return Comparison(found, evaluate_masks(against, manifest, classes, split, **options))
 
 
 def _by_model(
@@ -136,10 +140,8 @@ def _by_model(
 ) -> Evaluation | Comparison:
     from glnet.evaluation.model import compare, evaluate  # noqa: PLC0415  see predict
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("images", total=None)
-        options = options | {"done": lambda _: progress.advance(task)}
+    with progress_of("reading the model") as progress:
+        options = options | {"said": progress.say, "progress": progress}
         if against is None:
             return evaluate(model, manifest, split, **options)
         return compare(model, against, manifest, split, **options)

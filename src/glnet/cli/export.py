@@ -7,11 +7,14 @@ import typer
 
 from glnet.bundle import find_model
 from glnet.cli.options import MODEL_HELP
+from glnet.cli.progress import progress_of
+from glnet.cli.stopping import NOTHING, when_stopped
 from glnet.engines.stac import stac_item
 from glnet.outputs.files import check_target
 from glnet.outputs.tables import write_json
 
 
+@when_stopped(NOTHING)
 def export_command(
     model: Annotated[Path, typer.Argument(help=f"{MODEL_HELP}.")],
     images: Annotated[
@@ -43,13 +46,18 @@ def export_command(
     if int8:
         from glnet.engines.int8 import export_int8  # noqa: PLC0415  see predict
 
-        changed = export_int8(model, images or [])
+        with (
+            when_stopped("no int8 graph was written"),
+            progress_of("reading the model") as progress,
+        ):
+            changed = export_int8(model, images or [], said=progress.say, progress=progress)
         typer.echo(f"wrote {model / 'graphs' / 'int8'}")
         typer.echo(f"of the labels of these images {changed:.3%} change against fp32")
         return
     from glnet.engines.export import export_graphs  # noqa: PLC0415  see predict
 
-    export_graphs(model)
+    with progress_of("tracing the graphs"):
+        export_graphs(model)
     typer.echo(f"wrote {model / 'graphs'}")
 
 

@@ -10,12 +10,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from glnet.cli.options import Device, Tolerance
+from glnet.cli.progress import progress_of
+from glnet.cli.stopping import NOTHING, WRITING, when_stopped
 from glnet.planning.choices import percent
 from glnet.planning.plan import Plan, plan
 from glnet.planning.summary import ignored, in_order, span
 from glnet.planning.wishes import Wishes
 
 
+@when_stopped(NOTHING)
 def init_command(
     folder: Annotated[Path, typer.Argument(help="Images and masks.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The recipe to write.")] = Path(
@@ -46,11 +49,11 @@ def init_command(
         manifest, classes, tolerance, hours, memory, trunk, trunk_weights, device, seed, folds,
         measure, force,
     )  # fmt: skip
-    console, progress = Console(), Console(stderr=True)
-    with progress.status("looking for images and masks") as status:
-        made = plan(folder, out, wishes, lambda text: status.update(escape(text)))
-    made.write()
-    _print(made, console)
+    with progress_of("looking for images and masks") as progress:
+        made = plan(folder, out, wishes, progress.say, progress)
+    with when_stopped(WRITING):
+        made.write()
+    _print(made, Console())
 
 
 def _print(made: Plan, console: Console) -> None:

@@ -1,7 +1,8 @@
 """The command group, and what a failure looks like: a line each, status 1, no traceback."""
 
+import signal
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -14,9 +15,13 @@ from glnet.cli.import_weights import import_weights_command
 from glnet.cli.info import info_command
 from glnet.cli.init import init_command
 from glnet.cli.predict import predict_command
+from glnet.cli.stopping import Stopped
 from glnet.cli.train import train_command
 from glnet.cli.view import view_command
 from glnet.errors import GatheredError, GlnetError
+
+#: Status of what Ctrl-C ended.
+_STOPPED = 130
 
 app = typer.Typer(
     help="Segment images too large for the memory at hand, by global-local networks.",
@@ -62,13 +67,25 @@ def main() -> None:
         if "out of memory" not in str(error):
             raise
         _fail(1, "out of device memory; use a smaller train.mini_batch, bf16, or --device cpu")
+    except Stopped as stopped:
+        _interrupted(f"interrupted; {stopped}")
     except KeyboardInterrupt:
-        _fail(130, "interrupted")
+        _interrupted("interrupted")
+    except SystemExit as left:
+        if left.code == _STOPPED:  # typer says nothing of Ctrl-C outside a command's own work
+            _interrupted("interrupted")
+        raise
     except OSError as error:
         _fail(1, str(error))
 
 
-def _fail(status: int, *lines: str) -> None:
+def _interrupted(line: str) -> NoReturn:
+    # Whoever cannot wait for threads to end may press it again: no traceback then either.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _fail(_STOPPED, line)
+
+
+def _fail(status: int, *lines: str) -> NoReturn:
     for line in lines:
         print(f"glnet: {' '.join(line.split())}", file=sys.stderr)
     sys.exit(status)

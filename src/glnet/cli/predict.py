@@ -18,6 +18,7 @@ from glnet.cli.options import (
     one_of,
 )
 from glnet.cli.progress import progress_of
+from glnet.cli.stopping import GOES_ON, NOTHING, when_stopped
 from glnet.cli.unheard import libraries_unheard
 from glnet.prediction.options import OnError
 from glnet.recipe import View
@@ -25,6 +26,7 @@ from glnet.recipe import View
 ON_ERROR = ("stop", "nodata")
 
 
+@when_stopped(GOES_ON)
 def predict_command(
     image: Annotated[Path, typer.Argument(help="GeoTIFF, JPEG2000, PNG, JPEG, ... of any size.")],
     model: Model,
@@ -128,6 +130,7 @@ def _resolution(text: str | None) -> float | Literal["native"] | None:
     return metres
 
 
+@when_stopped(NOTHING)
 def _advise(image: Path, model: Path, view: View | None, device: str, engine: str) -> None:
     from glnet.prediction.advice import advise  # noqa: PLC0415  see above
 

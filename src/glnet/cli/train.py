@@ -1,11 +1,12 @@
 """`glnet train`: a progress display on a terminal, plain lines when piped, JSON on request."""
 
 import dataclasses
+import itertools
 import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -14,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from glnet.cli.options import one_of
+from glnet.cli.progress import Watch, clock, memory_now, progress_of
+from glnet.cli.stopping import GOES_ON, when_stopped
 from glnet.recipe import STAGES, Stage, load_recipe
 from glnet.training.records import EpochRecord, NoteRecord, Pace, Record, StepRecord
 
@@ -43,23 +46,22 @@ def train_command(
     for name in stage or []:
         one_of(name, STAGES, "--stage")
     settings = load_recipe(recipe, {"train": {"memory": memory}} if memory else None)
-    folder = out or Path("runs") / recipe.stem
-    from glnet.training.loop import train  # noqa: PLC0415  see predict
+    folder, stages = out or Path("runs") / recipe.stem, cast("list[Stage] | None", stage or None)
+    with when_stopped(GOES_ON if not restart else f"without --restart {GOES_ON}"):
+        from glnet.training.loop import train  # noqa: PLC0415  see predict
 
-    records = train(settings, folder, cast("list[Stage] | None", stage or None), restart=restart)
-    # Of several processes under torchrun the first one speaks.
-    if quiet or os.environ.get("RANK", "0") != "0":
-        for _ in records:
-            pass
-    elif log_format == "json":
-        for record in records:
-            kind = type(record).__name__.removesuffix("Record").lower()
-            print(json.dumps({"record": kind, **_without_nan(record)}), flush=True)
-    elif sys.stdout.isatty():
-        _show(records)
-    else:
-        for record in records:
-            print_record(record)
+        # Of several processes under torchrun the first one speaks.
+        if quiet or os.environ.get("RANK", "0") != "0":
+            for _ in train(settings, folder, stages, restart=restart):
+                pass
+        elif log_format == "json":
+            for record in train(settings, folder, stages, restart=restart):
+                kind = type(record).__name__.removesuffix("Record").lower()
+                print(json.dumps({"record": kind, **_without_nan(record)}), flush=True)
+        else:
+            _tell(
+                lambda checked: train(settings, folder, stages, restart=restart, progress=checked)
+            )
 
 
 def _without_nan(record: Record) -> dict[str, object]:
@@ -69,6 +71,29 @@ def _without_nan(record: Record) -> dict[str, object]:
         scores = record.mean_iou.items()
         values["mean_iou"] = {v: None if math.isnan(score) else score for v, score in scores}
     return values
+
+
+def _tell(begin: Callable[[Watch], Iterator[Record]]) -> None:
+    """Say what the data's check and then the training come to, as fits whoever reads it."""
+    with progress_of("masks checked") as progress:
+        records = begin(progress)
+        # The check is over when the first one comes.
+        first = list(itertools.islice(records, 1))
+        records = itertools.chain(first, records)
+        if not sys.stdout.isatty():
+            for record in records:
+                show_step(record, progress)
+                print_record(record)
+            return
+    _show(records)
+
+
+def show_step(record: Record, progress: Watch) -> None:
+    """Tell a watch of the step that was done, if one was."""
+    if isinstance(record, StepRecord):
+        if progress.what != (what := f"steps of {record.stage}"):
+            progress.say(what)
+        progress(record.step, record.steps)
 
 
 def print_record(record: Record) -> None:
@@ -108,8 +133,9 @@ def _show(records: Iterable[Record]) -> None:
                 now = (
                     f"{record.step}/{record.steps} loss {record.losses['loss']:.3f} "
                     f"rate {record.learning_rate:.0e} {pace.images:.2g}/s, "
-                    f"{pace.waiting:.0%} waiting, {_clock(pace.remaining)} left"
+                    f"{pace.waiting:.0%} waiting, {clock(pace.remaining)} left"
                 )
+                now = ", ".join([now, *memory_now()])
                 progress.update(bars[record.stage], completed=record.step, now=now)
             elif isinstance(record, NoteRecord) or record.mean_iou:
                 _line(record, lambda text: progress.console.print(text, markup=False))
@@ -118,11 +144,5 @@ def _show(records: Iterable[Record]) -> None:
 def _at(pace: Pace) -> str:
     return (
         f"{pace.images:.2g} images/s, {pace.waiting:.0%} waiting for them, "
-        f"{_clock(pace.remaining)} left"
+        f"{clock(pace.remaining)} left"
     )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

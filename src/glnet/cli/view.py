@@ -8,6 +8,7 @@ import typer
 
 from glnet.cli.options import bands_of
 from glnet.cli.progress import progress_of
+from glnet.cli.stopping import NOTHING, when_stopped
 from glnet.errors import RunError
 
 
@@ -43,7 +44,7 @@ def view_command(
         raise RunError(msg) from error
 
     with ExitStack() as stack:
-        with progress_of("rows of smaller copies") as said:
+        with when_stopped(NOTHING), progress_of("rows of smaller copies") as said:
             show = stack.enter_context(
                 opened_show(
                     raster, mask, truth, confidence=confidence, classes=classes,

@@ -1,6 +1,6 @@
 """What labelled images hold, and all that is wrong with them, before a run depends on it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,7 @@ def check_samples(
     coder: LabelCoder,
     model: ModelSettings,
     problems: Problems | None = None,
+    progress: Callable[[int, int], object] = lambda _, __: None,
 ) -> DataReport:
     """Read all labels once, and every image's header, before a long run depends on them.
 
@@ -55,6 +56,7 @@ def check_samples(
         coder: Turns masks into labels.
         model: Takes the images.
         problems: Gathers what is wrong, for the caller to refuse.
+        progress: Told how many are done, and of how many.
 
     Raises:
         DataError: all images that the model cannot take and all labels that cannot be read or are
@@ -65,7 +67,8 @@ def check_samples(
     places: dict[Sample, dict[int, np.ndarray]] = {}
     failed: set[tuple[Path, Path]] = set()
     with gathering(problems) as found:
-        for sample in samples:
+        for done, sample in enumerate(samples):
+            progress(done, len(samples))
             if (sample.image, sample.mask) in failed:
                 continue
             before = len(found)

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,12 +36,20 @@ from glnet.recipe import ModelSettings
 _PYRAMID = re.compile(r"/(lateral|smooth|narrow)\.")
 
 
-def export_int8(folder: str | Path, images: Sequence[str | Path]) -> float:
+def export_int8(
+    folder: str | Path,
+    images: Sequence[str | Path],
+    *,
+    said: Callable[[str], object] = lambda _: None,
+    progress: Callable[[int, int], object] = lambda _, __: None,
+) -> float:
     """Write a model folder's graphs in int8 beside the others; whole, or not at all.
 
     Args:
         folder: The model; graphs are exported where it has none.
         images: What it is to be calibrated on: files like those that it will predict.
+        said: Told what begins.
+        progress: Told how many of it are done, and of how many.
 
     Returns:
         The share of the images' labels that int8 changes.
@@ -61,11 +69,15 @@ def export_int8(folder: str | Path, images: Sequence[str | Path]) -> float:
             (partial / GRAPHS / INT8).mkdir(parents=True)
             with tempfile.TemporaryDirectory() as scratch:
                 recording = RecordingGraphs(folder)
-                _keep_labels(model, recording, images, Path(scratch))
+                said("images predicted in fp32")
+                _keep_labels(model, recording, images, Path(scratch), progress)
                 samples = {graph: draw.kept for graph, draw in recording.draws.items()}
                 del recording  # its graphs' memory is what calibrating needs now
-                _write(nncf, model, samples, partial / GRAPHS / INT8)
-                changed = _changed(model, OpenVinoGraphs(partial, "int8"), images, Path(scratch))
+                said("graphs quantised")
+                _write(nncf, model, samples, partial / GRAPHS / INT8, progress)
+                said("images predicted in int8")
+                quick = OpenVinoGraphs(partial, "int8")
+                changed = _changed(model, quick, images, Path(scratch), progress)
             finished = Path(folder) / GRAPHS / INT8
             shutil.rmtree(finished, ignore_errors=True)
             (partial / GRAPHS / INT8).rename(finished)
@@ -111,20 +123,24 @@ def _labels(model: GLNet, graphs: OpenVinoGraphs, image: str | Path) -> np.ndarr
 
 
 def _keep_labels(
-    model: GLNet, graphs: OpenVinoGraphs, images: Sequence[str | Path], folder: Path
-) -> None:
+    model: GLNet, graphs: OpenVinoGraphs, images: Sequence[str | Path], folder: Path,
+    progress: Callable[[int, int], object],
+) -> None:  # fmt: skip
     for number, image in enumerate(images):
         np.save(folder / f"{number}.npy", _labels(model, graphs, image))
+        progress(number + 1, len(images))
 
 
 def _changed(
-    model: GLNet, graphs: OpenVinoGraphs, images: Sequence[str | Path], folder: Path
-) -> float:
+    model: GLNet, graphs: OpenVinoGraphs, images: Sequence[str | Path], folder: Path,
+    progress: Callable[[int, int], object],
+) -> float:  # fmt: skip
     """The share of labels that are not the kept ones."""
     changed = total = 0
     for number, image in enumerate(images):
         differs = _labels(model, graphs, image) != np.load(folder / f"{number}.npy")
         changed, total = changed + int(differs.sum()), total + differs.size
+        progress(number + 1, len(images))
     return changed / total
 
 
@@ -133,13 +149,13 @@ def _write(
     model: GLNet,
     samples: dict[Graph, list[Sample]],
     folder: Path,
+    progress: Callable[[int, int], object],
 ) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         write_graphs(model, Path(scratch), exact=False)
-        for graph in get_args(Graph):
+        graphs = [graph for graph in get_args(Graph) if graph_path(scratch, graph).is_file()]
+        for done, graph in enumerate(graphs, start=1):
             path = graph_path(scratch, graph)
-            if not path.is_file():
-                continue
             if graph not in samples:
                 msg = "the model looks at no patch of these images; name others"
                 raise RunError(msg)
@@ -149,6 +165,7 @@ def _write(
                 detail = " ".join(str(error).split())[:200]
                 msg = f"the trunk {model.settings.trunk} cannot be quantised ({detail})"
                 raise RunError(msg) from error
+            progress(done, len(graphs))
 
 
 def _quantise(nncf: Any, path: Path, samples: list[Sample], out: Path) -> None:  # noqa: ANN401

@@ -1,6 +1,6 @@
 """Predicted masks on disk against true ones: no model, no PyTorch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from glnet.datasets.classes import read_classes
@@ -21,7 +21,7 @@ from glnet.raster import Raster
 _PART = 4096
 
 
-def evaluate_masks(
+def evaluate_masks(  # noqa: PLR0913  each by its name
     predictions: str | Path,
     manifest: str | Path,
     classes: str | Path,
@@ -30,6 +30,7 @@ def evaluate_masks(
     protocol: ProtocolName = "ignore",
     boundary: bool = False,
     tolerance: int = 0,
+    progress: Callable[[int, int], object] = lambda _, __: None,
     observer: Observer | None = None,
 ) -> Evaluation:
     """Compare masks on disk with the true ones; no model, no PyTorch.
@@ -38,6 +39,7 @@ def evaluate_masks(
         predictions: Folder of masks named as the images, with any suffix.
         manifest, split, protocol, boundary, tolerance: See `evaluate`.
         classes: The class table of both kinds of mask.
+        progress: Told how many are done, and of how many.
         observer: Sees every part that is compared.
 
     Raises:
@@ -51,7 +53,7 @@ def evaluate_masks(
     near = 0
     if observer is not None:
         observer.begin(samples)
-    for sample, path in zip(samples, found, strict=True):
+    for done, (sample, path) in enumerate(zip(samples, found, strict=True), start=1):
         # Polygons lie on the image; its mask as a PNG has no georeference.
         onto = sample.image if sample.mask.suffix.lower() in VECTOR_SUFFIXES else path
         with (
@@ -75,6 +77,7 @@ def evaluate_masks(
             near += true.near
         if observer is not None:
             observer.finish(sample, tally.image_mean_iou(sample))
+        progress(done, len(samples))
     return tally.evaluation(near)
 
 

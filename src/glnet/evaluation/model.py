@@ -6,7 +6,7 @@ from typing import Any
 
 from glnet.bundle import find_model, read_config
 from glnet.datasets.checks import check_samples
-from glnet.datasets.manifest import Sample, read_manifest
+from glnet.datasets.manifest import read_manifest
 from glnet.datasets.masks import LabelCoder
 from glnet.datasets.problems import Problems
 from glnet.datasets.samples import scenes_of
@@ -34,7 +34,8 @@ def evaluate(  # noqa: PLR0913  each by its name
     engine: str = "auto",
     tta: bool = False,
     views: Sequence[View] | None = None,
-    done: Callable[[Sample], None] = lambda _: None,
+    said: Callable[[str], object] = lambda _: None,
+    progress: Callable[[int, int], object] = lambda _, __: None,
     observer: Observer | None = None,
 ) -> Evaluation:
     """Segment every image of a split and compare with its mask, in all of the model's views.
@@ -50,7 +51,8 @@ def evaluate(  # noqa: PLR0913  each by its name
         tolerance: Largest difference per channel at which a mask's colour counts as a class's.
         device, precision, engine, tta: See `glnet.predict`.
         views: Which outputs, the default first; None: all that the model has.
-        done: Called after every image.
+        said: Told what begins.
+        progress: Told how many of it are done, and of how many.
         observer: Sees every image, its labels and the default view's prediction.
 
     Raises:
@@ -61,19 +63,22 @@ def evaluate(  # noqa: PLR0913  each by its name
     loaded, table = load_engine(find_model(model), device, precision, engine)
     coder = LabelCoder(table, tolerance)
     samples = scenes_of(rows, loaded.settings.scene, problems)
-    report = check_samples(samples, coder, loaded.settings, problems)
+    said("masks checked")
+    report = check_samples(samples, coder, loaded.settings, problems, progress)
     problems.refuse()
     views = views or loaded.settings.views
     tally = Tally(table, views, protocol, boundary=boundary)
     if observer is not None:
         observer.begin(samples, loaded)
-    for found in predict_samples(loaded, samples, coder, views, turns=tta):
+    said("images")
+    evaluated = predict_samples(loaded, samples, coder, views, turns=tta)
+    for done, found in enumerate(evaluated, start=1):
         predictions = {str(view): prediction for view, prediction in found.views.items()}
         tally.add(found.sample, found.labels, predictions, found.patches)
         if observer is not None:
             observer.see(found.sample, found.labels, found.views[views[0]])
             observer.finish(found.sample, tally.image_mean_iou(found.sample))
-        done(found.sample)
+        progress(done, len(samples))
     return tally.evaluation(report.near)
 
 

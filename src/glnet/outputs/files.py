@@ -90,11 +90,11 @@ def silent() -> Iterator[None]:
         with contextlib.suppress(OSError):  # a process without a stderr
             kept = os.dup(2)
             stack.callback(os.close, kept)
+            stack.callback(os.dup2, kept, 2)  # before: Ctrl-C may come in between
             with contextlib.suppress(AttributeError, ValueError):
                 sys.stderr.flush()
             with Path(os.devnull).open("wb") as nowhere:
                 os.dup2(nowhere.fileno(), 2)
-            stack.callback(os.dup2, kept, 2)
         yield
 
 

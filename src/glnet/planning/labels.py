@@ -1,6 +1,6 @@
 """What masks hold: a class table made from them, or counted by one that is given."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -28,16 +28,22 @@ def strips(size: Size) -> Iterator[Window]:
         yield Window(top, 0, min(_STRIP, size.height - top), size.width)
 
 
-def discover_classes(samples: Sequence[Sample]) -> ClassTable:
+def discover_classes(
+    samples: Sequence[Sample], progress: Callable[[int, int], object] = lambda _, __: None
+) -> ClassTable:
     """One class per value of index masks, or per colour of RGB masks; 255 is ignored.
 
     Masks of 0 and 255 alone are binary: there 255 is a class.
+
+    Args:
+        samples: Whose masks are read.
+        progress: Told after every mask how many are done, and of how many.
 
     Raises:
         DataError: more colours than `MOST_COLOURS`, masks of both kinds, or one class only.
     """
     found: dict[int, set[int]] = {}
-    for sample in samples:
+    for done, sample in enumerate(samples, start=1):
         with Raster(sample.mask) as mask:
             if mask.bands not in (1, _CHANNELS) or mask.dtype != np.uint8:
                 msg = (
@@ -50,6 +56,7 @@ def discover_classes(samples: Sequence[Sample]) -> ClassTable:
                 own |= set(np.unique(_packed(mask.read(window))).tolist())
             if mask.bands == _CHANNELS and len(own) > MOST_COLOURS:
                 _refuse_near_colours(sample)
+        progress(done, len(samples))
     if len(found) > 1:
         msg = f"{samples[0].mask.parent}: index masks and RGB masks together; give a class table "
         raise DataError(msg + "with values and colours by --classes")

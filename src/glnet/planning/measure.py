@@ -79,14 +79,16 @@ class ImageFacts:
 
 
 def measure(
-    samples: Sequence[Sample], coder: LabelCoder, done: Callable[[], object] = lambda: None
+    samples: Sequence[Sample],
+    coder: LabelCoder,
+    progress: Callable[[int, int], object] = lambda _, __: None,
 ) -> list[ImageFacts]:
     """Read every image and every mask once.
 
     Args:
         samples: What to read.
         coder: Turns masks into labels.
-        done: Called after every sample.
+        progress: Told after every sample how many are done, and of how many.
 
     Raises:
         GlnetError: a file that cannot be read, an image and a mask of two sizes, images of two
@@ -103,7 +105,7 @@ def measure(
                 "one kind of image, move the others out"
             )
             raise DataError(msg)
-        done()
+        progress(len(facts), len(samples))
     return facts
 
 

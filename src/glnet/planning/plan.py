@@ -95,6 +95,7 @@ def plan(
     recipe: str | Path = "recipe.yaml",
     wishes: Wishes | None = None,
     say: Say = lambda _: None,
+    progress: Callable[[int, int], object] = lambda _, __: None,
 ) -> Plan:
     """Look at a folder of images and masks, and choose every setting of a run; writes nothing.
 
@@ -103,6 +104,7 @@ def plan(
         recipe: Where the recipe will be; `manifest.csv` and `classes.csv` come beside it.
         wishes: What the user has decided.
         say: Told what is being done, line by line.
+        progress: Told how many images of it are done, and of how many.
 
     Raises:
         GlnetError: no pairs, or not to be told apart; files that cannot be used; a wish that
@@ -120,9 +122,9 @@ def plan(
     fresh = {path for pair in named.values() for path in pair} | {classes}
     if not wishes.force:
         refuse_existing(sorted(fresh - {data.manifest, data.classes}))
-    table = _table(data, classes, notes, say)
+    table = _table(data, classes, notes, say, progress)
     say(f"reading {len(data.samples)} images and masks")
-    images = measure(data.samples, LabelCoder(table, wishes.tolerance))
+    images = measure(data.samples, LabelCoder(table, wishes.tolerance), progress)
     if images[0].left_out:
         bands = images[0].bands + images[0].left_out
         notes.append(
@@ -196,7 +198,13 @@ def _in_blocks(samples: list[Sample], notes: list[str]) -> list[Sample]:
     ]
 
 
-def _table(data: _Data, path: Path, notes: list[str], say: Say) -> ClassTable:
+def _table(
+    data: _Data,
+    path: Path,
+    notes: list[str],
+    say: Say,
+    progress: Callable[[int, int], object],
+) -> ClassTable:
     if data.classes is not None:
         return read_classes(data.classes)
     odd = next((s.mask for s in data.samples if s.mask.suffix.lower() not in SUFFIXES), None)
@@ -205,7 +213,7 @@ def _table(data: _Data, path: Path, notes: list[str], say: Say) -> ClassTable:
         msg = f"{odd}: only masks in one raster tell their classes; give a class table by --classes"
         raise DataError(msg)
     say("looking for classes in the masks")
-    table = discover_classes(data.samples)
+    table = discover_classes(data.samples, progress)
     notes.append(
         f"classes are named by what the masks hold: edit the names in {path}; to ignore one, say "
         f"so there and run init again with --classes {path}"

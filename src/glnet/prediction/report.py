@@ -88,6 +88,12 @@ class Report:
         yield f"{total:.1f} s ({rate:.2f} megapixels per second): {spent}{held}"
         yield from (f"no data at {failed}" for failed in self.failed)
 
+    def _repr_html_(self) -> str:
+        """How a notebook shows it, without any text of the files' that a browser would obey."""
+        from glnet.prediction.showing import shown  # noqa: PLC0415  it reads rasters
+
+        return shown(self.image, self.outputs, list(self.lines))
+
     def as_dict(self) -> dict[str, object]:
         """Plain values."""
         return asdict(self)

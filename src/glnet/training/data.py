@@ -1,6 +1,6 @@
 """What a run learns from: both splits as scenes, read and checked before the first step."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -55,8 +55,10 @@ def _counted(samples: Sequence[Sample]) -> str:
     return f"{images} ({len(samples)} scenes)" if parts else str(images)
 
 
-def read_data(recipe: Recipe) -> TrainingData:
-    """Read manifest, classes and all labels once.
+def read_data(
+    recipe: Recipe, progress: Callable[[int, int], object] = lambda _, __: None
+) -> TrainingData:
+    """Read manifest, classes and all labels once; tells how many are read, and of how many.
 
     Raises:
         DataError: all that is wrong with them.
@@ -72,7 +74,7 @@ def read_data(recipe: Recipe) -> TrainingData:
         problems.add(
             f"{recipe.data.classes}: one class alone teaches nothing; add one for the background"
         )
-    report = check_samples(train + validation, coder, recipe.model, problems)
+    report = check_samples(train + validation, coder, recipe.model, problems, progress)
     problems.refuse()
     return TrainingData(train, validation, coder, report, _trained_on(train))
 

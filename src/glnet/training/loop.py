@@ -6,7 +6,7 @@ best of the last stage; while it runs, `checkpoint.pt`, from which the same call
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +39,7 @@ def train(
     *,
     restart: bool = False,
     given: Mapping[Stage, Path] | None = None,
+    progress: Callable[[int, int], object] = lambda _, __: None,
 ) -> Iterator[Record]:
     """Train the stages of a recipe in order, or some of them, as the records are asked for.
 
@@ -53,13 +54,14 @@ def train(
         restart: Forget a checkpoint that lies in `out`.
         given: Models of earlier stages that another run has trained alike; they are copied, and
             their stages count as finished.
+        progress: Told how many masks were checked, and of how many, before the first record.
 
     Raises:
         GlnetError: anything a user can mend, found before the first step where it can be.
     """
     out = Path(out)
     chosen = _check_stages(recipe, out, stages)
-    data = read_data(recipe)
+    data = read_data(recipe, progress)
     loss = _pixel_loss(recipe, data.table)
     _check_background(recipe, data.table)
     team = assemble(recipe.train)
