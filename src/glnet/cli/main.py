@@ -54,7 +54,7 @@ def _version(
 def main() -> None:
     """Entry point of the `glnet` command."""
     try:
-        app()
+        _heard()
     except GatheredError as error:
         _fail(1, *error.lines)
     except GlnetError as error:
@@ -67,6 +67,14 @@ def main() -> None:
         if "out of memory" not in str(error):
             raise
         _fail(1, "out of device memory; use a smaller train.mini_batch, bf16, or --device cpu")
+    except OSError as error:
+        _fail(1, str(error))
+
+
+def _heard() -> None:
+    """The command; Ctrl-C ends it with a line, wherever it comes."""
+    try:
+        app()
     except Stopped as stopped:
         _interrupted(f"interrupted; {stopped}")
     except KeyboardInterrupt:
@@ -75,8 +83,6 @@ def main() -> None:
         if left.code == _STOPPED:  # typer says nothing of Ctrl-C outside a command's own work
             _interrupted("interrupted")
         raise
-    except OSError as error:
-        _fail(1, str(error))
 
 
 def _interrupted(line: str) -> NoReturn:
