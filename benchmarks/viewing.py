@@ -40,13 +40,15 @@ def main() -> None:
     with subprocess.Popen(  # noqa: S603  our own command
         [*command, arguments.image, arguments.mask], stdout=subprocess.PIPE, text=True
     ) as server:
-        address = re.match(r"http://\S+", server.stdout.readline())[0]
-        started = time.perf_counter() - began
-        views = [_first_view(address) for _ in range(3)]
-        before = _peak(server.pid)
-        rate = _tiles(address, size, arguments.tiles)
-        after = _peak(server.pid)
-        server.send_signal(signal.SIGINT)
+        try:
+            address = re.match(r"http://\S+", server.stdout.readline())[0]
+            started = time.perf_counter() - began
+            views = [_first_view(address) for _ in range(3)]
+            before = _peak(server.pid)
+            rate = _tiles(address, size, arguments.tiles)
+            after = _peak(server.pid)
+        finally:
+            server.send_signal(signal.SIGINT)
     rows = {
         "raster": f"{size.height} x {size.width}",
         "command to address, s": f"{started:.1f}",
@@ -74,8 +76,8 @@ def _first_view(address: str) -> float:
         began = time.perf_counter()
         page.goto(address)
         page.wait_for_function(
-            "(() => { const all = [...document.querySelectorAll('img.leaflet-tile')];"
-            " return all.length && all.every(e => e.matches('.leaflet-tile-loaded')); })()"
+            "() => { const all = [...document.querySelectorAll('img.leaflet-tile')];"
+            " return all.length && all.every(e => e.matches('.leaflet-tile-loaded')); }"
         )
         seconds = time.perf_counter() - began
         browser.close()

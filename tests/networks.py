@@ -6,6 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from glnet.datasets.classes import ClassInfo, ClassTable, default_colour
+from glnet.engines.export import export_graphs
+from glnet.engines.models import save_model
 from glnet.geometry import Size, Window
 from glnet.model import build_glnet
 from glnet.model.initialise import start_aggregation, start_pyramid
@@ -35,6 +38,15 @@ def tiny_network(classes=3, seed=0, **changes):
             start_pyramid(branch, "fan_in")
     start_aggregation(model, "fan_in")
     return model.eval()
+
+
+def exported_tiny(folder, names, **changes):
+    """A model folder of a random network, its graphs included; the colours are the usual ones."""
+    rows = (ClassInfo(name, i, default_colour(i)) for i, name in enumerate(names))
+    table = ClassTable(tuple(rows))
+    save_model(folder, tiny_network(len(table.trained), **changes), table, "Random.")
+    export_graphs(folder)
+    return folder
 
 
 def seasoned(**changes):

@@ -17,11 +17,8 @@ import time
 import numpy as np
 import pytest
 
-from glnet.datasets.classes import ClassInfo, ClassTable, default_colour
-from glnet.engines.export import export_graphs
-from glnet.engines.models import save_model
 from makers import write_manifest, write_tif
-from networks import random_scene, tiny_network
+from networks import exported_tiny, random_scene
 from runs import write_data, write_recipe
 from scenes import CLASSES
 
@@ -110,11 +107,8 @@ def files(folder):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model") / "model"
-    rows = [ClassInfo(name, i, default_colour(i)) for i, (name, _) in enumerate(CLASSES)]
-    save_model(folder, tiny_network(len(rows), patch=128), ClassTable(tuple(rows)), "Random.")
-    export_graphs(folder)
-    return folder
+    names = [name for name, _ in CLASSES]
+    return exported_tiny(tmp_path_factory.mktemp("model") / "model", names, patch=128)
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,6 @@ import numpy as np
 import pytest
 
 from glnet.bundle import GRAPHS, weights_digest, write_digest
-from glnet.datasets.classes import ClassInfo, ClassTable, default_colour
-from glnet.engines.export import export_graphs
-from glnet.engines.models import save_model
 from glnet.errors import RasterError, RunError
 from glnet.outputs.files import partial_of
 from glnet.prediction.predict import predict
@@ -26,18 +23,15 @@ from interrupting import differences, uninterrupted
 from jobs import Job
 from kills import fill, kill, small_disk
 from makers import check_one_line, cut, write_tif
-from networks import random_scene, tiny_network
+from networks import exported_tiny, random_scene
 
 SCENE, PARTS, CLASSES = 128, 9, 12
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model") / "model"
-    rows = (ClassInfo(f"c{i}", i, default_colour(i)) for i in range(CLASSES))
-    save_model(folder, tiny_network(CLASSES, patch=SCENE), ClassTable(tuple(rows)), "Random.")
-    export_graphs(folder)
-    return folder
+    names = [f"c{i}" for i in range(CLASSES)]
+    return exported_tiny(tmp_path_factory.mktemp("model") / "model", names, patch=SCENE)
 
 
 @pytest.fixture(scope="module")

@@ -28,10 +28,11 @@ from glnet.engines.models import save_model
 from glnet.evaluation.gallery import EACH, LONG_SIDE, Gallery, cells_of
 from glnet.geometry import Size, Window
 from glnet.model import build_glnet
+from glnet.outputs.pictures import as_rgb
 from glnet.raster import Raster
 from glnet.reports.charts import scales
 from glnet.reports.curves import curves, read_epochs
-from glnet.reports.pictures import PLAIN, RIGHT, STRIPE, WRONG, as_rgb, shrunk
+from glnet.reports.pictures import PLAIN, RIGHT, STRIPE, WRONG, shrunk
 from makers import (
     TINY,
     check_one_line,

@@ -1,6 +1,6 @@
 """A study's report: the tables, accuracy against memory, classes, runs and settings on one page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -10,7 +10,6 @@ from glnet.benchmark.columns import (
     counted,
     entry_columns,
     machines,
-    run_cells,
     unknown,
 )
 from glnet.benchmark.rows import Results, Row
@@ -19,14 +18,19 @@ from glnet.reports.charts import Chart, Point, scales
 from glnet.reports.page import write_page
 
 
-def write_report(study: Study, results: Results, rows: Sequence[Row], path: Path) -> None:
+def write_report(
+    study: Study,
+    results: Results,
+    rows: Sequence[Row],
+    runs: Sequence[Mapping[str, object]],
+    path: Path,
+) -> None:
     """Write the page of a study, of what is finished so far.
 
     Raises:
         RasterError: the file could not be written.
     """
     settings = study.settings
-    runs = [run_cells(job, results[job]) for job in study.jobs if job in results]
     values = {
         "title": settings.title,
         "counted": counted(study, rows),

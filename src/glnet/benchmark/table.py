@@ -33,7 +33,7 @@ def write_tables(study: Study, results: Results, out: Path) -> None:
     write_rows(out / "table.csv", [_cells(row) for row in rows])
     runs = [run_cells(job, results[job]) for job in study.jobs if job in results]
     write_rows(out / "runs.csv", runs)
-    write_report(study, results, rows, out / "report.html")
+    write_report(study, results, rows, runs, out / "report.html")
     write_figure(study.settings.title, rows, out / "figure.png")
 
 

@@ -5,6 +5,7 @@ result, and no block is written twice.
 """
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,8 @@ WRITE_ERRORS = (OSError, RasterioError, CPLE_BaseError)
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 MASK_SUFFIXES = (*TIFF_SUFFIXES, ".png")
+
+_CLASS_TAG = re.compile(r"class_([0-9]{1,3})")
 
 #: Side of a block of what is written, in pixels.
 BLOCK = 256
@@ -81,6 +84,16 @@ class Piece:
 
     path: Path
     window: Window
+
+
+def class_tags(names: Mapping[int, str]) -> dict[str, str]:
+    """Names of values as metadata items of a mask's band."""
+    return {f"class_{value}": name for value, name in names.items()}
+
+
+def class_names(tags: Mapping[str, str]) -> dict[int, str]:
+    """The inverse of `class_tags`; other items are left out."""
+    return {int(found[1]): tags[key] for key in tags if (found := _CLASS_TAG.fullmatch(key))}
 
 
 def create(path: Path, size: Size, bands: int, dtype: str) -> Any:  # noqa: ANN401  rasterio has no types

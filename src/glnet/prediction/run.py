@@ -11,7 +11,7 @@ from glnet.datasets.classes import ClassTable
 from glnet.engines.engine import Engine
 from glnet.errors import GatheredError, RasterError
 from glnet.outputs.files import publish
-from glnet.outputs.rasters import WRITE_ERRORS, Content, Piece, assemble, verify
+from glnet.outputs.rasters import WRITE_ERRORS, Content, Piece, assemble, class_tags, verify
 from glnet.outputs.styles import style_path, write_style
 from glnet.prediction.blending import Scored, compose
 from glnet.prediction.computing import score_parts
@@ -167,7 +167,7 @@ class Run:
         size, place = self.opened.size, self.opened.georeference
         if layer.kind != "mask":
             return Content(size, layer.bands, layer.dtype, layer.nodata, place)
-        tags = {f"class_{value}": name for value, name in self.table.legend.items()}
+        tags = class_tags(self.table.legend)
         palette = self.table.palette
         return Content(
             size, layer.bands, layer.dtype, layer.nodata, place, palette, tags, overviews="mode"

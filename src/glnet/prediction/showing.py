@@ -1,8 +1,6 @@
 """What a notebook shows of a prediction: the image beside its mask, small, and a legend."""
 
-import base64
 import html
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -12,18 +10,13 @@ from PIL import Image
 
 from glnet.errors import GlnetError
 from glnet.geometry import Size
+from glnet.outputs.pictures import as_rgb, data_uri
 from glnet.outputs.rasters import WRITE_ERRORS
 from glnet.outputs.styles import style_path
 from glnet.raster import Raster
 
 #: Longest side of a picture, in pixels.
 _SIDE = 480
-
-#: Of other values than bytes, the share at either end that is cut off, in percent.
-_TAIL = 2
-
-#: Channels of a picture in colours.
-_RGB = 3
 
 
 def shown(image: str, outputs: Sequence[str], lines: Sequence[str]) -> str:
@@ -59,15 +52,10 @@ def _photo(path: Path) -> str:
                 with raster.by_gdal() as file:
                     shape = (file.count, *size)
                     pixels = file.read(out_shape=shape)[: raster.bands]
-            bytes_ = raster.dtype == np.uint8
+            dtype = raster.dtype
     except (GlnetError, *WRITE_ERRORS):
         return ""
-    bands = pixels[[0, 1, 2] if len(pixels) >= _RGB else [0, 0, 0]].astype(np.float64)
-    if not bytes_:
-        low, high = np.nanpercentile(bands, (_TAIL, 100 - _TAIL), axis=(1, 2), keepdims=True)
-        bands = 255 * (bands - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
-    rounded = np.clip(np.rint(np.nan_to_num(bands)), 0, 255).astype(np.uint8)
-    return _img(Image.fromarray(np.moveaxis(rounded, 0, -1)), "image")
+    return _img(Image.fromarray(as_rgb(pixels, dtype)), "image")
 
 
 def _mask(path: Path) -> str:
@@ -101,8 +89,5 @@ def _fitting(size: Size) -> Size:
 
 
 def _img(picture: Image.Image, what: str) -> str:
-    content = io.BytesIO()
-    picture.save(content, "png")
-    data = base64.b64encode(content.getvalue()).decode("ascii")
     style = "display:inline-block;margin:0 8px 8px 0;max-width:48%"
-    return f'<img alt="{what}" style="{style}" src="data:image/png;base64,{data}">'
+    return f'<img alt="{what}" style="{style}" src="{data_uri(picture, "png")}">'

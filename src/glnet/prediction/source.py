@@ -10,6 +10,7 @@ from glnet.engines.engine import Needed
 from glnet.geometry import Size, Window
 from glnet.georeference import Resolution
 from glnet.prediction.parts import Part
+from glnet.prediction.tiled import read_upright
 from glnet.raster import Raster
 from glnet.resample import shrink
 from glnet.scenes import TURNS, Decoded, Turn
@@ -70,7 +71,7 @@ class Source:
         Raises:
             RasterError: the file is damaged there.
         """
-        pixels, valid = self._read(part.scene)
+        pixels, valid = read_upright(self.raster, self.turn, part.scene)
         wanted = self._wanted(part.scene, valid)
         kept = None if wanted is None else wanted[part.inner.slices]
         if kept is not None and not kept.any():
@@ -83,12 +84,6 @@ class Source:
             return ReadPart(part, scene, None, _always)
         marks = wanted if size == part.scene.size else _resized(wanted[None] * 1.0, size)[0] > 0
         return ReadPart(part, scene, kept, lambda patch: bool(marks[patch.slices].any()))
-
-    def _read(self, window: Window) -> tuple[np.ndarray, np.ndarray | None]:
-        if self.turn == TURNS[0]:
-            return self.raster.read_valid(window)
-        pixels, valid = self.raster.read_valid(self.turn.window(window, self.size))
-        return self.turn.apply(pixels), None if valid is None else self.turn.apply(valid)
 
     def _wanted(self, window: Window, valid: np.ndarray | None) -> np.ndarray | None:
         if self.inside is None:

@@ -5,11 +5,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import rasterio
 import rasterio.shutil
 
 from glnet.errors import RasterError
-from glnet.geometry import Size
+from glnet.geometry import Size, Window
 from glnet.limits import MAX_MEGAPIXELS
 from glnet.outputs.files import flush, partial_of, silent
 from glnet.outputs.rasters import WRITE_ERRORS
@@ -73,6 +74,16 @@ def tiled_copy(raster: Raster, path: Path) -> Iterator[tuple[Raster, Turn]]:
     turn = TURNS[_UPRIGHT[raster.orientation - 1]]
     with Raster(path) as copied:
         yield copied, turn
+
+
+def read_upright(
+    raster: Raster, turn: Turn, window: Window
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """`Raster.read_valid` of a window of the upright image."""
+    if turn == TURNS[0]:
+        return raster.read_valid(window)
+    pixels, valid = raster.read_valid(turn.window(window, turn.size(raster.size)))
+    return turn.apply(pixels), None if valid is None else turn.apply(valid)
 
 
 def _check(raster: Raster, folder: Path) -> None:

@@ -1,7 +1,5 @@
 """Small pictures as data URIs: the image, the truth, the prediction, where they differ."""
 
-import base64
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +10,7 @@ from glnet.errors import GlnetError
 from glnet.evaluation.gallery import Picture, cells_of
 from glnet.geometry import Size, Window
 from glnet.metrics import IGNORE, Protocol
+from glnet.outputs.pictures import as_rgb, data_uri
 from glnet.raster import Raster
 
 #: Of an error map: what is right, what is wrong.
@@ -28,9 +27,6 @@ _STRIPES = 6
 
 #: Pixels of an image read at a time.
 _PORTION = 1 << 20
-
-#: What is left out at either end where values are stretched to bytes, in percent.
-_TAIL = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,23 +109,6 @@ def shrunk(raster: Raster, extent: Window, cells: Size) -> np.ndarray:
     return np.concatenate(strips, axis=1)
 
 
-def as_rgb(means: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Colours to look at: the first three bands, or the first; other than bytes are stretched.
-
-    Args:
-        means: Shape (bands, rows, columns).
-        dtype: Of the file's values.
-
-    Returns:
-        uint8, shape (rows, columns, 3).
-    """
-    bands = means[[0, 1, 2] if len(means) > 2 else [0, 0, 0]]  # noqa: PLR2004  colours
-    if dtype != np.uint8:
-        low, high = np.percentile(bands, (_TAIL, 100 - _TAIL), axis=(1, 2), keepdims=True)
-        bands = 255 * (bands - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
-    return np.moveaxis(np.clip(np.rint(bands), 0, 255).astype(np.uint8), 0, -1)
-
-
 def _photo(picture: Picture) -> tuple[str | None, Size | None]:
     """The image and its size; None for both where only masks are at hand."""
     extent = picture.extent
@@ -141,7 +120,7 @@ def _photo(picture: Picture) -> tuple[str | None, Size | None]:
             size = raster.size
     except GlnetError:
         return None, None
-    return _uri(Image.fromarray(pixels), "jpeg", quality=90, subsampling=0), size
+    return data_uri(Image.fromarray(pixels), "jpeg", quality=90, subsampling=0), size
 
 
 def _striped(entries: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -157,10 +136,4 @@ def _png(entries: np.ndarray, palette: dict[int, Colour]) -> str:
         colours[entry] = colour
     image = Image.fromarray(entries)
     image.putpalette(colours.tobytes())
-    return _uri(image, "png", optimize=True)
-
-
-def _uri(image: Image.Image, kind: str, **options: object) -> str:
-    content = io.BytesIO()
-    image.save(content, kind, **options)
-    return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
+    return data_uri(image, "png", optimize=True)

@@ -1,16 +1,13 @@
 """What the values of a mask mean: from a class table, or from the mask itself."""
 
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from glnet.datasets.classes import ClassTable, Colour, default_colour
+from glnet.outputs.rasters import class_names
 from glnet.raster import Raster
-
-#: How `glnet predict` names classes among a mask's metadata.
-_NAMED = re.compile(r"class_([0-9]{1,3})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +27,11 @@ def legend_of(mask: Raster, table: ClassTable | None) -> tuple[Entry, ...]:
     if mask.is_photo:
         return ()
     with mask.by_gdal() as dataset:
-        tags: dict[str, str] = dataset.tags(1)
-    named = {int(found[1]): tags[key] for key in tags if (found := _NAMED.fullmatch(key))}
+        named = class_names(dataset.tags(1))
     return tuple(Entry(value, named[value], _colour(mask, value)) for value in sorted(named))
 
 
-def unnamed(mask: Raster, values: Any) -> tuple[Entry, ...]:  # noqa: ANN401  any iterable of int
+def unnamed(mask: Raster, values: Iterable[int]) -> tuple[Entry, ...]:
     """Classes that go by their values."""
     return tuple(Entry(value, f"value {value}", _colour(mask, value)) for value in sorted(values))
 

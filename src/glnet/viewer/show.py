@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -211,42 +211,41 @@ def opened_show(
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(**_GDAL))
         copies = stack.enter_context(Copies(cache, said))
-        opened = [
-            stack.enter_context(Raster(path)) for path in (image, mask, truth, confidence) if path
-        ]
-        for raster in opened:
+        paths = {"image": image, "mask": mask, "truth": truth, "confidence": confidence}
+        rasters = {name: stack.enter_context(Raster(path)) for name, path in paths.items() if path}
+        first = rasters["image"]
+        for raster in rasters.values():
             raster.check_claim()
-            check_size(raster, opened[0])
-        rasters = iter(opened[1:])
-        seen = picture_of(opened[0], bands, copies)
-        labels: dict[str, Pyramid] = {}
-        legend: tuple[Entry, ...] = ()
-        for name, path in (("mask", mask), ("truth", truth)):
-            if path:
-                raster = next(rasters)
-                labels[name] = labels_of(raster, table, copies)
-                legend = legend or legend_of(raster, table)
+            check_size(raster, first)
+        seen = picture_of(first, bands, copies)
+        labels: dict[str, Pyramid] = {
+            name: labels_of(rasters[name], table, copies)
+            for name in ("mask", "truth")
+            if name in rasters
+        }
         sure = None
         if confidence is not None:
-            raster = next(rasters)
+            raster = rasters["confidence"]
             if raster.dtype != np.uint8 or raster.bands != 1:
                 msg = f"{confidence}: wanted the confidence that glnet predict writes, 8 bit"
                 raise DataError(msg)
             sure = labels_of(raster, None, copies)
-        show = Show(image.name, seen, labels, sure, legend, opened[0].georeference)
+        legend: tuple[Entry, ...] = ()
+        for name in labels:
+            legend = legend or legend_of(rasters[name], table)
         if labels and not legend:
-            show = _by_values(show, opened[1])
+            legend = unnamed(rasters[next(iter(labels))], _values_in(labels.values()))
+        show = Show(image.name, seen, labels, sure, legend, first.georeference)
         with show.counting():
             yield show
 
 
-def _by_values(show: Show, mask: Raster) -> Show:
-    """With the values that a mask holds for a legend: they have to be counted beforehand."""
+def _values_in(labels: Iterable[Pyramid]) -> list[int]:
+    """All values that masks hold: they have to be counted beforehand."""
     found = Shares()
-    for labels in show.labels.values():
-        count(labels, None, None, found, threading.Event())
-    legend = unnamed(mask, np.flatnonzero(found.pixels).tolist())
-    return Show(show.name, show.image, show.labels, show.confidence, legend, show.ground)
+    for each in labels:
+        count(each, None, None, found, threading.Event())
+    return np.flatnonzero(found.pixels).tolist()
 
 
 def _png(pixels: np.ndarray) -> bytes:

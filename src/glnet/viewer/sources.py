@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -14,9 +15,9 @@ from glnet.errors import DataError, RasterError
 from glnet.geometry import Size, Window
 from glnet.limits import MAX_MEGAPIXELS
 from glnet.metrics import IGNORE
-from glnet.prediction.tiled import tiled_copy
+from glnet.outputs.pictures import TAIL, to_bytes
+from glnet.prediction.tiled import read_upright, tiled_copy
 from glnet.raster import Raster
-from glnet.scenes import TURNS, Turn
 from glnet.viewer.pyramid import LARGE, REDUCED, Pyramid, Said, write_copy
 
 #: Copies of smaller rasters are made in no time, and are not kept.
@@ -24,9 +25,6 @@ _KEPT = LARGE * LARGE
 
 #: Windows that tell which values are dark and bright: so many along a side, of so many pixels.
 _SAMPLES, _SIDE = 8, 64
-
-#: Percentiles of them.
-_DARK, _BRIGHT = 2, 98
 
 _COLOURS = 3
 
@@ -155,20 +153,9 @@ def _upright(raster: Raster, beside: Path) -> Iterator[Read]:
     whole = beside.with_suffix(".whole.tif")
     try:
         with tiled_copy(raster, whole) as (copied, turn):
-            yield _turned(copied, turn, raster.size)
+            yield partial(read_upright, copied, turn)
     finally:
         whole.unlink(missing_ok=True)
-
-
-def _turned(raster: Raster, turn: Turn, size: Size) -> Read:
-    if turn == TURNS[0]:
-        return raster.read_valid
-
-    def read(window: Window) -> tuple[np.ndarray, np.ndarray | None]:
-        pixels, valid = raster.read_valid(turn.window(window, size))
-        return turn.apply(pixels), None if valid is None else turn.apply(valid)
-
-    return read
 
 
 def _enlarged(window: Window, by: int, size: Size) -> Window:
@@ -201,15 +188,8 @@ def _stretched(raster: Raster, count: int) -> Shown:
     values = np.concatenate(seen, axis=1).astype(np.float64)
     if not values.size:
         return lambda pixels: np.zeros(pixels.shape, np.uint8)
-    low, high = (np.percentile(values, each, axis=1)[:, None, None] for each in (_DARK, _BRIGHT))
-
-    def stretched(pixels: np.ndarray) -> np.ndarray:
-        made = (np.nan_to_num(pixels.astype(np.float64)) - low) * (
-            255 / np.maximum(high - low, 1e-9)
-        )
-        return np.clip(np.rint(made), 0, 255).astype(np.uint8)
-
-    return stretched
+    low, high = np.percentile(values, (TAIL, 100 - TAIL), axis=1)[..., None, None]
+    return lambda pixels: to_bytes(pixels.astype(np.float64), low, high)
 
 
 def _means(pixels: np.ndarray, known: np.ndarray, by: int) -> tuple[np.ndarray, np.ndarray]:
