@@ -42,9 +42,11 @@ import glnet.engines.openvino_engine
 from glnet.prediction.predict import predict
 held = int(re.search(r"VmData:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 limit = held + int(sys.argv[4])
+began = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 report = predict(*sys.argv[1:4], device="cpu", engine="openvino", said=lambda line: None)
-print(json.dumps(report.as_dict()))
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps(report.as_dict() | {"cpu": used.ru_utime + used.ru_stime - began}))
 """
 
 
@@ -97,7 +99,7 @@ def row(name: str, report: dict) -> str:
     total = sum(seconds.values())
     cells = [
         name, f"{height} x {width}", str(report["parts"]), f"{total:.1f}",
-        f"{1000 * total / megapixels:.1f}",
+        f"{1000 * total / megapixels:.1f}", f"{1000 * report['cpu'] / megapixels:.1f}",
         *(f"{1000 * seconds[part] / megapixels:.1f}" for part in PARTS),
         f"{report['memory'] / (1 << 20):.0f}",
     ]  # fmt: skip
@@ -116,8 +118,8 @@ def main() -> None:
     work = arguments.work
     work.mkdir(parents=True, exist_ok=True)
     model = make_model(work / "model", arguments.branches)
-    head = ("raster", "pixels", "scenes", "s", "ms/Mpx", "network", "assembling", "verifying",
-            "process, MiB")  # fmt: skip
+    head = ("raster", "pixels", "scenes", "s", "ms/Mpx", "CPU ms/Mpx", "network", "assembling",
+            "verifying", "process, MiB")  # fmt: skip
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     sides = [int(side) for side in arguments.sides.split(",")]
     images = [make_sparse(work / f"{side}.tif", side) for side in sides]

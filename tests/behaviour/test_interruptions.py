@@ -18,7 +18,7 @@ from glnet.bundle import GRAPHS, weights_digest, write_digest
 from glnet.errors import RasterError, RunError
 from glnet.outputs.files import partial_of
 from glnet.prediction.predict import predict
-from glnet.prediction.store import locked
+from glnet.prediction.locks import locked
 from interrupting import differences, uninterrupted
 from jobs import Job
 from kills import fill, kill, small_disk

@@ -15,6 +15,7 @@ import numpy as np
 
 from glnet.boxes import PatchCount, find_boxes, patches_in
 from glnet.engines.ahead import ahead
+from glnet.engines.memory import Keeper
 from glnet.errors import RunError
 from glnet.geometry import Size, Window, of_one_size, patch_grid
 from glnet.mosaic import Mosaic, ScoreMap, on_host
@@ -97,6 +98,7 @@ class Engine:
         mini_batch: Patches per forward pass.
         device_type: cpu, cuda or mps.
         library: Which one computes, and its version.
+        keeper: How it keeps to a budget of memory; None: it does not.
         said: Takes a line where the engine has to change its ways.
     """
 
@@ -108,6 +110,7 @@ class Engine:
         self.library = library
         self.mini_batch = mini_batch
         self.device_type = device_type
+        self.keeper: Keeper | None = None
         self.said: Callable[[str], None] = lambda _: None
 
     @property

@@ -9,7 +9,7 @@ from glnet.bundle import GRAPHS, check_graphs, read_config
 from glnet.datasets.classes import ClassTable
 from glnet.engines.engine import Engine
 from glnet.engines.folded import FoldedNetwork
-from glnet.engines.memory import MemoryWish, plan_memory, read_costs
+from glnet.engines.memory import Keeper, plan_memory, read_costs
 from glnet.engines.tables import table_of
 from glnet.errors import BundleError, RunError
 
@@ -19,7 +19,6 @@ def load_engine(
     device: str = "auto",
     precision: str = "fp32",
     engine: str = "auto",
-    memory: MemoryWish | None = None,
 ) -> tuple[Engine, ClassTable]:
     """A model folder's folded network, and its classes.
 
@@ -29,12 +28,11 @@ def load_engine(
         precision: fp32, bf16, fp16; int8, for which OpenVINO is the only engine.
         engine: `openvino`, `torch`, `plain` (torch, nothing folded: the reference) or `auto`:
             OpenVINO on the CPU where the folder has graphs.
-        memory: A budget and what is to be predicted within it; torch keeps to it on CUDA alone.
 
     Raises:
         BundleError: not a model folder, or one without what the engine needs, or with graphs of
             other weights.
-        RunError: no such device, precision or engine here, or too small a budget.
+        RunError: no such device, precision or engine here.
     """
     config = read_config(folder)
     if precision == "int8":
@@ -48,7 +46,7 @@ def load_engine(
         _need_torch(folder, config.model.network)
         from glnet.engines.models import load_torch  # noqa: PLC0415  torch is an extra
 
-        return load_torch(folder, device, precision, memory, folded=engine == "torch")
+        return load_torch(folder, device, precision, folded=engine == "torch")
     if device not in {"auto", "cpu"}:
         msg = f"device '{device}': the openvino engine computes on the CPU; say --engine torch"
         raise RunError(msg)
@@ -56,13 +54,14 @@ def load_engine(
     from glnet.engines.openvino_engine import LIBRARY, OpenVinoGraphs  # noqa: PLC0415  slow to import
 
     table = table_of(folder, config)
-    resident = True
-    if memory is not None:
-        plan = plan_memory(memory, read_costs(folder), config.model, len(table.trained))
-        memory.said(str(plan))
-        resident = plan.resident
-    graphs = OpenVinoGraphs(folder, precision, resident=resident)
-    return Engine(FoldedNetwork(config.model, len(table.trained), graphs), LIBRARY), table
+    classes = len(table.trained)
+    graphs = OpenVinoGraphs(folder, precision)
+    loaded = Engine(FoldedNetwork(config.model, classes, graphs), LIBRARY)
+    loaded.keeper = Keeper(
+        lambda wish: plan_memory(wish, read_costs(folder), config.model, classes),
+        lambda plan: graphs.hold(resident=plan.resident),
+    )
+    return loaded, table
 
 
 def _best_engine(folder: Path, device: str) -> str:

@@ -66,7 +66,6 @@ class MemoryWish:
         turns: With test-time augmentation: every graph runs eight times, and scores add up at full
             resolution.
         scenes: How many there are: every graph runs for each.
-        said: Takes the line that tells what was chosen.
     """
 
     budget: int
@@ -75,7 +74,6 @@ class MemoryWish:
     kept: int
     turns: bool
     scenes: int = 1
-    said: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +94,19 @@ class MemoryPlan:
         graphs = "all graphs stay loaded" if self.resident else "graphs are loaded one by one"
         patches = "1 patch" if self.mini_batch == 1 else f"{self.mini_batch} patches"
         return f"memory: about {show_bytes(self.total)}; {graphs}, {patches} at a time"
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """How an engine keeps to a budget, image by image.
+
+    Attributes:
+        plan: What it would do; raises RunError where nothing helps.
+        keep: Do so from now on.
+    """
+
+    plan: Callable[[MemoryWish], MemoryPlan]
+    keep: Callable[[MemoryPlan], None]
 
 
 def write_costs(folder: Path, costs: dict[Graph, GraphCost]) -> None:

@@ -9,7 +9,7 @@ from glnet.bundle import GRAPHS, BundleConfig, read_bundle, write_bundle
 from glnet.datasets.classes import ClassTable
 from glnet.engines.engine import Engine
 from glnet.engines.folded import FoldedNetwork
-from glnet.engines.memory import MemoryWish, plan_device_memory, read_costs
+from glnet.engines.memory import Keeper, MemoryPlan, plan_device_memory, read_costs
 from glnet.engines.tables import table_of
 from glnet.engines.torch_engine import LIBRARY, TorchEngine, TorchGraphs, pick_device
 from glnet.errors import BundleError
@@ -39,7 +39,6 @@ def load_torch(
     folder: str | Path,
     device: str,
     precision: str,
-    memory: MemoryWish | None = None,
     *,
     folded: bool,
 ) -> tuple[Engine, ClassTable]:
@@ -54,12 +53,17 @@ def load_torch(
         return TorchEngine(model, where, precision), table
     graphs = TorchGraphs(fold(model), where, precision)
     network = FoldedNetwork(model.settings, model.classes, graphs)
-    mini_batch = 1
-    if memory is not None and where.type == "cuda" and (Path(folder) / GRAPHS).is_dir():
-        plan = plan_device_memory(memory, read_costs(folder), model.settings, model.classes)
-        memory.said(str(plan))
-        mini_batch = plan.mini_batch
-    return Engine(network, LIBRARY, mini_batch, where.type), table
+    loaded = Engine(network, LIBRARY, 1, where.type)
+    if where.type == "cuda" and (Path(folder) / GRAPHS).is_dir():
+
+        def keep(plan: MemoryPlan) -> None:
+            loaded.mini_batch = plan.mini_batch
+
+        settings, classes = model.settings, model.classes
+        loaded.keeper = Keeper(
+            lambda wish: plan_device_memory(wish, read_costs(folder), settings, classes), keep
+        )
+    return loaded, table
 
 
 def save_model(

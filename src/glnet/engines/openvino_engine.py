@@ -29,15 +29,12 @@ _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 class OpenVinoGraphs:
     """See `engines.folded.Graphs`; arrays are NumPy's, patches come one at a time."""
 
-    def __init__(
-        self, model: str | Path, precision: str = "fp32", *, resident: bool = True
-    ) -> None:
+    def __init__(self, model: str | Path, precision: str = "fp32") -> None:
         """Read nothing yet: a graph is loaded when it is first run.
 
         Args:
             model: A model folder with exported graphs, see `glnet.bundle.check_graphs`.
             precision: fp32, bf16 or int8; OpenVINO left alone would choose.
-            resident: Keep every graph loaded, or only the one that runs.
 
         Raises:
             RunError: this processor has no such arithmetic.
@@ -59,8 +56,14 @@ class OpenVinoGraphs:
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
         }
-        self._resident = resident
+        self._resident = True
         self._requests: dict[Graph, tuple[Any, Any]] = {}
+
+    def hold(self, *, resident: bool) -> None:
+        """Keep every graph loaded from now on, or only the one that runs."""
+        self._resident = resident
+        if not resident:
+            self._requests.clear()
 
     def array(self, values: np.ndarray) -> np.ndarray:
         """As the graphs take it: float32."""

@@ -5,7 +5,7 @@ every scene has a global view of its own; faded, no more often (docs/rasters.md)
 """
 
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,7 @@ def compose(
     scored: Iterator[tuple[Part, Scored]],
     *,
     tolerant: bool,
+    others: Callable[[Part], bool] | None = None,
 ) -> Iterator[Composed]:
     """Give parts as soon as all scenes that reach into them are there.
 
@@ -69,30 +70,60 @@ def compose(
         shelf: By number, what is there; scenes that nobody waits for any more are taken off.
         scored: The missing ones, as they are computed. Those that failed are not shelved.
         tolerant: Give parts also where a scene has failed.
+        others: Where other processes take scenes from the same shelf, and add to it: whether a part
+            is made, by whomever; a scene stays until all parts are that it reaches into.
     """
-    waiting = {part.number: part for part in wanted}
-    lost: dict[int, Scored] = {}
-
-    def ready(part: Part) -> Iterator[Composed]:
-        over = list(plan.over(part))
-        here = all(one.number in shelf or one.number in lost for one in over)
-        if part.number not in waiting or not here:
-            return
-        yield _composed(plan, part, over, shelf, lost)
-        del waiting[part.number]
-        for one in over:
-            if one.number in shelf and not any(p.number in waiting for p in plan.under(one)):
-                del shelf[one.number]
-
+    composer = _Composer(plan, {part.number: part for part in wanted}, shelf, others)
     for part in wanted:
-        yield from ready(part)
+        yield from composer.ready(part)
     for part, found in scored:
         if not found.why:
             shelf[part.number] = found
         elif tolerant:
-            lost[part.number] = found
+            composer.lost[part.number] = found
         for below in plan.under(part):
-            yield from ready(below)
+            yield from composer.ready(below)
+
+
+@dataclass(slots=True)
+class _Composer:
+    """What `compose` keeps: by number, the parts that wait, and the scenes that have failed."""
+
+    plan: Plan
+    waiting: dict[int, Part]
+    shelf: MutableMapping[int, Scored]
+    others: Callable[[Part], bool] | None
+    lost: dict[int, Scored] = field(default_factory=dict)
+
+    def ready(self, part: Part) -> Iterator[Composed]:
+        """The part, if it waits and all scenes that reach into it are there."""
+        over = list(self.plan.over(part))
+        here = all(one.number in self.shelf or one.number in self.lost for one in over)
+        if part.number not in self.waiting or not here:
+            return
+        composed = self._composed(part, over)
+        if composed is not None:
+            yield composed
+        del self.waiting[part.number]
+        for one in over:
+            if one.number in self.shelf and not any(map(self._awaited, self.plan.under(one))):
+                del self.shelf[one.number]
+
+    def _awaited(self, part: Part) -> bool:
+        return part.number in self.waiting if self.others is None else not self.others(part)
+
+    def _composed(self, part: Part, over: list[Part]) -> Composed | None:
+        """The part; None if another process has made it, and may have taken scenes away."""
+        if self.others is None:
+            return _composed(self.plan, part, over, self.shelf, self.lost)
+        if self.others(part):
+            return None
+        try:
+            return _composed(self.plan, part, over, self.shelf, self.lost)
+        except (KeyError, OSError):
+            if self.others(part):
+                return None
+            raise
 
 
 def _composed(

@@ -1,6 +1,7 @@
 """Parts through the network: the next one is read while one is computed and the last written."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 from glnet.engines.ahead import ahead
 from glnet.engines.engine import Engine
@@ -12,42 +13,95 @@ from glnet.prediction.parts import Part
 from glnet.prediction.source import ReadPart
 from glnet.recipe import View
 
+Owner = TypeVar("Owner")
+
+
+class Asked(NamedTuple, Generic[Owner]):
+    """A part that is to be computed, or, without one, something that is only passed on.
+
+    Attributes:
+        owner: Whose it is.
+        opened: Its raster.
+        part: Which part.
+    """
+
+    owner: Owner
+    opened: Opened | None = None
+    part: Part | None = None
+
+
+class Network(NamedTuple):
+    """How scenes are computed.
+
+    Attributes:
+        engine: The network.
+        view: Which of its outputs.
+        tta: Average over the eight flips and quarter turns.
+    """
+
+    engine: Engine
+    view: View
+    tta: bool
+
+
+def score_asked(
+    asked: Iterator[Asked[Owner]], network: Callable[[Owner], Network]
+) -> Generator[tuple[Asked[Owner], Scored | None], None, None]:
+    """Compute parts one after another; what one cannot give does not stop the others.
+
+    Close it when no more are wanted: threads work ahead, and what is asked for is drawn in one of
+    them.
+
+    Args:
+        asked: Parts, of whatever rasters.
+        network: Gives what an owner's parts go through, when the first of them does.
+    """
+    reads = ahead((one, _read(one)) for one in asked)
+    return ahead(
+        (one, None if read is None else _score(network(one.owner), read)) for one, read in reads
+    )
+
 
 def score_parts(
     opened: Opened, engine: Engine, view: View, parts: Sequence[Part], *, tta: bool
 ) -> Generator[tuple[Part, Scored], None, None]:
-    """Compute parts one after another; what one cannot give does not stop the others.
-
-    Close it when no more are wanted: threads work ahead.
+    """The same for parts of one raster.
 
     Args:
         opened: The raster.
-        engine: The network.
-        view: Which of its outputs.
+        engine, view, tta: See `Network`.
         parts: Which parts.
-        tta: Average over the eight flips and quarter turns.
     """
-    reads = ahead((part, _read(opened, part)) for part in parts)
-    return ahead((part, _score(engine, view, read, tta=tta)) for part, read in reads)
-
-
-def _read(opened: Opened, part: Part) -> ReadPart | str:
-    """A part, or why it cannot be read."""
+    asked = (Asked(None, opened, part) for part in parts)
+    network = Network(engine, view, tta)
+    scored = score_asked(asked, lambda _: network)
     try:
-        return opened.source.read(part)
+        for one, found in scored:
+            if one.part is not None and found is not None:
+                yield one.part, found
+    finally:
+        scored.close()
+
+
+def _read(one: Asked[Owner]) -> ReadPart | str | None:
+    """A part, or why it cannot be read; None where there is none."""
+    if one.opened is None or one.part is None:
+        return None
+    try:
+        return one.opened.source.read(one.part)
     except RasterError as error:
         return str(error)
 
 
-def _score(engine: Engine, view: View, read: ReadPart | str, *, tta: bool) -> Scored:
+def _score(network: Network, read: ReadPart | str) -> Scored:
     if isinstance(read, str):
         return Scored(why=read)
     if read.scene is None:
         return Scored(kept=read.kept)
-    run = segment_turned if tta else Engine.segment
+    run = segment_turned if network.tta else Engine.segment
     try:
-        found = run(engine, read.scene, [view], read.needed)
+        found = run(network.engine, read.scene, [network.view], read.needed)
     except RuntimeError as error:  # whatever a library raises for one scene alone
         return Scored(why=" ".join(f"{type(error).__name__}: {error}".split()))
-    scores = found.views[view].onto(read.part.scene.size)
+    scores = found.views[network.view].onto(read.part.scene.size)
     return Scored(scores, read.kept, found.patches.computed)

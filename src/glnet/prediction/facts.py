@@ -1,33 +1,33 @@
 """All that the parts of a raster depend on, so that nothing stale is ever used."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from glnet import __version__
-from glnet.engines.engine import Engine
-from glnet.engines.threads import threads
-from glnet.prediction.identity import identity, model_digests
+from glnet.prediction.identity import identity
 from glnet.prediction.layers import Layer
 from glnet.prediction.opening import Opened
-from glnet.prediction.options import PredictOptions
+from glnet.prediction.predictor import Predictor
+
+#: What is done about errors changes no part that has none.
+_NO_MATTER = ("on_error",)
 
 
 def facts_of(
-    image: Path, model: Path, engine: Engine, precision: str, opened: Opened,
-    options: PredictOptions, layers: Sequence[Layer],
-) -> dict[str, object]:  # fmt: skip
+    predictor: Predictor, image: Path, opened: Opened, layers: Sequence[Layer]
+) -> dict[str, object]:
     """As plain values, for `identity.key_of`."""
-    source = opened.source
-    within = options.within
+    source, within, told = opened.source, predictor.options.within, predictor.computes
+    options = asdict(replace(predictor.options, view=told.view))
     return {
         "glnet": __version__,
-        "model": model_digests(model),
+        "model": predictor.digests,
         "raster": identity(image),
-        "options": {name: str(value) for name, value in asdict(options).items()},
+        "options": {name: str(options[name]) for name in options if name not in _NO_MATTER},
         "within": None if within is None else identity(Path(within)),
         "scale": source.scale,
         "parts": [opened.size, opened.parts[0].scene.size, opened.parts[0].core.size],
         "layers": [layer.kind for layer in layers],
-        "engine": [engine.library, engine.device_type, precision, threads()],
+        "engine": [told.library, told.device, told.precision, told.threads],
     }

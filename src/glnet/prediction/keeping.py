@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ class StoreError(RasterError):
 def kept_whole(final: Path, told: dict[str, Any]) -> Iterator[Path]:
     """Give a partial folder to fill; it takes its name once all of it is on the disk, or goes.
 
+    Its name until then is this process's own: others may be filling theirs, and the first counts.
+
     Args:
         final: The folder.
         told: Plain values, kept with it; read at the end.
@@ -31,7 +35,7 @@ def kept_whole(final: Path, told: dict[str, Any]) -> Iterator[Path]:
     Raises:
         StoreError: the disk is full, or the folder cannot be written.
     """
-    partial = final.with_suffix(".partial")
+    partial = final.with_suffix(f".{socket.gethostname()}-{os.getpid()}.partial")
     try:
         partial.mkdir()
         yield partial
@@ -39,7 +43,7 @@ def kept_whole(final: Path, told: dict[str, Any]) -> Iterator[Path]:
         (partial / _NOTE).write_text(json.dumps(note), encoding="utf-8")
         for path in partial.iterdir():
             flush(path)
-        partial.rename(final)
+        _rename(partial, final)
         flush_folder(final.parent)
     except WRITE_ERRORS as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -49,6 +53,15 @@ def kept_whole(final: Path, told: dict[str, Any]) -> Iterator[Path]:
             "Finished parts are kept: start the command again"
         )
         raise StoreError(msg) from error
+
+
+def _rename(partial: Path, final: Path) -> None:
+    try:
+        partial.rename(final)
+    except OSError:
+        if not final.is_dir():
+            raise
+        shutil.rmtree(partial, ignore_errors=True)  # of the same content
 
 
 def told_by(folder: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a run did: for programs as JSON, for people as a few lines."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,6 +44,8 @@ class Report:
         polygons: How many were written; None where none were asked for.
         seconds: By what they went into.
         memory: The most that the process ever held, in bytes; None where the system does not say.
+        key: Names all that the outputs depend on.
+        digests: Of the outputs, by what they are.
         glnet: The version.
     """
 
@@ -66,6 +69,8 @@ class Report:
     polygons: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     memory: int | None = None
+    key: str = ""
+    digests: dict[str, str] = field(default_factory=dict)
 
     @property
     def lines(self) -> Iterator[str]:
@@ -102,3 +107,14 @@ class Report:
 def report_path(out: Path) -> Path:
     """Where the report of an output lies."""
     return out.with_name(f"{out.stem}.report.json")
+
+
+def read_report(path: Path) -> Report | None:
+    """A report that was written; None where there is none, or one of another glnet."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        told["size"], told["scene"] = Size(*told["size"]), Size(*told["scene"])
+        told["failed"] = [FailedPart(Window(**one["core"]), one["why"]) for one in told["failed"]]
+        return Report(**told)
+    except (OSError, ValueError, TypeError, LookupError):
+        return None

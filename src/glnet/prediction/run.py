@@ -1,90 +1,105 @@
-"""One raster of any size, from file to files: nothing lost, nothing half-finished."""
+"""One raster on its way to its outputs: nothing lost, nothing half-finished."""
 
 import contextlib
-import shutil
 import time
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from glnet.datasets.classes import ClassTable
-from glnet.engines.engine import Engine
+from glnet.engines.memory import MemoryPlan
 from glnet.errors import GatheredError, RasterError
-from glnet.outputs.files import publish
-from glnet.outputs.rasters import WRITE_ERRORS, Content, Piece, assemble, class_tags, verify
-from glnet.outputs.styles import style_path, write_style
 from glnet.prediction.blending import Scored, compose
-from glnet.prediction.computing import score_parts
-from glnet.prediction.layers import Layer, compute
+from glnet.prediction.jobs import Job
+from glnet.prediction.layers import compute
 from glnet.prediction.opening import Opened
-from glnet.prediction.options import PredictOptions
 from glnet.prediction.parts import Part
+from glnet.prediction.predictor import Predictor
 from glnet.prediction.report import FailedPart, Report
 from glnet.prediction.shelf import Shelf
 from glnet.prediction.store import PartStore
-from glnet.prediction.vectorise import PolygonWish
-from glnet.recipe import View
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Run:
-    """A raster on its way to its outputs.
+    """What a command does for one image.
 
     Attributes:
-        opened: The raster and its parts.
-        table: The model's classes.
-        view: Which output of the network.
-        options: What of the raster, and what to do about errors.
-        layers: What is written.
+        predictor: The model.
+        job: The image and its outputs.
+        opened: Its pixels and its parts.
+        memory: How the engine keeps to its budget meanwhile.
         store: Where finished parts are kept.
         report: What is told at the end.
-        progress: Is told how many of the parts are done.
+        held: Gives the raster and the lock back when closed.
+        own: Of which scenes; None: of all, by this process alone.
+        shelf: Where scores wait for their neighbours.
+        wanted: The parts that are to be made.
+        missing: The scenes that are to be computed for that.
+        given_up: Are no more of them wanted?
+        last: Is it the last one of its command?
     """
 
+    predictor: Predictor
+    job: Job
     opened: Opened
-    table: ClassTable
-    view: View
-    options: PredictOptions
-    layers: Sequence[Layer]
+    memory: MemoryPlan | None
     store: PartStore
     report: Report
-    progress: Callable[[int, int], None]
+    held: contextlib.ExitStack
+    own: range | None = None
+    shelf: MutableMapping[int, Scored] = field(default_factory=dict)
+    wanted: Sequence[Part] = ()
+    missing: Sequence[Part] = ()
+    given_up: bool = False
+    last: bool = False
 
-    def compute(self, engine: Engine) -> None:
-        """Compute what is missing and keep it.
+    def look(self) -> None:
+        """Find out what is there already."""
+        parts, plan = self.opened.parts, self.opened.plan
+        with self.clocked("looking for parts"):
+            if len(parts) > 1:  # one alone has no neighbours to wait for
+                self.shelf = Shelf(self.store.folder / "scenes", alone=self.own is None)
+            scenes = parts if self.own is None else [parts[n] for n in self.own]
+            reached = {part.number for scene in scenes for part in plan.under(scene)}
+            wanted = [parts[n] for n in sorted(reached) if not self.store.has(parts[n])]
+            needed = {one.number for part in wanted for one in plan.over(part)}
+            self.missing = [s for s in scenes if s.number in needed and s.number not in self.shelf]
+            self.wanted = wanted
+        self.report.reused = len(reached) - len(wanted)
+
+    def compute(
+        self, scored: Iterator[tuple[Part, Scored]], progress: Callable[[int, int], None]
+    ) -> None:
+        """Keep what is computed.
+
+        Args:
+            scored: The missing scenes.
+            progress: Is told how many scenes are done, and of how many.
 
         Raises:
             StoreError: it cannot be kept.
             GatheredError: some parts failed, after the others were kept.
         """
-        with self._clocked("looking for parts"):
-            shelf = self._shelf()
-            wanted = [part for part in self.opened.parts if not self.store.has(part)]
-            needed = {one.number for part in wanted for one in self.opened.plan.over(part)}
-            missing = [self.opened.parts[n] for n in sorted(needed) if n not in shelf]
-        self.report.reused = len(self.opened.parts) - len(wanted)
-        tta, tolerant = self.options.tta, self.options.on_error == "nodata"
-        scored = score_parts(self.opened, engine, self.view, missing, tta=tta)
-        # Closed whatever happens: the raster may not be while a thread reads it.
-        with self._clocked("network"), contextlib.closing(scored):
-            counted = self._counted(scored, len(missing))
-            for found in compose(self.opened.plan, wanted, shelf, counted, tolerant=tolerant):
-                self.store.write(found.part, compute(found, self.layers, self.table), found.why)
-        failed = self.report.failed
-        if failed and not tolerant:
-            if len(failed) == len(self.opened.parts):
-                raise RasterError(failed[0].why)
-            raise GatheredError([*map(str, failed), self._advice()])
-
-    def _shelf(self) -> MutableMapping[int, Scored]:
-        """Where scenes wait for their neighbours; one alone has none."""
-        return Shelf(self.store.folder / "scenes") if len(self.opened.parts) > 1 else {}
+        report, plan = self.report, self.opened.plan
+        tolerant = self.predictor.options.on_error == "nodata" and self.own is None
+        others = None if self.own is None else self.store.lies
+        with self.clocked("network"):
+            counted = self._counted(scored, progress)
+            for found in compose(
+                plan, self.wanted, self.shelf, counted, tolerant=tolerant, others=others
+            ):
+                made = compute(found, self.job.layers, self.predictor.table)
+                self.store.write(found.part, made, found.why)
+        if report.failed and not tolerant:
+            if len(report.failed) == len(self.opened.parts):
+                raise RasterError(report.failed[0].why)
+            raise GatheredError([*map(str, report.failed), self._advice()])
 
     def _counted(
-        self, scored: Iterator[tuple[Part, Scored]], missing: int
+        self, scored: Iterator[tuple[Part, Scored]], progress: Callable[[int, int], None]
     ) -> Iterator[tuple[Part, Scored]]:
-        report, total = self.report, len(self.opened.parts)
-        for done, (part, found) in enumerate(scored, start=total - missing + 1):
+        report = self.report
+        total = len(self.opened.parts) if self.own is None else len(self.own)
+        for done, (part, found) in enumerate(scored, start=total - len(self.missing) + 1):
             if found.why:
                 report.failed.append(FailedPart(part.core, found.why))
             elif found.scores is None:
@@ -93,7 +108,7 @@ class Run:
                 report.computed += 1
                 report.patches += found.patches
             yield part, found
-            self.progress(done, total)
+            progress(done, total)
 
     def _advice(self) -> str:
         failed = len(self.report.failed)
@@ -103,78 +118,9 @@ class Run:
             "--on-error nodata to write them as ground without data"
         )
 
-    def finish(self, said: Callable[[str], None]) -> None:
-        """Put the parts together, check the files against them, and move these to their places.
-
-        Args:
-            said: Takes a line as each step begins.
-
-        Raises:
-            RasterError: a file could not be written, or is not what was computed.
-        """
-        folder = self.store.folder / "finished"
-        shutil.rmtree(folder, ignore_errors=True)
-        finished = []
-        for layer in self.layers:
-            path = folder / f"{layer.kind}{layer.path.suffix.lower()}"
-            pieces = [
-                Piece(self.store.path(part, layer.kind), part.core) for part in self.opened.parts
-            ]
-            content = self._content(layer)
-            try:
-                folder.mkdir(exist_ok=True)
-                said(f"assembling {layer.path.name}")
-                with self._clocked("assembling"):
-                    assemble(self.store.folder, path, content, pieces)
-                said(f"verifying {layer.path.name}")
-                with self._clocked("verifying"):
-                    verify(path, content, pieces)
-                finished.append((path, layer.path))
-                if layer.kind == "mask":
-                    style, table = style_path(path), self.table
-                    write_style(style, table.legend, table.palette, int(layer.nodata))
-                    finished.append((style, style_path(layer.path)))
-            except (*WRITE_ERRORS, RasterError) as error:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise self._refused(layer.path, error) from error
-        for path, target in reversed(finished):  # the mask last: it is what people look for
-            try:
-                publish(path, target)
-            except OSError as error:
-                raise self._refused(target, error) from error
-            self.report.outputs.append(str(target))
-
-    def _refused(self, path: Path, error: Exception) -> RasterError:
-        detail = " ".join(str(error.__cause__ or error).split())
-        return RasterError(
-            f"{path}: could not be written ({detail}); is the disk full? The parts are kept in "
-            f"{self.store.folder.parent}: start the command again"
-        )
-
-    def vectorise(self, wish: PolygonWish, said: Callable[[str], None]) -> None:
-        """Write the finished mask's polygons.
-
-        Raises:
-            RasterError: they could not be written; the mask is, and the parts are kept.
-        """
-        said(f"writing polygons into {wish.path.name}")
-        mask = next(layer.path for layer in self.layers if layer.kind == "mask")
-        with self._clocked("polygons"):
-            self.report.polygons = wish.write(mask, self.table, self.progress)
-        self.report.outputs.append(str(wish.path))
-
-    def _content(self, layer: Layer) -> Content:
-        size, place = self.opened.size, self.opened.georeference
-        if layer.kind != "mask":
-            return Content(size, layer.bands, layer.dtype, layer.nodata, place)
-        tags = class_tags(self.table.legend)
-        palette = self.table.palette
-        return Content(
-            size, layer.bands, layer.dtype, layer.nodata, place, palette, tags, overviews="mode"
-        )
-
     @contextlib.contextmanager
-    def _clocked(self, what: str) -> Iterator[None]:
+    def clocked(self, what: str) -> Iterator[None]:
+        """Report the seconds that pass meanwhile."""
         began = time.perf_counter()
         try:
             yield

@@ -1,5 +1,6 @@
 """The scores of scenes on disk, until no neighbour waits for them any more."""
 
+import contextlib
 import shutil
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
@@ -21,11 +22,16 @@ class Shelf(MutableMapping[int, Scored]):
     Scores lie at the network's output stride, and are mapped into memory when read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Open what lies there; what is damaged or half-written goes."""
+    def __init__(self, folder: Path, *, alone: bool = True) -> None:
+        """Open what lies there.
+
+        Args:
+            folder: Of the scenes.
+            alone: No other process uses it; what is damaged or half-written goes.
+        """
         self._folder = folder
         folder.mkdir(exist_ok=True)
-        for path in list(folder.iterdir()):
+        for path in list(folder.iterdir()) if alone else ():
             if path.suffix or sound(path) is None:
                 shutil.rmtree(path, ignore_errors=True)
 
@@ -57,7 +63,8 @@ class Shelf(MutableMapping[int, Scored]):
     def __delitem__(self, number: int) -> None:
         # Another name first: half a folder must not be taken for a whole one.
         gone = self._path(number).with_suffix(".gone")
-        self._path(number).rename(gone)
+        with contextlib.suppress(OSError):  # another process was faster
+            self._path(number).rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
     def __contains__(self, number: object) -> bool:

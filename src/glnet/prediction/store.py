@@ -5,18 +5,15 @@ named by all that they depend on, so a changed model or setting finds none of th
 """
 
 import contextlib
-import os
+import json
 import shutil
-import socket
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from glnet.errors import RasterError, RunError
 from glnet.geometry import Window
 from glnet.outputs.files import silent
 from glnet.outputs.rasters import create, opened
@@ -25,109 +22,59 @@ from glnet.prediction.layers import Arrays, Kind, Layer
 from glnet.prediction.parts import Part
 from glnet.raster import area
 
-_LOCK, _HOLDER = "lock", "holder"
-
-#: Seconds that a held lock is waited for.
-_PATIENCE = 0.2
-
-
-def parts_folder(out: Path) -> Path:
-    """Where the parts of an output lie."""
-    return out.with_name(f"{out.name}.parts")
-
-
-def kept_bytes(out: Path) -> int:
-    """What a stopped run left beside an output; nothing where there was none."""
-    total = 0
-    for folder, _, names in os.walk(parts_folder(out)):
-        for name in names:
-            with contextlib.suppress(OSError):  # another process may be removing them
-                total += Path(folder, name).stat().st_size
-    return total
-
-
-@contextlib.contextmanager
-def locked(out: Path) -> Iterator[Path]:
-    """The folder of an output's parts, for this process alone.
-
-    Raises:
-        RunError: another process works on the output.
-        RasterError: the folder cannot be made.
-    """
-    folder = parts_folder(out)
-    try:
-        lock = _acquire(folder)
-    except Timeout as error:
-        msg = f"{out}: is being written by {_holder(folder)}; wait for it, or name another file"
-        raise RunError(msg) from error
-    except OSError as error:
-        msg = f"{folder}: cannot be written ({error.strerror}); choose another folder"
-        raise RasterError(msg) from error
-    with lock:
-        with contextlib.suppress(OSError):  # a full disk; it is told where it matters
-            note = f"process {os.getpid()} on {socket.gethostname()}"
-            (folder / _HOLDER).write_text(note, encoding="utf-8")
-        try:
-            yield folder
-        finally:
-            for path in [*folder.glob("*/*"), *folder.iterdir()]:
-                with contextlib.suppress(OSError):
-                    path.rmdir()  # of a run that kept no part and no scene
-            if {path.name for path in folder.iterdir()} <= {_LOCK, _HOLDER}:
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _acquire(folder: Path) -> FileLock:
-    """Make the folder and lock it; another process may be about to remove it."""
-    for last in (False, False, False, True):
-        try:
-            folder.mkdir(exist_ok=True)
-            lock = FileLock(folder / _LOCK)
-            # It may be free in a moment: whoever held it could have left, and taken the file along.
-            lock.acquire(timeout=_PATIENCE, poll_interval=_PATIENCE / 4)
-        except (FileNotFoundError, FileExistsError):
-            if last:
-                raise
-        else:
-            break
-    return lock
-
-
-def clear(folder: Path) -> None:
-    """Remove finished parts, and whatever else lies there: the output has what they held."""
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.name not in {_LOCK, _HOLDER}:
-            path.unlink(missing_ok=True)
-
-
-def _holder(folder: Path) -> str:
-    with contextlib.suppress(OSError):
-        return (folder / _HOLDER).read_text(encoding="utf-8") or "another process"
-    return "another process"
+#: What the parts depend on, for people.
+_FACTS = "facts.json"
 
 
 class PartStore:
     """The finished parts of one raster, one model and one set of settings."""
 
-    def __init__(self, folder: Path, key: str, layers: Sequence[Layer]) -> None:
-        """Open what lies there; what was left half-written goes.
+    def __init__(
+        self, folder: Path, key: str, layers: Sequence[Layer], *, alone: bool = True
+    ) -> None:
+        """Open what lies there.
 
         Args:
             folder: Of the output's parts; those of other keys are left alone.
             key: Of these parts, see `identity.key_of`.
             layers: What each part holds.
+            alone: No other process uses it; what was left half-written goes.
         """
         self.folder = folder / key
         self._layers = layers
         self.folder.mkdir(exist_ok=True)
-        for left in self.folder.glob("*.partial"):
+        for left in self.folder.glob("*.partial") if alone else ():
             shutil.rmtree(left)
+
+    def tell(self, facts: Mapping[str, object]) -> Iterator[str]:
+        """Keep what these parts depend on, and say how they differ from others that lie there.
+
+        Args:
+            facts: Plain values.
+
+        Yields:
+            A line for every other set of parts.
+        """
+        own = json.loads(json.dumps(facts, default=str))
+        with contextlib.suppress(OSError):  # a full disk is told where it matters
+            (self.folder / _FACTS).write_text(json.dumps(own), encoding="utf-8")
+        for path in sorted(self.folder.parent.glob(f"*/{_FACTS}")):
+            if path.parent != self.folder:
+                with contextlib.suppress(OSError, ValueError):
+                    other = json.loads(path.read_text(encoding="utf-8"))
+                    names = [name for name in own if own[name] != other.get(name)]
+                    yield (
+                        f"{path.parent}: holds parts that are not used: "
+                        f"they are of another {', another '.join(names)}"
+                    )
 
     def path(self, part: Part, kind: Kind) -> Path:
         """Where a layer of a part lies."""
         return self._folder_of(part) / f"{kind}.tif"
+
+    def lies(self, part: Part) -> bool:
+        """Is the part there, sound or not?"""
+        return self._folder_of(part).is_dir()
 
     def has(self, part: Part) -> bool:
         """Is the part there, and sound? Reads all of it; what is damaged or failed goes."""

@@ -1,0 +1,151 @@
+"""What is to be made of which image, found out before any work whether it could be written."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from glnet.datasets.classes import ClassTable
+from glnet.errors import GatheredError, RunError
+from glnet.outputs.files import check_target
+from glnet.outputs.rasters import MASK_SUFFIXES, TIFF_SUFFIXES
+from glnet.outputs.styles import style_path
+from glnet.prediction.layers import Kind, Layer, plan_layer
+from glnet.prediction.report import report_path
+from glnet.prediction.vectorise import PolygonWish
+
+#: What may be written beside masks in a folder.
+Also = Literal["confidence", "probabilities", "scores", "geojson", "gpkg"]
+
+#: What is written of every pixel.
+_KINDS: tuple[Kind, ...] = ("mask", "confidence", "probabilities", "scores")
+
+_POLYGONS = ("geojson", "gpkg")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An image and its outputs.
+
+    Attributes:
+        image: The file.
+        layers: What is written of its pixels, the mask first.
+        polygons: Which polygons, if any.
+    """
+
+    image: Path
+    layers: tuple[Layer, ...]
+    polygons: PolygonWish | None = None
+
+    @property
+    def mask(self) -> Path:
+        """Where the mask goes; what belongs to the run lies beside it."""
+        return self.layers[0].path
+
+    @property
+    def outputs(self) -> dict[str, Path]:
+        """Every file that is asked for, by what it is; of a class's colours, see `style_path`."""
+        found: dict[str, Path] = {layer.kind: layer.path for layer in self.layers}
+        return found if self.polygons is None else found | {"polygons": self.polygons.path}
+
+
+def plan_job(
+    image: Path,
+    wanted: Mapping[Kind, Path],
+    polygons: PolygonWish | None,
+    table: ClassTable,
+    taken: Sequence[Path] = (),
+) -> Job:
+    """One image's outputs, none of them an input or named twice.
+
+    Args:
+        image: The file.
+        wanted: Where each layer goes, the mask first.
+        polygons: Which polygons.
+        table: The model's classes.
+        taken: Other files that must not be overwritten.
+
+    Raises:
+        RasterError: a file could not be written.
+        RunError: polygons that cannot be made.
+    """
+    used = [image, *taken]
+    for kind, target in wanted.items():
+        check_target(target, MASK_SUFFIXES if kind == "mask" else TIFF_SUFFIXES, used)
+        used.append(target)
+        if kind == "mask":
+            style = style_path(target)
+            check_target(style, (style.suffix,), used)
+            used.append(style)
+    if polygons is not None:
+        polygons.check(wanted["mask"], used, table)
+    layers = tuple(plan_layer(kind, path, table) for kind, path in wanted.items())
+    return Job(image, layers, polygons)
+
+
+def jobs_into(
+    folder: Path,
+    images: Sequence[Path],
+    also: Sequence[Also],
+    table: ClassTable,
+    polygons: PolygonWish,
+    taken: Sequence[Path] = (),
+) -> list[Job]:
+    """Many images' outputs in one folder, named like the images.
+
+    Args:
+        folder: Of all outputs; it is made.
+        images: The files.
+        also: What is written beside masks.
+        table: The model's classes.
+        polygons: How they are made, where they are asked for; its path does not matter.
+        taken: Other files that must not be overwritten.
+
+    Raises:
+        GatheredError: names that two images would share, or outputs that are inputs.
+        RasterError, RunError: see `plan_job`.
+    """
+    if set(_POLYGONS) <= set(also):
+        msg = "polygons: geojson or gpkg, not both"
+        raise RunError(msg)
+    _check_names(folder, images, also)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{folder}: cannot be made a folder ({error.strerror}); name another one"
+        raise RunError(msg) from error
+    jobs = []
+    for image in images:
+        wanted = {kind: path for kind, path in _places(folder, image, also) if kind in _KINDS}
+        shapes = next((p for kind, p in _places(folder, image, also) if kind in _POLYGONS), None)
+        wish = None if shapes is None else replace(polygons, path=shapes)
+        jobs.append(plan_job(image, wanted, wish, table, taken))
+    return jobs
+
+
+def _places(folder: Path, image: Path, also: Sequence[Also]) -> Iterator[tuple[str, Path]]:
+    """What is written of an image, and where."""
+    yield "mask", folder / f"{image.stem}.tif"
+    for kind in dict.fromkeys(also):
+        suffix = f".{kind}" if kind in _POLYGONS else f".{kind}.tif"
+        yield kind, folder / f"{image.stem}{suffix}"
+
+
+def _check_names(folder: Path, images: Sequence[Path], also: Sequence[Also]) -> None:
+    """No output is another image's, or an image; on some systems A.tif and a.tif are one file."""
+    owners: dict[str, Path] = {}
+    inputs = {os.path.realpath(image).casefold(): image for image in images}
+    problems = []
+    for image in images:
+        places = [path for _, path in _places(folder, image, also)]
+        for path in [*places, report_path(places[0])]:
+            owner = owners.setdefault(str(path).casefold(), image)
+            if owner is not image:
+                problems.append(f"{image}: would become {path.name}, as {owner} would; rename one")
+                break
+            if os.path.realpath(path).casefold() in inputs:
+                problems.append(f"{path}: is an image of this same command; name another folder")
+                break
+    if problems:
+        raise GatheredError(problems)
