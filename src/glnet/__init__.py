@@ -21,6 +21,7 @@ _HOMES = {
     "load_recipe": "recipe",
     "plan": "planning.plan",
     "predict": "prediction.predict",
+    "predict_many": "prediction.predict",
     "segment": "prediction.predict",
     "train": "training.loop",
 }

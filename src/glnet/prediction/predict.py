@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import rasterio
@@ -11,14 +11,15 @@ import rasterio
 from glnet.errors import RasterError
 from glnet.prediction.blending import Scored, compose
 from glnet.prediction.computing import score_parts
-from glnet.prediction.jobs import plan_job
+from glnet.prediction.jobs import Also, jobs_into, plan_job
 from glnet.prediction.layers import Kind, compute, plan_layer, unused_value
-from glnet.prediction.many import GDAL_BLOCKS, carry_out
+from glnet.prediction.many import GDAL_BLOCKS, Outcome, carry_out
 from glnet.prediction.opening import open_source
 from glnet.prediction.options import OnError, PredictOptions
 from glnet.prediction.parts import Part
 from glnet.prediction.predictor import Predictor
 from glnet.prediction.report import Report
+from glnet.prediction.shares import read_share
 from glnet.prediction.vectorise import PolygonWish
 from glnet.recipe import View
 
@@ -44,6 +45,7 @@ def predict(  # noqa: PLR0913  each by its name
     within: str | Path | None = None,
     virtual: bool = False,
     on_error: OnError = "stop",
+    part: str | None = None,
     said: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> Report:
@@ -65,11 +67,14 @@ def predict(  # noqa: PLR0913  each by its name
         memory: What a prediction on the CPU may add to the process; the paper's GPUs had 2 GB.
         tta: Average over the eight flips and quarter turns.
         bands, scene, resolution, within, virtual, on_error: See `PredictOptions`.
+        part: i/n: only this share of the scenes is computed, and nothing is put together; several
+            processes may be at one each, and the same call without it puts their work together.
         said: Takes the lines that tell how it is done.
         progress: Takes how many parts are done, and of how many.
 
     Returns:
-        What was done; it lies beside the mask as JSON too.
+        What was done; it lies beside the mask as JSON too. Outputs that the same call made before,
+        and nobody has changed, are left as they are.
 
     Raises:
         GlnetError: the image, the model, an output or the device cannot be used, found before the
@@ -85,12 +90,75 @@ def predict(  # noqa: PLR0913  each by its name
     wanted = {kind: Path(path) for kind, path in asked.items() if path is not None}
     taken = [] if within is None else [Path(within)]
     job = plan_job(Path(image), wanted, polygons, predictor.table, taken)
-    with contextlib.closing(carry_out(predictor, [job], progress)) as outcomes:
+    share = None if part is None else read_share(part)
+    with contextlib.closing(carry_out(predictor, [job], progress, share)) as outcomes:
         outcome = next(outcomes)
     if outcome.error is not None:
         raise outcome.error
     assert outcome.report is not None  # noqa: S101  one of both is there
     return outcome.report
+
+
+def predict_many(  # noqa: PLR0913  each by its name
+    images: Sequence[str | Path],
+    model: str | Path,
+    out_dir: str | Path,
+    *,
+    also: Sequence[Also] = (),
+    background: Sequence[str] = (),
+    min_area: float = 0.0,
+    simplify: float = 0.0,
+    device: str = "auto",
+    precision: str = "fp32",
+    engine: str = "auto",
+    memory: str = "2GiB",
+    part: str | None = None,
+    said: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda _, __: None,
+    told: Callable[[Outcome], None] = lambda _: None,
+    **options: Any,  # noqa: ANN401  as `PredictOptions` has them
+) -> list[Outcome]:
+    """Segment many images into one folder, by one model; started again, it goes on.
+
+    The next image is read while one is computed and one is written. One that fails does not stop
+    the others; one that is done, by its content and all settings, is not done again.
+
+    Args:
+        images: The files.
+        model: See `predict`.
+        out_dir: Where masks go, named like the images: NAME.tif; made where it does not exist.
+        also: What else is written: confidence, probabilities, scores (NAME.KIND.tif), geojson or
+            gpkg (polygons).
+        background, min_area, simplify: Of the polygons, see `PolygonWish`.
+        device, precision, engine, memory, said: See `predict`.
+        part: i/n: only this share of all images' scenes, taken as one list; see `predict`.
+        progress: Takes how many scenes of the present image are done, and of how many.
+        told: Takes what became of each image.
+        options: Of `PredictOptions`.
+
+    Returns:
+        What became of every image; of a share, of those that have scenes in it.
+
+    Raises:
+        GlnetError: the model, or any image's outputs, cannot be used; found before any work.
+    """
+    predictor = Predictor(
+        model, PredictOptions(**options), device=device, precision=precision, engine=engine,
+        memory=memory, said=said,
+    )  # fmt: skip
+    share = None if part is None else read_share(part)
+    within = predictor.options.within
+    wish = PolygonWish(Path(), background, min_area, simplify)
+    jobs = jobs_into(
+        Path(out_dir), [Path(image) for image in images], also, predictor.table, wish,
+        [] if within is None else [Path(within)],
+    )  # fmt: skip
+    outcomes = []
+    with contextlib.closing(carry_out(predictor, jobs, progress, share)) as carried:
+        for outcome in carried:
+            outcomes.append(outcome)
+            told(outcome)
+    return outcomes
 
 
 def segment(
