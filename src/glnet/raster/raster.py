@@ -1,8 +1,8 @@
 """The one reader of image files: pixels by window, which of them mean something, georeference.
 
 Arrays are (bands, height, width). TIFF and the other formats of GDAL are read by window; JPEG and
-PNG cannot be, so they are decoded once, when first read, and kept until the raster is closed. What
-a file is its content says, not its name.
+PNG cannot be, so they are decoded once, when first read, and kept until the raster is closed. Of a
+slide one level is read, by window. What a file is its content says, not its name.
 """
 
 import contextlib
@@ -16,16 +16,21 @@ import rasterio
 from glnet import photo
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
+from glnet.georeference import Resolution
 from glnet.limits import check_claim, check_scene
 from glnet.raster.datasets import DatasetPixels, by_gdal
+from glnet.raster.levels import Level, SlideWish
 from glnet.raster.photos import PhotoPixels
 from glnet.raster.pixels import Pixels
+from glnet.raster.slides import SlidePixels, is_slide
 from glnet.reach import DRIVERS, GDAL_OPTIONS, check_sources
 from glnet.recipe import ModelSettings
 from glnet.resample import shrink
 
 #: The input scale of 8-bit images.
 _BYTES = 255
+
+_FINEST = SlideWish()
 
 
 class Raster:
@@ -40,12 +45,15 @@ class Raster:
         orientation: EXIF's, of a photo; its size and pixels are upright whatever it says.
     """
 
-    def __init__(self, path: str | Path, *, virtual: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, *, virtual: bool = False, slide: SlideWish = _FINEST
+    ) -> None:
         """Open the file and read its header.
 
         Args:
             path: The file.
             virtual: Take a VRT too, which leads to image files that it names.
+            slide: Which level is read, where it is a slide.
 
         Raises:
             RasterError: not a file, or not an image.
@@ -60,13 +68,44 @@ class Raster:
         with self._explained("cannot be opened as an image"):
             if virtual:
                 check_sources(self.path.absolute())
-            self.is_photo = photo.is_photo(self.path)
-            self._pixels: Pixels = (
-                PhotoPixels(self.path) if self.is_photo else DatasetPixels(self.path, self._drivers)
-            )
+            self._pixels = self._opened(slide)
         self.size, self.dtype = self._pixels.size, self._pixels.dtype
         self.georeference, self.palette = self._pixels.georeference, self._pixels.palette
         self.orientation = self._pixels.orientation
+
+    def _opened(self, wish: SlideWish) -> Pixels:
+        if is_slide(self.path, wish):
+            return SlidePixels(self.path, wish)
+        if photo.is_photo(self.path):
+            return PhotoPixels(self.path)
+        return DatasetPixels(self.path, self._drivers)
+
+    @property
+    def is_photo(self) -> bool:
+        """Is it decoded by Pillow, and turned upright?"""
+        return isinstance(self._pixels, PhotoPixels)
+
+    @property
+    def slide(self) -> SlidePixels | None:
+        """What is known of it as a slide."""
+        return self._pixels if isinstance(self._pixels, SlidePixels) else None
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """All sizes of a slide, the finest first; of other rasters none."""
+        return self.slide.levels if self.slide else ()
+
+    @property
+    def resolution(self) -> Resolution | None:
+        """Metres that a pixel is high and wide, on the ground or the glass; None: not known."""
+        if self.slide:
+            return self.slide.level.resolution
+        return self.georeference.resolution(self.size) if self.georeference else None
+
+    @property
+    def downsample(self) -> float:
+        """How many pixels of a slide's finest level one is, along a side; of other rasters 1."""
+        return self.slide.level.downsample if self.slide else 1.0
 
     @property
     def bands(self) -> int:
@@ -74,7 +113,14 @@ class Raster:
         return self._pixels.bands
 
     def by_gdal(self) -> Any:  # noqa: ANN401  rasterio has no types
-        """The file opened once more, as GDAL sees it."""
+        """The file opened once more, as GDAL sees it.
+
+        Raises:
+            RasterError: it is a slide, which GDAL sees otherwise or not at all.
+        """
+        if self.slide:
+            msg = f"{self.path}: is a slide; GDAL cannot read its levels"
+            raise RasterError(msg)
         return by_gdal(self.path, self._drivers)
 
     @contextlib.contextmanager
