@@ -85,6 +85,7 @@ class SlidePixels:
         self._lock, self._slide = threading.Lock(), self._opened()
         told = self._slide.properties
         self.vendor = told[self._openslide.PROPERTY_NAME_VENDOR]
+        self.identity = told.get(self._openslide.PROPERTY_NAME_QUICKHASH1)
         self.power, microns = microns_of(told)
         self._steps = self._slide.level_downsamples
         sizes = [Size(height, width) for width, height in self._slide.level_dimensions]
