@@ -57,6 +57,7 @@ def begin(
             return finished
         folder = stack.enter_context(locked(job.mask) if own is None else shared(job.mask, name))
         opened = stack.enter_context(open_source(image, config, options, predictor.budget, folder))
+        opened.tell(predictor.said)
         store = PartStore(folder, key, job.layers, alone=own is None)
         for remark in store.tell(facts):
             predictor.said(remark)

@@ -25,6 +25,7 @@ def facts_of(
         "model": predictor.digests,
         "raster": identity(image),
         "options": {name: str(options[name]) for name in options if name not in _NO_MATTER},
+        "slide": None if source.raster.slide is None else source.raster.slide.identity,
         "within": None if within is None else identity(Path(within)),
         "scale": source.scale,
         "parts": [opened.size, opened.parts[0].scene.size, opened.parts[0].core.size],

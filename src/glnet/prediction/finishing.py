@@ -78,16 +78,18 @@ def _write_polygons(run: Run, progress: Callable[[int, int], None]) -> None:
         return
     run.predictor.said(f"writing polygons into {wish.path.name}")
     with run.clocked("polygons"):
-        run.report.polygons = wish.write(run.job.mask, run.predictor.table, progress)
+        run.report.polygons = wish.write(
+            run.job.mask, run.predictor.table, progress, run.opened.downsample
+        )
     run.report.outputs.append(str(wish.path))
 
 
 def _content(run: Run, layer: Layer) -> Content:
-    size, place = run.opened.size, run.opened.georeference
+    size, place, pixel = run.opened.size, run.opened.georeference, run.opened.pixel
     if layer.kind != "mask":
-        return Content(size, layer.bands, layer.dtype, layer.nodata, place)
+        return Content(size, layer.bands, layer.dtype, layer.nodata, place, pixel=pixel)
     table = run.predictor.table
     tags, palette = class_tags(table.legend), table.palette
     return Content(
-        size, layer.bands, layer.dtype, layer.nodata, place, palette, tags, overviews="mode"
+        size, layer.bands, layer.dtype, layer.nodata, place, palette, tags, "mode", pixel
     )

@@ -45,6 +45,8 @@ def predict(  # noqa: PLR0913  each by its name
     within: str | Path | None = None,
     virtual: bool = False,
     on_error: OnError = "stop",
+    mpp: float | None = None,
+    glass: bool = False,
     part: str | None = None,
     said: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _, __: None,
@@ -66,7 +68,7 @@ def predict(  # noqa: PLR0913  each by its name
         engine: auto, openvino, torch or plain; see `glnet.engines.loading.load_engine`.
         memory: What a prediction on the CPU may add to the process; the paper's GPUs had 2 GB.
         tta: Average over the eight flips and quarter turns.
-        bands, scene, resolution, within, virtual, on_error: See `PredictOptions`.
+        bands, scene, resolution, within, virtual, on_error, mpp, glass: See `PredictOptions`.
         part: i/n: only this share of the scenes is computed, and nothing is put together; several
             processes may be at one each, and the same call without it puts their work together.
         said: Takes the lines that tell how it is done.
@@ -80,7 +82,9 @@ def predict(  # noqa: PLR0913  each by its name
         GlnetError: the image, the model, an output or the device cannot be used, found before the
             network runs where it can be; or parts failed, after the others were kept.
     """
-    options = PredictOptions(view, tta, bands, scene, resolution, within, virtual, on_error)
+    options = PredictOptions(
+        view, tta, bands, scene, resolution, within, virtual, on_error, mpp=mpp, glass=glass
+    )
     predictor = Predictor(
         model, options, device=device, precision=precision, engine=engine, memory=memory, said=said
     )
