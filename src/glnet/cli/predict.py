@@ -1,7 +1,8 @@
 """`glnet predict`."""
 
+import os
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
@@ -17,21 +18,31 @@ from glnet.cli.options import (
     bands_of,
     one_of,
 )
+from glnet.cli.predict_into import expanded, predict_into
 from glnet.cli.progress import progress_of
 from glnet.cli.stopping import GOES_ON, NOTHING, when_stopped
 from glnet.cli.unheard import libraries_unheard
-from glnet.prediction.options import OnError
 from glnet.recipe import View
 
 ON_ERROR = ("stop", "nodata")
+ALSO = ("confidence", "probabilities", "scores", "geojson", "gpkg")
 
 
 @when_stopped(GOES_ON)
 def predict_command(
-    image: Annotated[Path, typer.Argument(help="GeoTIFF, JPEG2000, PNG, JPEG, ... of any size.")],
+    images: Annotated[
+        list[str], typer.Argument(help="GeoTIFF, JPEG2000, PNG, JPEG, a slide, ... of any size.")
+    ],
     model: Model,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Mask to write: .tif or .png.")
+        Path | None, typer.Option("--out", "-o", help="Of one image, the mask: .tif or .png.")
+    ] = None,
+    out_dir: Annotated[
+        Path | None, typer.Option(help="Of many, the folder of masks, named like the images.")
+    ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(help=f"With --out-dir, beside each mask: {', '.join(ALSO)}; may be repeated."),
     ] = None,
     view: Annotated[
         str | None, typer.Option(help="aggregated, global or local; default: the model's first.")
@@ -83,6 +94,13 @@ def predict_command(
         str, typer.Option(help="What it may take of the memory here, or on CUDA of the device's.")
     ] = "2GiB",
     tta: Tta = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of the CPU; parts of another number are not used.")
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(help="i/n: compute this share of all scenes and put nothing together."),
+    ] = None,
     virtual: Annotated[
         bool, typer.Option("--vrt", help="Take VRT files, which lead to other files.")
     ] = False,
@@ -93,35 +111,74 @@ def predict_command(
         bool, typer.Option("--advise", help="Write nothing; try each precision on the image.")
     ] = False,
 ) -> None:
-    """Segment an image of any size; started again, it goes on where it was stopped."""
+    """Segment images of any size; started again, it goes on where it was stopped."""
     if view is not None:
         one_of(view, VIEWS, "--view")
     one_of(precision, PRECISIONS, "--precision")
     one_of(engine, ENGINES, "--engine")
     one_of(on_error, ON_ERROR, "--on-error")
+    for kind in also or []:
+        one_of(kind, ALSO, "--also")
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # before any library reads it
+    found = expanded(images)
     if advise:
-        _advise(image, model, cast("View | None", view), device, engine)
+        _advise(found[0], model, cast("View | None", view), device, engine)
         return
-    if out is None:
-        msg = "--out: name the mask to write, .tif or .png"
-        raise typer.BadParameter(msg)
+    how: dict[str, Any] = {
+        "view": view, "device": device, "precision": precision, "engine": engine, "memory": memory,
+        "tta": tta, "bands": bands_of(bands), "scene": scene, "within": within, "virtual": virtual,
+        "resolution": _resolution(resolution), "on_error": on_error, "mpp": _microns(mpp),
+        "glass": glass, "part": part, "said": typer.echo,
+    }  # fmt: skip
+    drawn: dict[str, Any] = {
+        "background": background or (),
+        "min_area": min_area,
+        "simplify": simplify,
+    }
+    single: dict[str, Any] = {
+        "confidence": confidence, "probabilities": probabilities, "scores": scores,
+        "polygons": polygons,
+    }  # fmt: skip
+    _check_targets(found, out, out_dir, [name for name, path in single.items() if path], also)
     # Deferred: an engine takes seconds to import, and --help should not.
     from glnet.prediction.predict import predict  # noqa: PLC0415
     from glnet.prediction.vectorise import PolygonWish  # noqa: PLC0415
 
-    wish = PolygonWish(polygons, background or (), min_area, simplify) if polygons else None
+    if out_dir is not None:
+        predict_into(found, model, out_dir, also=also or (), **drawn, **how)
+        return
+    assert out is not None  # noqa: S101  see _check_targets
+    if polygons is not None:
+        single["polygons"] = PolygonWish(polygons, **drawn)
     with libraries_unheard(), progress_of("scenes") as progress:
-        report = predict(
-            image, model, out, confidence=confidence, probabilities=probabilities, scores=scores,
-            polygons=wish, view=cast("View | None", view), device=device, precision=precision,
-            engine=engine, memory=memory, tta=tta, bands=bands_of(bands), scene=scene,
-            resolution=_resolution(resolution), within=within, virtual=virtual,
-            on_error=cast("OnError", on_error), mpp=_microns(mpp), glass=glass,
-            said=typer.echo, progress=progress,
-        )  # fmt: skip
+        report = predict(found[0], model, out, **single, **how, progress=progress)
     for line in report.lines:
         typer.echo(line)
-    typer.echo(f"wrote {', '.join(report.outputs)}")
+    if report.outputs:
+        typer.echo(f"wrote {', '.join(report.outputs)}")
+
+
+def _check_targets(
+    images: list[str], out: Path | None, out_dir: Path | None, single: list[str],
+    also: list[str] | None,
+) -> None:  # fmt: skip
+    """One image has a file, many have a folder; refuse what belongs to the other."""
+    if (out is None) == (out_dir is None):
+        msg = "name the mask with --out, .tif or .png, or a folder for many with --out-dir"
+        raise typer.BadParameter(msg)
+    if out is not None and len(images) > 1:
+        msg = f"--out names one mask, and there are {len(images)} images; say --out-dir FOLDER"
+        raise typer.BadParameter(msg)
+    if out is not None and also:
+        msg = (
+            "--also belongs to --out-dir; of one image say --confidence FILE, --polygons FILE, ..."
+        )
+        raise typer.BadParameter(msg)
+    if out_dir is not None and single:
+        msg = f"--{single[0]} names one file; with --out-dir say --also {single[0]}"
+        msg = msg.replace("--also polygons", "--also geojson, or gpkg")
+        raise typer.BadParameter(msg)
 
 
 def _resolution(text: str | None) -> float | Literal["native"] | None:
@@ -145,7 +202,7 @@ def _microns(mpp: float | None) -> float | None:
 
 
 @when_stopped(NOTHING)
-def _advise(image: Path, model: Path, view: View | None, device: str, engine: str) -> None:
+def _advise(image: str, model: Path, view: View | None, device: str, engine: str) -> None:
     from glnet.prediction.advice import advise  # noqa: PLC0415  see above
 
     first: float | None = None

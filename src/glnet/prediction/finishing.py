@@ -31,7 +31,7 @@ def finish(run: Run, progress: Callable[[int, int], None]) -> None:
 
 def _write_rasters(run: Run) -> None:
     """Put the parts together, check the files against them, and move these to their places."""
-    store, report, said = run.store, run.report, run.predictor.said
+    store, report = run.store, run.report
     folder = store.folder / "finished"
     shutil.rmtree(folder, ignore_errors=True)
     finished = []
@@ -41,10 +41,10 @@ def _write_rasters(run: Run) -> None:
         content = _content(run, layer)
         try:
             folder.mkdir(exist_ok=True)
-            said(f"assembling {layer.path.name}")
+            _say(run, f"assembling {layer.path.name}")
             with run.clocked("assembling"):
                 assemble(store.folder, path, content, pieces)
-            said(f"verifying {layer.path.name}")
+            _say(run, f"verifying {layer.path.name}")
             with run.clocked("verifying"):
                 verify(path, content, pieces)
             finished.append((path, layer.path))
@@ -63,6 +63,11 @@ def _write_rasters(run: Run) -> None:
         report.outputs.append(str(target))
 
 
+def _say(run: Run, line: str) -> None:
+    if run.predictor.steps:
+        run.predictor.said(line)
+
+
 def _refused(run: Run, path: Path, error: Exception) -> RasterError:
     detail = " ".join(str(error.__cause__ or error).split())
     return RasterError(
@@ -76,7 +81,7 @@ def _write_polygons(run: Run, progress: Callable[[int, int], None]) -> None:
     wish = run.job.polygons
     if wish is None:
         return
-    run.predictor.said(f"writing polygons into {wish.path.name}")
+    _say(run, f"writing polygons into {wish.path.name}")
     with run.clocked("polygons"):
         run.report.polygons = wish.write(
             run.job.mask, run.predictor.table, progress, run.opened.downsample

@@ -150,6 +150,7 @@ def predict_many(  # noqa: PLR0913  each by its name
         model, PredictOptions(**options), device=device, precision=precision, engine=engine,
         memory=memory, said=said,
     )  # fmt: skip
+    predictor.steps = len(images) == 1
     share = None if part is None else read_share(part)
     within = predictor.options.within
     wish = PolygonWish(Path(), background, min_area, simplify)

@@ -41,6 +41,7 @@ class Predictor:
         options: What of the images is read, and how.
         budget: Bytes that a prediction may add to the process, or to the device.
         said: Takes the lines that tell how it is done.
+        steps: Are an image's last steps told too?
         unusable: Did loading the model fail?
     """
 
@@ -64,7 +65,8 @@ class Predictor:
         self.folder = find_model(model)
         self.config = read_config(self.folder)
         self.table = table_of(self.folder, self.config)
-        self.options, self.said, self.unusable = options, said, False
+        self.options, self.said = options, said
+        self.steps, self.unusable = True, False
         self._how = device, precision, engine
         self._plan = ""
         try:

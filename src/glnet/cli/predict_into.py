@@ -1,0 +1,131 @@
+"""`glnet predict` of many images: a line for each, and what failed at the end."""
+
+import glob
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from glnet.cli.progress import Watch, clock, progress_of
+from glnet.cli.unheard import libraries_unheard
+from glnet.errors import GatheredError, GlnetError, RunError
+from glnet.outputs.tables import write_json
+
+if TYPE_CHECKING:
+    from glnet.prediction.many import Outcome
+
+#: What a command over a folder leaves there, for programs.
+SUMMARY = "glnet-predict.json"
+
+
+def expanded(images: list[str]) -> list[str]:
+    """Files and patterns as files, each pattern's in the order of their names.
+
+    Not every shell expands patterns, and none a hundred thousand.
+
+    Raises:
+        RunError: a pattern that no file fits.
+    """
+    found: list[str] = []
+    for image in images:
+        if not any(letter in image for letter in "*?[") or "://" in image or Path(image).exists():
+            found.append(image)
+            continue
+        fitting = sorted(glob.glob(image, recursive=True))  # noqa: PTH207  Path knows no absolute ones
+        if not fitting:
+            msg = f"{image}: no file has such a name"
+            raise RunError(msg)
+        found += fitting
+    return found
+
+
+def predict_into(
+    images: list[str],
+    model: Path,
+    folder: Path,
+    *,
+    part: str | None = None,
+    **how: Any,  # noqa: ANN401  as `predict_many` has them
+) -> None:
+    """Predict into a folder, and tell of every image.
+
+    Args:
+        images, model, folder, part, how: See `glnet.predict_many`.
+
+    Raises:
+        GatheredError: images that failed, after the others were written.
+    """
+    from glnet.prediction.predict import predict_many  # noqa: PLC0415  see predict
+
+    with libraries_unheard(), progress_of("scenes") as progress:
+        told = _Told(len(images), part is not None, progress)
+        told.next()
+        outcomes = predict_many(
+            images, model, folder, part=part, told=told, progress=progress, **how
+        )
+    if part is None:
+        write_json(folder / SUMMARY, [_plain(outcome) for outcome in outcomes])
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    before = sum(outcome.before for outcome in outcomes)
+    done = len(outcomes) - len(failed) - before
+    counts = [f"{done} {'computed' if part else 'written'}"]
+    counts += [f"{before} done before"] if before else []
+    counts += [f"{len(failed)} failed"] if failed else []
+    typer.echo(f"{len(outcomes)} of {len(images)} images: {', '.join(counts)}; {clock(told.spent)}")
+    if failed:
+        more = [] if part or len(failed) <= GatheredError.SHOWN else [f"all: {folder / SUMMARY}"]
+        lines = [_reason(outcome) for outcome in failed]
+        raise GatheredError([*lines[: GatheredError.SHOWN - len(more)], *more])
+
+
+class _Told:
+    """Prints a line for every image that is done, and how long the others may take."""
+
+    def __init__(self, total: int, shared: bool, progress: Watch) -> None:
+        self._total, self._shared, self._progress = total, shared, progress
+        self._done, self._began = 0, time.monotonic()
+
+    @property
+    def spent(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self._began
+
+    def next(self) -> None:
+        """Another image begins."""
+        if self._done < self._total:
+            self._progress.say(f"image {self._done + 1} of {self._total}, scenes")
+
+    def __call__(self, outcome: "Outcome") -> None:
+        self._done += 1
+        number = "" if self._shared else f"[{self._done}/{self._total}] "
+        name, report = Path(outcome.job.image).name, outcome.report
+        if outcome.error is not None:
+            text = f"failed: {str(outcome.error).splitlines()[0]}"
+        elif outcome.before:
+            text = "done before"
+        elif report is not None:
+            height, width = report.size
+            text = f"{height} x {width} px, {report.computed} of {report.parts} scenes computed"
+            text += f", {sum(report.seconds.values()):.1f} s"
+        left = self.spent / self._done * (self._total - self._done)
+        text += f"; about {clock(left)} left" if left and not self._shared else ""
+        typer.echo(f"{number}{name}: {text}")
+        self.next()
+
+
+def _reason(outcome: "Outcome") -> str:
+    """Why an image failed, in a line that begins with its path."""
+    lines, image = str(outcome.error).splitlines(), str(outcome.job.image)
+    return lines[0] if lines[0].startswith(image) else f"{image}: {lines[0]}"
+
+
+def _plain(outcome: "Outcome") -> dict[str, object]:
+    error: GlnetError | None = outcome.error
+    return {
+        "image": str(outcome.job.image),
+        "outputs": {kind: str(path) for kind, path in outcome.job.outputs.items()},
+        "status": "failed" if error else "done before" if outcome.before else "written",
+        "why": str(error) if error else "",
+        "seconds": sum(outcome.report.seconds.values()) if outcome.report else 0.0,
+    }
