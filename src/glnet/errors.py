@@ -37,6 +37,10 @@ class GatheredError(DataError):
         self.lines = (*self.problems[: self.SHOWN], *tail)
         super().__init__("\n".join(self.lines))
 
+    def __reduce__(self) -> tuple[type, tuple[Sequence[str]]]:
+        """Sent to another process, it is made of its problems again."""
+        return type(self), (self.problems,)
+
 
 class RasterError(GlnetError):
     """An image file that cannot be read, or a mask that cannot be written."""

@@ -22,6 +22,7 @@ from glnet.cli.predict_into import expanded, predict_into
 from glnet.cli.progress import progress_of
 from glnet.cli.stopping import GOES_ON, NOTHING, when_stopped
 from glnet.cli.unheard import libraries_unheard
+from glnet.cluster import Cluster
 from glnet.recipe import View
 
 ON_ERROR = ("stop", "nodata")
@@ -101,6 +102,13 @@ def predict_command(
         str | None,
         typer.Option(help="i/n: compute this share of all scenes and put nothing together."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Let workers of a Ray cluster compute: its address, or local."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="With --ray, how many, of --threads each.")
+    ] = None,
     virtual: Annotated[
         bool, typer.Option("--vrt", help="Take VRT files, which lead to other files.")
     ] = False,
@@ -130,6 +138,7 @@ def predict_command(
         "tta": tta, "bands": bands_of(bands), "scene": scene, "within": within, "virtual": virtual,
         "resolution": _resolution(resolution), "on_error": on_error, "mpp": _microns(mpp),
         "glass": glass, "part": part, "said": typer.echo,
+        "cluster": None if ray is None else Cluster(ray, workers, threads),
     }  # fmt: skip
     drawn: dict[str, Any] = {
         "background": background or (),

@@ -1,6 +1,7 @@
 """What comes before the first scene of an image: is it new, does it fit, who else is at it?"""
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 from glnet import __version__
@@ -50,7 +51,8 @@ def begin(
             memory = predictor.plan(opened, many=many)
             facts = facts_of(predictor, image, opened, job.layers)
         key = key_of(facts)
-        whole = key_of(facts | {"polygons": job.polygons})
+        drawn = None if job.polygons is None else replace(job.polygons, path=Path())
+        whole = key_of(facts | {"polygons": drawn})
         finished = None if own is not None else _finished(job, whole)
         if finished is not None:
             _tidy(job.mask)

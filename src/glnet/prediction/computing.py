@@ -83,6 +83,13 @@ def score_parts(
         scored.close()
 
 
+def score_part(opened: Opened, part: Part, network: Network) -> Scored:
+    """One part, and nothing ahead of it."""
+    read = _read(Asked(None, opened, part))
+    assert read is not None  # noqa: S101  there is a part
+    return _score(network, read)
+
+
 def _read(one: Asked[Owner]) -> ReadPart | str | None:
     """A part, or why it cannot be read; None where there is none."""
     if one.opened is None or one.part is None:

@@ -10,8 +10,8 @@ from glnet.prediction.layers import Layer
 from glnet.prediction.opening import Opened
 from glnet.prediction.predictor import Predictor
 
-#: What is done about errors changes no part that has none.
-_NO_MATTER = ("on_error",)
+#: What is done about errors changes no part that has none; of a file its content counts.
+_NO_MATTER = ("on_error", "within")
 
 
 def facts_of(

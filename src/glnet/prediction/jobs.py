@@ -38,6 +38,14 @@ class Job:
     layers: tuple[Layer, ...]
     polygons: PolygonWish | None = None
 
+    def absolute(self) -> "Job":
+        """The same for a process that runs in another folder."""
+        layers = tuple(replace(layer, path=layer.path.absolute()) for layer in self.layers)
+        wish = self.polygons
+        if wish is not None:
+            wish = replace(wish, path=wish.path.absolute())
+        return Job(self.image.absolute(), layers, wish)
+
     @property
     def mask(self) -> Path:
         """Where the mask goes; what belongs to the run lies beside it."""

@@ -35,7 +35,7 @@ def kept_whole(final: Path, told: dict[str, Any]) -> Iterator[Path]:
     Raises:
         StoreError: the disk is full, or the folder cannot be written.
     """
-    partial = final.with_suffix(f".{socket.gethostname()}-{os.getpid()}.partial")
+    partial = final.with_suffix(f".{this_process()}.partial")
     try:
         partial.mkdir()
         yield partial
@@ -53,6 +53,11 @@ def kept_whole(final: Path, told: dict[str, Any]) -> Iterator[Path]:
             "Finished parts are kept: start the command again"
         )
         raise StoreError(msg) from error
+
+
+def this_process() -> str:
+    """A name that no other process has, on whatever machine."""
+    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 def _rename(partial: Path, final: Path) -> None:

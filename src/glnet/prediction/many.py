@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import rasterio
 
@@ -42,8 +43,21 @@ class Outcome:
     before: bool = False
 
 
+class Own(NamedTuple):
+    """A share of the work: its name, and of every image the scenes."""
+
+    name: str
+    scenes: Sequence[range]
+
+
 #: Takes how many scenes of an image are done, and of how many.
 Progress = Callable[[int, int], None]
+
+#: What `score_asked` does, wherever.
+Score = Callable[
+    [Iterator[Asked[Run | Outcome]], Callable[[Run | Outcome], Network]],
+    Generator[tuple[Asked[Run | Outcome], Scored | None], None, None],
+]
 
 _Scored = Iterator[tuple[Asked[Run | Outcome], Scored | None]]
 
@@ -52,7 +66,8 @@ def carry_out(
     predictor: Predictor,
     jobs: Sequence[Job],
     progress: Progress,
-    share: Share | None = None,
+    share: Own | None = None,
+    score: Score = score_asked,
 ) -> Generator[Outcome, None, None]:
     """Predict images one after another; one that fails does not stop the others.
 
@@ -62,7 +77,8 @@ def carry_out(
         predictor: The model.
         jobs: The images and their outputs.
         progress: Is told how far the present one is.
-        share: Only these scenes are computed, of a list of all; nothing is put together.
+        share: Only these scenes are computed, and nothing is put together.
+        score: What computes them.
 
     Yields:
         What became of each image; of those that have no scene in the share nothing.
@@ -76,7 +92,7 @@ def carry_out(
         stack.enter_context(rasterio.Env(**GDAL_BLOCKS))
         stack.callback(_give_back, held)
         # Closed first: no raster may be while a thread reads it.
-        scored = stack.enter_context(contextlib.closing(score_asked(asked, _network())))
+        scored = stack.enter_context(contextlib.closing(score(asked, _network())))
         for one, _ in scored:
             if isinstance(one.owner, Outcome):
                 yield one.owner
@@ -86,6 +102,11 @@ def carry_out(
             held.remove(run)
             run.held.close()
             yield outcome
+
+
+def own_of(predictor: Predictor, jobs: Sequence[Job], share: Share) -> Own:
+    """What a share has of one flat list of all images' scenes."""
+    return Own(share.name, share.of([amount(predictor, job) for job in jobs]))
 
 
 def _give_back(held: list[Run]) -> None:
@@ -140,16 +161,15 @@ def _tell(run: Run) -> None:
 
 
 def _asked(
-    predictor: Predictor, jobs: Sequence[Job], share: Share | None, held: list[Run]
+    predictor: Predictor, jobs: Sequence[Job], share: Own | None, held: list[Run]
 ) -> Iterator[Asked[Run | Outcome]]:
     """The scenes of all images; a run comes once before its scenes, and once after them."""
-    owned: list[range | None] = [None] * len(jobs)
-    if share is not None:
-        owned = [*share.of([amount(predictor, job) for job in jobs])]
-    for number, (job, own) in enumerate(zip(jobs, owned, strict=True), start=1):
+    for number, job in enumerate(jobs, start=1):
+        own = None if share is None else share.scenes[number - 1]
         if own is not None and not own:
             continue
-        run = _begun(predictor, job, own, share, many=len(jobs) > 1)
+        name = "" if share is None else share.name
+        run = _begun(predictor, job, own, name, many=len(jobs) > 1)
         if isinstance(run, Outcome):
             yield Asked(run)
             continue
@@ -164,10 +184,9 @@ def _asked(
 
 
 def _begun(
-    predictor: Predictor, job: Job, own: range | None, share: Share | None, *, many: bool
+    predictor: Predictor, job: Job, own: range | None, name: str, *, many: bool
 ) -> Run | Outcome:
     try:
-        name = "" if share is None else share.name
         found = begin(predictor, job, many=many, own=own, name=name)
     except GlnetError as error:
         if predictor.unusable:

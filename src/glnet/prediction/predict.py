@@ -1,19 +1,20 @@
 """Predicting image files of any size: into files, or into memory."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import rasterio
 
-from glnet.errors import RasterError
+from glnet.cluster import Cluster
+from glnet.errors import RasterError, RunError
 from glnet.prediction.blending import Scored, compose
 from glnet.prediction.computing import score_parts
-from glnet.prediction.jobs import Also, jobs_into, plan_job
+from glnet.prediction.jobs import Also, Job, jobs_into, plan_job
 from glnet.prediction.layers import Kind, compute, plan_layer, unused_value
-from glnet.prediction.many import GDAL_BLOCKS, Outcome, carry_out
+from glnet.prediction.many import GDAL_BLOCKS, Outcome, carry_out, own_of
 from glnet.prediction.opening import open_source
 from glnet.prediction.options import OnError, PredictOptions
 from glnet.prediction.parts import Part
@@ -48,6 +49,7 @@ def predict(  # noqa: PLR0913  each by its name
     mpp: float | None = None,
     glass: bool = False,
     part: str | None = None,
+    cluster: Cluster | None = None,
     said: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> Report:
@@ -71,6 +73,7 @@ def predict(  # noqa: PLR0913  each by its name
         bands, scene, resolution, within, virtual, on_error, mpp, glass: See `PredictOptions`.
         part: i/n: only this share of the scenes is computed, and nothing is put together; several
             processes may be at one each, and the same call without it puts their work together.
+        cluster: Workers of Ray that compute the scenes.
         said: Takes the lines that tell how it is done.
         progress: Takes how many parts are done, and of how many.
 
@@ -94,8 +97,7 @@ def predict(  # noqa: PLR0913  each by its name
     wanted = {kind: Path(path) for kind, path in asked.items() if path is not None}
     taken = [] if within is None else [Path(within)]
     job = plan_job(Path(image), wanted, polygons, predictor.table, taken)
-    share = None if part is None else read_share(part)
-    with contextlib.closing(carry_out(predictor, [job], progress, share)) as outcomes:
+    with _carried_out(predictor, [job], progress, part, cluster) as outcomes:
         outcome = next(outcomes)
     if outcome.error is not None:
         raise outcome.error
@@ -117,6 +119,7 @@ def predict_many(  # noqa: PLR0913  each by its name
     engine: str = "auto",
     memory: str = "2GiB",
     part: str | None = None,
+    cluster: Cluster | None = None,
     said: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _, __: None,
     told: Callable[[Outcome], None] = lambda _: None,
@@ -136,6 +139,7 @@ def predict_many(  # noqa: PLR0913  each by its name
         background, min_area, simplify: Of the polygons, see `PolygonWish`.
         device, precision, engine, memory, said: See `predict`.
         part: i/n: only this share of all images' scenes, taken as one list; see `predict`.
+        cluster: See `predict`.
         progress: Takes how many scenes of the present image are done, and of how many.
         told: Takes what became of each image.
         options: Of `PredictOptions`.
@@ -151,7 +155,6 @@ def predict_many(  # noqa: PLR0913  each by its name
         memory=memory, said=said,
     )  # fmt: skip
     predictor.steps = len(images) == 1
-    share = None if part is None else read_share(part)
     within = predictor.options.within
     wish = PolygonWish(Path(), background, min_area, simplify)
     jobs = jobs_into(
@@ -159,11 +162,33 @@ def predict_many(  # noqa: PLR0913  each by its name
         [] if within is None else [Path(within)],
     )  # fmt: skip
     outcomes = []
-    with contextlib.closing(carry_out(predictor, jobs, progress, share)) as carried:
+    with _carried_out(predictor, jobs, progress, part, cluster) as carried:
         for outcome in carried:
             outcomes.append(outcome)
             told(outcome)
     return outcomes
+
+
+def _carried_out(
+    predictor: Predictor,
+    jobs: Sequence[Job],
+    progress: Callable[[int, int], None],
+    part: str | None,
+    cluster: Cluster | None,
+) -> "contextlib.closing[Generator[Outcome, None, None]]":
+    """The jobs, by whoever is to compute them."""
+    if part is not None and cluster is not None:
+        msg = "--part and --ray are two ways to share work; choose one"
+        raise RunError(msg)
+    if cluster is not None:
+        from glnet.prediction.dealing import carry_out_there  # noqa: PLC0415  Ray is an extra
+
+        return contextlib.closing(carry_out_there(cluster, predictor, jobs, progress))
+    share = None if part is None else own_of(predictor, jobs, read_share(part))
+    if share is not None and not any(share.scenes):
+        msg = f"--part {part}: there are fewer scenes than that; nothing is left for it"
+        raise RunError(msg)
+    return contextlib.closing(carry_out(predictor, jobs, progress, share))
 
 
 def segment(

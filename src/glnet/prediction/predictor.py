@@ -43,6 +43,8 @@ class Predictor:
         said: Takes the lines that tell how it is done.
         steps: Are an image's last steps told too?
         unusable: Did loading the model fail?
+        how: All of it but the model's folder and what is said, for another process.
+        remote: What computes elsewhere; then nothing is loaded here.
     """
 
     def __init__(
@@ -62,12 +64,17 @@ class Predictor:
             BundleError: not a model folder.
             RunError: an amount of memory that is none.
         """
+        self.how = {
+            "options": options, "device": device, "precision": precision, "engine": engine,
+            "memory": memory,
+        }  # fmt: skip
         self.folder = find_model(model)
         self.config = read_config(self.folder)
         self.table = table_of(self.folder, self.config)
         self.options, self.said = options, said
         self.steps, self.unusable = True, False
-        self._how = device, precision, engine
+        self.remote: Computes | None = None
+        self._engine = device, precision, engine
         self._plan = ""
         try:
             self.budget = read_bytes(memory)
@@ -83,7 +90,7 @@ class Predictor:
             BundleError, RunError: it cannot be loaded, or has no such view.
         """
         self.unusable = True
-        loaded, _ = load_engine(self.folder, *self._how)
+        loaded, _ = load_engine(self.folder, *self._engine)
         loaded.chosen(self.options.view)
         loaded.said = self.said
         self.unusable = False
@@ -96,7 +103,9 @@ class Predictor:
     @cached_property
     def computes(self) -> Computes:
         """What does."""
-        engine, (_, precision, _) = self.engine, self._how
+        if self.remote is not None:
+            return self.remote
+        engine, (_, precision, _) = self.engine, self._engine
         view = engine.chosen(self.options.view)
         return Computes(engine.library, engine.device_type, precision, threads(), view)
 
@@ -106,7 +115,7 @@ class Predictor:
         return model_digests(self.folder)
 
     def plan(self, opened: Opened, *, many: bool = False) -> MemoryPlan | None:
-        """How an image is kept within the budget; None: the engine does not count.
+        """How an image is kept within the budget; None: the engine does not count, or is elsewhere.
 
         Args:
             opened: The image.
@@ -115,6 +124,8 @@ class Predictor:
         Raises:
             RunError: the budget is too small.
         """
+        if self.remote is not None:
+            return None
         keeper = self.engine.keeper
         return None if keeper is None else keeper.plan(self._wish(opened, many=many))
 

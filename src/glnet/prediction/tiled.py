@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import rasterio.shutil
+from filelock import FileLock
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.limits import MAX_MEGAPIXELS
-from glnet.outputs.files import flush, partial_of, silent
+from glnet.outputs.files import flush, silent
 from glnet.outputs.rasters import WRITE_ERRORS
+from glnet.prediction.keeping import this_process
 from glnet.raster import Raster
 from glnet.reach import GDAL_OPTIONS
 from glnet.scenes import TURNS, Turn
@@ -59,23 +61,29 @@ def tiled_copy(raster: Raster, path: Path) -> Iterator[tuple[Raster, Turn]]:
     Raises:
         RasterError: the image is damaged, or the disk is too small.
     """
-    if not path.exists():
-        _check(raster, path.parent)
-        partial = partial_of(path)
-        options = {**GDAL_OPTIONS, "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES", "GDAL_PAM_ENABLED": "NO"}
-        try:
-            with rasterio.Env(**options), silent(), raster.by_gdal() as whole:
-                rasterio.shutil.copy(whole, partial, **_TILED)
-            flush(partial)
-            partial.rename(path)
-        except WRITE_ERRORS as error:
-            partial.unlink(missing_ok=True)
-            detail = " ".join(str(error.__cause__ or error).split())
-            msg = f"{raster.path}: cannot be decoded; is it damaged, or the disk full? ({detail})"
-            raise RasterError(msg) from error
+    # Processes that share the work wait for the one that makes it.
+    with FileLock(path.with_suffix(".lock"), thread_local=False):
+        if not path.exists():
+            _copy(raster, path)
     turn = TURNS[_UPRIGHT[raster.orientation - 1]]
     with Raster(path) as copied:
         yield copied, turn
+
+
+def _copy(raster: Raster, path: Path) -> None:
+    _check(raster, path.parent)
+    partial = path.with_suffix(f".{this_process()}.tif")
+    options = {**GDAL_OPTIONS, "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES", "GDAL_PAM_ENABLED": "NO"}
+    try:
+        with rasterio.Env(**options), silent(), raster.by_gdal() as whole:
+            rasterio.shutil.copy(whole, partial, **_TILED)
+        flush(partial)
+        partial.rename(path)
+    except WRITE_ERRORS as error:
+        partial.unlink(missing_ok=True)
+        detail = " ".join(str(error.__cause__ or error).split())
+        msg = f"{raster.path}: cannot be decoded; is it damaged, or the disk full? ({detail})"
+        raise RasterError(msg) from error
 
 
 def read_upright(
