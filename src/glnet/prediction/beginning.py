@@ -52,7 +52,8 @@ def begin(
             facts = facts_of(predictor, image, opened, job.layers)
         key = key_of(facts)
         drawn = None if job.polygons is None else replace(job.polygons, path=Path())
-        whole = key_of(facts | {"polygons": drawn})
+        # Of the outputs each counts by itself, see `_finished`.
+        whole = key_of(facts | {"layers": None, "polygons": drawn})
         finished = None if own is not None else _finished(job, whole)
         if finished is not None:
             _tidy(job.mask)

@@ -55,9 +55,12 @@ def locked(out: Path) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            for path in [*folder.glob("*/*"), *folder.iterdir()]:
+            for path in [*folder.glob("*/*")]:
                 with contextlib.suppress(OSError):
-                    path.rmdir()  # of a run that kept no part and no scene
+                    path.rmdir()
+            for path in [*folder.iterdir()]:
+                if path.is_dir() and not any(below.is_dir() for below in path.iterdir()):
+                    shutil.rmtree(path, ignore_errors=True)  # no part was kept, and no scene
             if {path.name for path in folder.iterdir()} <= {_LOCK, _HOLDER}:
                 shutil.rmtree(folder, ignore_errors=True)
 
