@@ -56,7 +56,9 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR, **here)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         detail = " ".join(str(error).split())[:200]
-        msg = f"--ray {cluster.address}: cannot be reached ({detail}); is it running?"
+        told = "AuthenticationError" in repr(error.__cause__) + str(error.__cause__)
+        what = "it asks for a token, set RAY_AUTH_MODE=token" if told else "is it running?"
+        msg = f"--ray {cluster.address}: cannot be reached ({detail}); {what}"
         raise RunError(msg) from error
     try:
         yield ray

@@ -17,8 +17,8 @@ import pytest
 from glnet.bundle import GRAPHS, weights_digest, write_digest
 from glnet.errors import RasterError, RunError
 from glnet.outputs.files import partial_of
-from glnet.prediction.predict import predict
 from glnet.prediction.locks import locked
+from glnet.prediction.predict import predict
 from interrupting import differences, uninterrupted
 from jobs import Job
 from kills import fill, kill, small_disk

@@ -2,13 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from batches import scene, scenes, start, written
 from glnet.errors import GatheredError, RunError
 from glnet.prediction.locks import locked, shared
 from glnet.prediction.predict import predict, predict_many, segment
@@ -17,7 +15,6 @@ from makers import check_one_line, cut, opened, write_tif
 from networks import exported_tiny, random_scene
 
 SCENE = 128
-COMMAND = "from glnet.cli import main; main()"
 
 
 @pytest.fixture(scope="module")
@@ -25,38 +22,11 @@ def model(tmp_path_factory):
     return exported_tiny(tmp_path_factory.mktemp("model") / "model", ["a", "b", "c"], patch=64)
 
 
-def scene(path, height, width, seed=0):
-    """A blocky texture as a GeoTIFF of 64 px tiles."""
-    pixels = np.kron(random_scene(height // 8, width // 8, seed=seed).pixels, np.ones((8, 8)))
-    tiles = {"tiled": True, "blockxsize": 64, "blockysize": 64}
-    return write_tif(path, pixels.astype(np.uint8), **tiles)
-
-
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     """Two images of one scene, two that are cut into 9 and 12."""
-    folder = tmp_path_factory.mktemp("images")
     sizes = {"one": (96, 120), "wide": (232, 360), "other": (128, 64), "square": (264, 264)}
-    return [
-        scene(folder / f"{name}.tif", *size, seed=seed)
-        for seed, (name, size) in enumerate(sizes.items())
-    ]
-
-
-def start(*arguments):
-    return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "predict", *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def written(folder):
-    """All outputs, byte for byte; reports tell of time."""
-    return {
-        path.name: path.read_bytes()
-        for path in sorted(folder.iterdir())
-        if path.suffix in {".tif", ".geojson", ".qml"}
-    }
+    return scenes(tmp_path_factory.mktemp("images"), sizes)
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +62,7 @@ def test_a_folder_in_one_go_gives_what_each_image_gives_alone(images, model, alo
     assert {one["status"] for one in told} == {"written"}
 
 
-def test_four_processes_with_a_part_each_and_one_that_puts_together(
-    images, model, alone, tmp_path
-):
+def test_four_processes_with_a_part_each_and_one_that_puts_together(images, model, alone, tmp_path):
     """All at once over one folder; the last command computes nothing."""
     told = [*images, "-m", model, "--out-dir", tmp_path / "d", *ALSO]
     shares = [start(*told, "--part", f"{index}/4") for index in range(1, 5)]
@@ -104,7 +72,7 @@ def test_four_processes_with_a_part_each_and_one_that_puts_together(
     assert not list((tmp_path / "d").glob("*.tif"))
 
     process = start(*told)
-    lines, errors = process.communicate()
+    _, errors = process.communicate()
 
     assert process.returncode == 0, errors
     assert written(tmp_path / "d") == alone
@@ -264,7 +232,9 @@ def test_a_scene_that_fails_fails_its_share_alone(images, model, tmp_path):
     cut(image, 0.75)
 
     predict(image, model, tmp_path / "m.tif", scene=SCENE, part="1/4")
-    with pytest.raises(GatheredError, match="rows 154 to 232, columns 90 to 180: .*cannot be decoded"):
+    with pytest.raises(
+        GatheredError, match=r"rows 154 to 232, columns 90 to 180: .*cannot be decoded"
+    ):
         predict(image, model, tmp_path / "m.tif", scene=SCENE, part="4/4")
 
 
