@@ -34,7 +34,7 @@ def models(tmp_path_factory):
         if resolution not in made:
             made[resolution] = root / str(len(made))
             trained = TrainedOn(largest=SIDE, median=SIDE, resolution=resolution)
-            model = seasoned(**THIN)
+            model = seasoned(classes=2, **THIN)
             save_model(made[resolution], model, TWO_CLASSES, "For a test.", trained_on=trained)
         return made[resolution]
 
@@ -372,7 +372,7 @@ def test_damaged_slides_are_one_line(models, tmp_path):
     try:
         for name, content in bad.items():
             (tmp_path / name).write_bytes(content)
-            answer = worker.ask(["predict", name, model, "-o", "m.tif", "--engine", "torch",
+            answer = worker.ask(["predict", name, "-m", model, "-o", "m.tif", "--engine", "torch",
                                  "--device", "cpu"], tmp_path, 120)  # fmt: skip
             assert not answer.fate, (name, answer)
             check_one_line(answer.status, answer.lines, name)
