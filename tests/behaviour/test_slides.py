@@ -16,10 +16,11 @@ from glnet.errors import RasterError, RunError
 from glnet.geometry import Window
 from glnet.prediction.tissue import tissue_of
 from glnet.raster import Raster, SlideWish
-from makers import TWO_CLASSES, check_one_line, cut, noise, opened, write_text, write_tif
+from makers import TWO_CLASSES, check_one_line, noise, opened, write_text, write_tif
 from networks import seasoned
 from predicting import Worker
 from slides import SIZES, halved, make_slide, noisy, with_islands
+from viewing import viewed
 
 THIN = {"trunk_options": {"channels": [8, 16, 32, 64], "layers": [1, 1, 1, 1]}}
 SIDE, NODATA = 160, 255
@@ -391,3 +392,44 @@ def test_after_an_error_the_rest_can_be_read(tmp_path):
             raster.read(Window(0, 0, 10, 10))
         found = raster.read(Window(300, 300, 50, 60))
         np.testing.assert_array_equal(np.moveaxis(found, 0, -1), levels[0][300:350, 300:360])
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_the_viewer_shows_a_slide_at_its_masks_level(models, tmp_path, level):
+    """At full size the level's pixels, coarser ones from the slide's own levels; the mask on it."""
+    finest = noisy([(1024, 2048)])[0]
+    levels = halved(finest, 3)
+    slide = make_slide(tmp_path / "a.svs", levels)
+    mask, _ = predicted(slide, models(), tmp_path / "out", mpp=0.5 * 4**level)
+    before = sorted(tmp_path.iterdir())
+
+    with viewed(slide, tmp_path / "out/mask.tif") as page:
+        facts = page.json("facts")
+        assert (facts["height"], facts["width"]) == levels[level].shape[:2]
+        zooms = facts["zooms"]
+        for number in range(level, 2):
+            shown = page.whole("image", zooms - 2 * (number - level))
+            np.testing.assert_array_equal(shown[..., :3], levels[number])
+            assert (shown[..., 3] == 255).all()
+        between = page.whole("image", zooms - 1)[..., :3].astype(int)
+        means = halved(levels[level], 2, by=2)[1]
+        assert abs(between - means).max() <= 1
+        drawn = page.whole("mask")
+    for value, row in zip(TWO_CLASSES.values, TWO_CLASSES.rows, strict=True):
+        assert (drawn[mask == value] == (*row.colour, 255)).all()
+    assert sorted(tmp_path.iterdir()) == before, "no copies are made"
+
+
+def test_a_slide_alone_is_shown_at_its_finest_level(tmp_path):
+    levels = noisy()
+    with viewed(make_slide(tmp_path / "a.svs", levels)) as page:
+        np.testing.assert_array_equal(page.whole("image")[..., :3], levels[0])
+
+
+def test_a_slide_without_small_levels_is_shown_from_a_copy(tmp_path):
+    pixels = with_islands((600, 5000), (100, 200, 100, 4800))
+    slide = make_slide(tmp_path / "a.svs", [pixels])
+    with viewed(slide) as page:
+        np.testing.assert_array_equal(page.whole("image")[..., :3], pixels)
+        means = halved(pixels, 2)[1].astype(int)
+        assert abs(page.whole("image", page.json("facts")["zooms"] - 2)[..., :3] - means).max() <= 1

@@ -17,8 +17,8 @@ _MOST, _LEAST = 2048, 1024
 #: Side of what is read of a level at a time, in pixels.
 _BLOCK = 1024
 
-#: Chroma is the largest minus the smallest of red, green and blue. Glass has no more than this of
-#: 8 bit, and no more than this beyond the least that there is, however strong the stain is elsewhere.
+#: Chroma is the largest minus the smallest of red, green and blue, of 8 bit. Glass has no more than
+#: this, or than this beyond the least that there is, however strong the stain is elsewhere.
 _GLASS, _LEAST_CHROMA = 8, 5
 
 #: Grey of so much of the glass's brightness is dark; glass is what this share of grey is not above.
