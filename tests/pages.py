@@ -28,7 +28,7 @@ from makers import (
 )
 from runs import write_recipe
 from scenes import make_scene
-from slides import halved, make_slide, with_islands
+from small_slides import halved, make_slide, with_islands
 
 HOME = Path(__file__).parents[1]
 PAGES = [HOME / "README.md", *sorted((HOME / "docs").glob("*.md"))]

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import openslide
 import pytest
+from rasterio.features import rasterize
 from rasterio.transform import Affine
 
 import glnet
@@ -15,11 +17,13 @@ from glnet.engines.models import save_model
 from glnet.errors import RasterError, RunError
 from glnet.geometry import Window
 from glnet.prediction.tissue import tissue_of
+from glnet.prediction.vectorise import PolygonWish
 from glnet.raster import Raster, SlideWish
 from makers import TWO_CLASSES, check_one_line, noise, opened, write_text, write_tif
 from networks import seasoned
 from predicting import Worker
-from slides import SIZES, halved, make_slide, noisy, with_islands
+from slide_files import aperio, write_slide
+from small_slides import SIZES, halved, make_slide, noisy, with_islands
 from viewing import viewed
 
 THIN = {"trunk_options": {"channels": [8, 16, 32, 64], "layers": [1, 1, 1, 1]}}
@@ -232,10 +236,6 @@ def test_regions_from_qupath_are_pixels_of_the_finest_level(models, tmp_path, fo
 
 def test_polygons_are_pixels_of_the_finest_level(models, tmp_path):
     """Burnt in again they are the mask, four times as large."""
-    from rasterio.features import rasterize  # noqa: PLC0415
-
-    from glnet.prediction.vectorise import PolygonWish  # noqa: PLC0415
-
     levels = noisy([(480, 641), (120, 160)])
     slide = make_slide(tmp_path / "a.svs", levels)
     path = tmp_path / "a.geojson"
@@ -268,12 +268,10 @@ def test_what_holds_no_tissue_is_not_computed(models, tmp_path):
         tissue[top:bottom, left:right] = True
     assert known[tissue].all(), "tissue was dropped"
     assert known.mean() < 0.02
-    cells = np.argwhere(known & ~tissue)
-    near = [
-        np.maximum([t - 8, le - 8], 0) <= cells
-        for t, _, le, _ in BOXES
-    ]  # fmt: skip
-    assert all(len(one) for one in near)
+    near = np.zeros(mask.shape, bool)
+    for top, bottom, left, right in BOXES:  # two cells of the copy, of at most 4 pixels each
+        near[top - 8 : bottom + 8, left - 8 : right + 8] = True
+    assert not known[~near].any()
     np.testing.assert_array_equal(mask[known], whole[known])
 
 
@@ -319,8 +317,6 @@ def test_pale_and_dark_stains_are_tissue(tmp_path, stain, strong):
 
 def test_what_was_not_scanned_is_no_data(models, tmp_path):
     """Empty tiles are transparent, or taken from a coarser level where they are there."""
-    from slide_files import aperio, write_slide  # noqa: PLC0415
-
     pixels = noisy([(512, 512)])[0]
 
     def tile(row, column):
@@ -433,3 +429,13 @@ def test_a_slide_without_small_levels_is_shown_from_a_copy(tmp_path):
         np.testing.assert_array_equal(page.whole("image")[..., :3], pixels)
         means = halved(pixels, 2)[1].astype(int)
         assert abs(page.whole("image", page.json("facts")["zooms"] - 2)[..., :3] - means).max() <= 1
+
+
+def test_the_benchmark_of_slides_works_small(tmp_path):
+    """It checks what it made, and writes a record."""
+    script = Path(__file__).parents[2] / "benchmarks/slides.py"
+    sides = ["--width", "8000", "--height", "6000"]
+    subprocess.run([sys.executable, script, tmp_path / "out.md", tmp_path, *sides], check=True)
+    record = (tmp_path / "out.md").read_text()
+    assert "| 6000 x 8000 | 1500 x 2000 |" in record
+    assert "burnt in again, are the mask" in record
