@@ -49,7 +49,7 @@ def import_all(libraries: Iterable[Library]) -> dict[str, Imported]:
     for library in libraries:
         version = _version(library)
         found[library.name] = Imported(library.name, version)
-        if version and library.quick:
+        if version and library.tried:
             wanted.append(library.name)
     while wanted:
         answers, end = asked_apart("glnet.doctor.probing", wanted)

@@ -16,13 +16,14 @@ class Library(NamedTuple):
         name: As it is imported.
         package: As it is installed.
         extra: Of glnet that brings it; empty: glnet itself needs it.
-        quick: Is it imported to see whether it works, or only looked for, because that takes long?
+        tried: Is it imported to see whether it works, or only looked for: that takes long, or it
+            leaves files behind?
     """
 
     name: str
     package: str
     extra: str = ""
-    quick: bool = True
+    tried: bool = True
 
 
 LIBRARIES = (
@@ -34,18 +35,18 @@ LIBRARIES = (
     Library("torchvision", "torchvision", "torch"),
     Library("timm", "timm", "torch"),
     Library("onnx", "onnx", "torch"),
-    Library("lightning_fabric", "lightning-fabric", "torch", quick=False),
-    Library("tensorboard", "tensorboard", "torch", quick=False),
-    Library("nncf", "nncf", "int8", quick=False),
-    Library("onnxruntime", "onnxruntime", "int8"),
-    Library("segmentation_models_pytorch", "segmentation-models-pytorch", "rivals", quick=False),
+    Library("lightning_fabric", "lightning-fabric", "torch", tried=False),
+    Library("tensorboard", "tensorboard", "torch", tried=False),
+    Library("nncf", "nncf", "int8", tried=False),
+    Library("onnxruntime", "onnxruntime", "int8", tried=False),
+    Library("segmentation_models_pytorch", "segmentation-models-pytorch", "rivals", tried=False),
     Library("matplotlib", "matplotlib", "benchmark"),
     Library("huggingface_hub", "huggingface_hub", "hub"),
     Library("pyogrio", "pyogrio", "vector"),
     Library("shapely", "shapely", "vector"),
     Library("starlette", "starlette", "view"),
     Library("uvicorn", "uvicorn", "view"),
-    Library("xstatic", "xstatic-leaflet", "view", quick=False),
+    Library("xstatic", "xstatic-leaflet", "view", tried=False),
 )
 
 #: What cannot be done without an extra.
