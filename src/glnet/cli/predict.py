@@ -70,6 +70,12 @@ def predict_command(
         str | None,
         typer.Option(help="Metres per pixel to read at, or native; default: as trained."),
     ] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="The same of a slide, in microns per pixel.")
+    ] = None,
+    glass: Annotated[
+        bool, typer.Option("--all", help="All of a slide, also where it holds no tissue.")
+    ] = False,
     device: Device = "auto",
     precision: Precision = "fp32",
     engine: EngineName = "auto",
@@ -110,7 +116,8 @@ def predict_command(
             polygons=wish, view=cast("View | None", view), device=device, precision=precision,
             engine=engine, memory=memory, tta=tta, bands=bands_of(bands), scene=scene,
             resolution=_resolution(resolution), within=within, virtual=virtual,
-            on_error=cast("OnError", on_error), said=typer.echo, progress=progress,
+            on_error=cast("OnError", on_error), mpp=_microns(mpp), glass=glass,
+            said=typer.echo, progress=progress,
         )  # fmt: skip
     for line in report.lines:
         typer.echo(line)
@@ -128,6 +135,13 @@ def _resolution(text: str | None) -> float | Literal["native"] | None:
         msg = f"--resolution: wanted metres per pixel or native; got '{text}'"
         raise typer.BadParameter(msg)
     return metres
+
+
+def _microns(mpp: float | None) -> float | None:
+    if mpp is not None and not 0 < mpp < float("inf"):
+        msg = f"--mpp: wanted microns per pixel; got '{mpp}'"
+        raise typer.BadParameter(msg)
+    return mpp
 
 
 @when_stopped(NOTHING)

@@ -99,8 +99,10 @@ def read_area(path: Path, onto: Raster) -> Area:
 
 
 def _in_pixels(path: Path, found: Polygons, onto: Raster) -> list[Polygon]:
-    """The polygons in the image's pixels: column, row."""
+    """The polygons in the image's pixels: column, row. Of a slide they are the finest level's."""
     ground = onto.georeference
+    if onto.slide and (found.pixels or found.crs is None):
+        return _through(found.polygons, Affine.scale(1 / onto.downsample))
     if found.pixels:
         return found.polygons
     crs = found.crs

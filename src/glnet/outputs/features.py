@@ -28,6 +28,9 @@ _GEOJSON_OWN = ("EPSG:4326", "OGC:CRS84")
 #: Of degrees: a centimetre of ground.
 _FEWEST_DIGITS = 7
 
+#: Of pixels, where a slide's level is no whole fraction of the finest.
+_PIXEL_DIGITS = 3
+
 #: A GeoPackage is opened anew for as many features, or when they fill as many bytes.
 _FEATURES, _BYTES = 50_000, 1 << 24
 
@@ -50,11 +53,13 @@ class Layer:
         names: The class of every value.
         colours: Of every value; for GeoJSON, where any.
         ground: Where the raster lies; None: coordinates are pixels, which is what QuPath reads.
+        downsample: Of those, how many one of the raster's is, along a side.
     """
 
     names: Mapping[int, str]
     colours: Mapping[int, tuple[int, int, int]] | None
     ground: Georeference | None
+    downsample: float = 1.0
 
     @property
     def crs(self) -> Any:  # noqa: ANN401  rasterio has no types
@@ -71,7 +76,7 @@ class Layer:
     def on_map(self, places: np.ndarray) -> np.ndarray:
         """Columns and rows as x and y."""
         if self.ground is None:
-            return places
+            return places * self.downsample
         return through(self.ground.transform, places)
 
 
@@ -161,9 +166,10 @@ def _opening(layer: Layer, value: int) -> str:
 
 def _rounded(layer: Layer, places: np.ndarray) -> np.ndarray:
     """Pixels as whole numbers, degrees to a thousandth of a pixel, else every digit."""
-    if layer.ground is None:
-        return places.astype(np.int64)
     there = layer.on_map(places)
+    if layer.ground is None:
+        whole = float(layer.downsample).is_integer()
+        return there.astype(np.int64) if whole else np.round(there, _PIXEL_DIGITS)
     if layer.crs is None or not layer.crs.is_geographic:
         return there
     affine = layer.ground.transform

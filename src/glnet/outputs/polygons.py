@@ -51,6 +51,7 @@ def write_polygons(  # noqa: PLR0913  what is written, and how
     cell: int = 2048,
     colours: Mapping[int, tuple[int, int, int]] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
+    downsample: float = 1.0,
 ) -> PolygonSummary:
     """Write the polygons of equal values, cut at a grid, as GeoPackage or GeoJSON.
 
@@ -70,6 +71,8 @@ def write_polygons(  # noqa: PLR0913  what is written, and how
         cell: Side of the grid's cells in pixels, from the raster's corner.
         colours: Become `color` of a GeoJSON's features.
         progress: Told how many cells are done, of how many.
+        downsample: Of a slide's mask: how many of the finest level's pixels one is, along a side;
+            coordinates are the finest level's then, as QuPath's are.
 
     Raises:
         RasterError: the mask cannot be read, or the target cannot be written; see also
@@ -92,7 +95,7 @@ def write_polygons(  # noqa: PLR0913  what is written, and how
             found = f"{raster.bands} of {raster.dtype}"
             msg = f"{mask}: wanted a mask, one band of uint8; found {found}"
             raise RasterError(msg)
-        size, layer = raster.size, Layer(classes, colours, raster.georeference)
+        size, layer = raster.size, Layer(classes, colours, raster.georeference, downsample)
     wanted = np.zeros(256, bool)
     wanted[sorted(set(classes) - set(background))] = True
     counts = np.zeros(256, np.int64)

@@ -20,7 +20,7 @@ from rasterio.errors import RasterioError
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
-from glnet.georeference import Georeference
+from glnet.georeference import Georeference, Resolution
 from glnet.outputs.files import silent
 from glnet.photo import unwarned
 from glnet.raster import area
@@ -66,6 +66,7 @@ class Content:
         palette: Colours of values, for one band of bytes.
         tags: Of the first band, as GDAL's metadata items.
         overviews: How they are made of the pixels.
+        pixel: Metres that one is high and wide on a slide, told as TIFF does.
     """
 
     size: Size
@@ -76,6 +77,7 @@ class Content:
     palette: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     overviews: Literal["mode", "average"] = "average"
+    pixel: Resolution | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +187,14 @@ def _virtual(folder: Path, content: Content, pieces: Sequence[Piece]) -> bytes:
             ET.SubElement(root, "SRS").text = ground.crs.to_wkt()
         numbers = ", ".join(repr(float(n)) for n in ground.transform.to_gdal())
         ET.SubElement(root, "GeoTransform").text = numbers
+    if content.pixel is not None:
+        _metadata(root, _per_centimetre(content.pixel))
     for number, name in enumerate(content.bands, start=1):
         kind = _TYPES[content.dtype]
         band = ET.SubElement(root, "VRTRasterBand", dataType=kind, band=str(number))
         ET.SubElement(band, "Description").text = name
         if number == 1:
-            tags = ET.SubElement(band, "Metadata")
-            for key, value in content.tags.items():
-                ET.SubElement(tags, "MDI", key=key).text = value
+            _metadata(band, content.tags)
         ET.SubElement(band, "NoDataValue").text = str(content.nodata)
         if content.palette:
             ET.SubElement(band, "ColorInterp").text = "Palette"
@@ -205,6 +207,20 @@ def _virtual(folder: Path, content: Content, pieces: Sequence[Piece]) -> bytes:
         for piece in pieces:
             _source(band, number, kind, piece, folder)
     return ET.tostring(root, encoding="utf-8")
+
+
+def _metadata(above: ET.Element, items: Mapping[str, str]) -> None:
+    held = ET.SubElement(above, "Metadata")
+    for key, value in items.items():
+        ET.SubElement(held, "MDI", key=key).text = value
+
+
+def _per_centimetre(pixel: Resolution) -> dict[str, str]:
+    """GDAL makes tags of the file of them: 3 is TIFF's word for centimetres."""
+    rows, columns = (repr(1 / (100 * length)) for length in pixel)
+    return {
+        "TIFFTAG_XRESOLUTION": columns, "TIFFTAG_YRESOLUTION": rows, "TIFFTAG_RESOLUTIONUNIT": "3",
+    }  # fmt: skip
 
 
 def _source(band: ET.Element, number: int, kind: str, piece: Piece, folder: Path) -> None:

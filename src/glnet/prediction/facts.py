@@ -25,6 +25,7 @@ def facts_of(
         "model": model_digests(model),
         "raster": identity(image),
         "options": {name: str(value) for name, value in asdict(options).items()},
+        "slide": None if source.raster.slide is None else source.raster.slide.identity,
         "within": None if within is None else identity(Path(within)),
         "scale": source.scale,
         "parts": [opened.size, opened.parts[0].scene.size, opened.parts[0].core.size],

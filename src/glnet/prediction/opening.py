@@ -1,14 +1,16 @@
 """From an image file and a model's config to the parts that are to be computed."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from glnet.bundle import BundleConfig
 from glnet.datasets.shapes import read_area
 from glnet.errors import RasterError, RunError
-from glnet.geometry import Size
+from glnet.geometry import Size, Window
 from glnet.georeference import Georeference, Resolution
 from glnet.limits import check_blocks, check_scene
 from glnet.prediction.identity import identity, key_of
@@ -16,7 +18,8 @@ from glnet.prediction.options import PredictOptions
 from glnet.prediction.parts import ONE_SCENE, Part, Plan, plan_parts
 from glnet.prediction.source import AS_IT_IS, Source
 from glnet.prediction.tiled import HELD, tiled_copy, wants_tiles
-from glnet.raster import Raster
+from glnet.prediction.tissue import tissue_of
+from glnet.raster import Raster, SlideWish
 from glnet.scenes import TURNS
 
 #: Of DeepGlobe's images; for models that do not say what they were trained on.
@@ -28,8 +31,14 @@ _SAME = 0.10
 #: Beyond this a raster shows nothing of what the model knows.
 _MOST_ENLARGED = 4
 
+#: A metre.
+_MICRONS = 1e6
+
 #: A million megapixels: what the plan of its parts can hold.
 _MOST_PIXELS = 10**12
+
+#: Of a window, which pixels are to be segmented: boolean.
+Inside = Callable[[Window], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,29 @@ class Opened:
     def size(self) -> Size:
         """Of the raster, upright."""
         return self.source.size
+
+    @property
+    def pixel(self) -> Resolution | None:
+        """Of a slide: metres that a pixel is high and wide, for what is written."""
+        raster = self.source.raster
+        return raster.resolution if raster.slide else None
+
+    @property
+    def downsample(self) -> float:
+        """How many pixels of a slide's finest level one is, along a side; of other rasters 1."""
+        return self.source.raster.downsample
+
+    def tell(self, said: Callable[[str], None]) -> None:
+        """Say of a slide what is read of it."""
+        slide = self.source.raster.slide
+        if slide is None:
+            return
+        own = "of unknown size"
+        if slide.level.resolution is not None:
+            own = f"{_MICRONS * slide.level.resolution.columns:.4g} µm"
+            own += f", as its objective of {slide.power:g} x suggests" if slide.power else ""
+        number, count = slide.levels.index(slide.level) + 1, len(slide.levels)
+        said(f"a slide ({slide.vendor}), level {number} of {count}: pixels {own}")
 
     @property
     def scene(self) -> Size:
@@ -86,14 +118,18 @@ def open_source(
         DataError: the polygons of `within` cannot be used.
     """
     with contextlib.ExitStack() as stack:
-        raster = stack.enter_context(Raster(image, virtual=options.virtual))
+        wanted = _wanted(image, config, options)
+        wish = SlideWish(wanted, generic=options.mpp is not None)
+        raster = stack.enter_context(Raster(image, virtual=options.virtual, slide=wish))
         _choose_bands(raster, config, options)
         _check_size(raster, budget)
-        scale = _scale(raster, config, options)
+        scale = _scale(raster, wanted, options)
         longest, side = _sides(config, options)
-        inside = None
+        inside: Inside | None = None
         if options.within is not None:
             inside = read_area(Path(options.within), raster).inside
+        if raster.slide and not options.glass:
+            inside = _both(inside, tissue_of(raster))
         unit = max(scale)
         plan = plan_parts(raster.size, longest / unit, side / unit, options.halo)
         read, turn = raster, TURNS[0]
@@ -133,26 +169,51 @@ def _check_size(raster: Raster, budget: int) -> None:
         check_blocks(raster.path, raster.blocks, raster.block_bytes, budget // HELD)
 
 
-def _scale(raster: Raster, config: BundleConfig, options: PredictOptions) -> Resolution:
-    """The network's pixels per pixel of the raster."""
-    if options.resolution == "native":
-        return AS_IT_IS
-    own = None
-    if raster.georeference is not None:
-        own = raster.georeference.resolution(raster.size)
-    wanted = options.resolution or (config.trained_on.resolution if config.trained_on else None)
-    if own is None and options.resolution is not None:
-        msg = f"{raster.path}: does not say how large its pixels are; leave --resolution away"
+def _both(one: Inside | None, other: Inside | None) -> Inside | None:
+    """What lies in both; None is everything."""
+    if one is None or other is None:
+        return one or other
+    return lambda window: one(window) & other(window)
+
+
+def _wanted(image: str | Path, config: BundleConfig, options: PredictOptions) -> float | None:
+    """Metres per pixel that are asked for, or that the model knows; None: whatever there are."""
+    if options.mpp is not None and options.resolution is not None:
+        msg = f"{image}: --mpp and --resolution say the same in other units; give one"
         raise RunError(msg)
-    if own is None or wanted is None:
+    if options.mpp is not None:
+        return options.mpp / _MICRONS
+    if options.resolution == "native":
+        return None
+    return options.resolution or (config.trained_on.resolution if config.trained_on else None)
+
+
+def _scale(raster: Raster, wanted: float | None, options: PredictOptions) -> Resolution:
+    """The network's pixels per pixel of the raster."""
+    own, asked = raster.resolution, options.mpp or options.resolution
+    if wanted is None:
+        return AS_IT_IS
+    if own is None and asked is not None:
+        option = "--mpp" if options.mpp else "--resolution"
+        msg = f"{raster.path}: does not say how large its pixels are; leave {option} away"
+        raise RunError(msg)
+    if own is None and raster.slide:
+        msg = (
+            f"{raster.path}: does not say how large its pixels are, and the model is made for "
+            f"{_MICRONS * wanted:.3g} µm; say --resolution native to take its finest level"
+        )
+        raise RunError(msg)
+    if own is None:
         return AS_IT_IS
     scale = Resolution(own.rows / wanted, own.columns / wanted)
-    if options.resolution is None and all(abs(s - 1) <= _SAME for s in scale):
+    if asked is None and all(abs(s - 1) <= _SAME for s in scale):
         return AS_IT_IS
     if max(scale) > _MOST_ENLARGED:
+        units, unit = (_MICRONS, "µm") if raster.slide else (1, "m")
+        high, wide, model = (units * length for length in (*own, wanted))
         msg = (
-            f"{raster.path}: its pixels are {own.rows:.3g} x {own.columns:.3g} m, the model's "
-            f"{wanted:.3g} m; say --resolution native to take them as they are"
+            f"{raster.path}: its pixels are {high:.3g} x {wide:.3g} {unit}, the model's "
+            f"{model:.3g} {unit}; say --resolution native to take them as they are"
         )
         raise RasterError(msg)
     return scale

@@ -28,6 +28,9 @@ class PredictOptions:
         on_error: `stop`: a part that fails fails the run, after the others were saved; `nodata`: it
             is written as ground without data, and reported.
         halo: What is read around a core, as a share of its scene's side.
+        mpp: Microns per pixel at which a slide is read, in the place of `resolution`; any tiled
+            TIFF without a place on the ground counts as a slide then.
+        glass: Segment all of a slide, not only where it holds tissue.
     """
 
     view: View | None = None
@@ -39,3 +42,5 @@ class PredictOptions:
     virtual: bool = False
     on_error: OnError = "stop"
     halo: float = HALO
+    mpp: float | None = None
+    glass: bool = False

@@ -70,6 +70,8 @@ def predict(  # noqa: PLR0913  each by its name
     within: str | Path | None = None,
     virtual: bool = False,
     on_error: OnError = "stop",
+    mpp: float | None = None,
+    glass: bool = False,
     said: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> Report:
@@ -90,7 +92,7 @@ def predict(  # noqa: PLR0913  each by its name
         engine: auto, openvino, torch or plain; see `glnet.engines.loading.load_engine`.
         memory: What a prediction on the CPU may add to the process; the paper's GPUs had 2 GB.
         tta: Average over the eight flips and quarter turns.
-        bands, scene, resolution, within, virtual, on_error: See `PredictOptions`.
+        bands, scene, resolution, within, virtual, on_error, mpp, glass: See `PredictOptions`.
         said: Takes the lines that tell how it is done.
         progress: Takes how many parts are done, and of how many.
 
@@ -101,7 +103,9 @@ def predict(  # noqa: PLR0913  each by its name
         GlnetError: the image, the model, an output or the device cannot be used, found before the
             network runs where it can be; or parts failed, after the others were kept.
     """
-    options = PredictOptions(view, tta, bands, scene, resolution, within, virtual, on_error)
+    options = PredictOptions(
+        view, tta, bands, scene, resolution, within, virtual, on_error, mpp=mpp, glass=glass
+    )
     wanted: dict[Kind, str | Path | None] = {
         "mask": out, "confidence": confidence, "probabilities": probabilities, "scores": scores,
     }  # fmt: skip
@@ -117,6 +121,7 @@ def predict(  # noqa: PLR0913  each by its name
             _check_space(layers, opened)
         folder = stack.enter_context(locked(paths["mask"]))
         opened = stack.enter_context(open_source(image, config, options, budget, folder))
+        opened.tell(said)
         wish = _wish(opened, budget, tta, said)
         loaded, _ = load_engine(model, device, precision, engine, wish)
         loaded.said = said

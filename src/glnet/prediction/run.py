@@ -160,17 +160,20 @@ class Run:
         said(f"writing polygons into {wish.path.name}")
         mask = next(layer.path for layer in self.layers if layer.kind == "mask")
         with self._clocked("polygons"):
-            self.report.polygons = wish.write(mask, self.table, self.progress)
+            self.report.polygons = wish.write(
+                mask, self.table, self.progress, self.opened.downsample
+            )
         self.report.outputs.append(str(wish.path))
 
     def _content(self, layer: Layer) -> Content:
         size, place = self.opened.size, self.opened.georeference
+        pixel = self.opened.pixel
         if layer.kind != "mask":
-            return Content(size, layer.bands, layer.dtype, layer.nodata, place)
+            return Content(size, layer.bands, layer.dtype, layer.nodata, place, pixel=pixel)
         tags = class_tags(self.table.legend)
         palette = self.table.palette
         return Content(
-            size, layer.bands, layer.dtype, layer.nodata, place, palette, tags, overviews="mode"
+            size, layer.bands, layer.dtype, layer.nodata, place, palette, tags, "mode", pixel
         )
 
     @contextlib.contextmanager

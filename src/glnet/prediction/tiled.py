@@ -39,6 +39,8 @@ def wants_tiles(raster: Raster, scene: Size, budget: int) -> bool:
     A photo's pixels depend on who decodes it, so for photos the budget has no say.
     """
     pixels = raster.size.height * raster.size.width
+    if raster.slide:
+        return False
     if raster.decoded_whole:
         most = MAX_MEGAPIXELS * 10**6
         return pixels > (most if raster.is_photo else min(most, budget // HELD // raster.bands))

@@ -49,8 +49,20 @@ class PolygonWish:
             msg = f"{mask}: polygons are made of a mask that is a .tif; name one"
             raise RunError(msg)
 
-    def write(self, mask: Path, table: ClassTable, progress: Callable[[int, int], None]) -> int:
+    def write(
+        self,
+        mask: Path,
+        table: ClassTable,
+        progress: Callable[[int, int], None],
+        downsample: float = 1.0,
+    ) -> int:
         """Write them; gives how many there are.
+
+        Args:
+            mask: Finished.
+            table: Its classes.
+            progress: See `write_polygons`.
+            downsample: Of a slide's mask; see `write_polygons`.
 
         Raises:
             RasterError: the file could not be written.
@@ -59,6 +71,6 @@ class PolygonWish:
             mask, self.path, table.legend,
             background=[value for value, name in table.legend.items() if name in self.background],
             min_area=self.min_area, simplify=self.simplify,
-            colours=table.palette, progress=progress,
+            colours=table.palette, progress=progress, downsample=downsample,
         )  # fmt: skip
         return sum(summary.features.values())

@@ -84,9 +84,8 @@ def _trained_on(samples: Sequence[Sample]) -> TrainedOn:
     sides, metres = [], []
     for sample in samples:
         with Raster(sample.image) as image:
-            size, ground = image.size, image.georeference
+            size, found = image.size, image.resolution
         sides.append(max(sample.window.size if sample.window else size))
-        found = ground.resolution(size) if ground else None
         if found is not None:
             metres.append((found.rows * found.columns) ** 0.5)
     return TrainedOn(

@@ -1,8 +1,8 @@
 """The one reader of image files: pixels by window, which of them mean something, georeference.
 
 Arrays are (bands, height, width). TIFF and the other formats of GDAL are read by window; JPEG and
-PNG cannot be, so they are decoded once, when first read, and kept until the raster is closed. What
-a file is its content says, not its name.
+PNG cannot be, so they are decoded once, when first read, and kept until the raster is closed. Of a
+slide one level is read, by window. What a file is its content says, not its name.
 """
 
 import contextlib
@@ -12,21 +12,25 @@ from typing import Any, Self
 
 import numpy as np
 import rasterio
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
 
 from glnet import photo
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
-from glnet.georeference import Georeference, georeference_of
+from glnet.georeference import Resolution
 from glnet.limits import check_claim, check_scene
+from glnet.raster.datasets import DatasetPixels, by_gdal
+from glnet.raster.levels import Level, SlideWish
+from glnet.raster.photos import PhotoPixels
+from glnet.raster.pixels import Pixels
+from glnet.raster.slides import SlidePixels, is_slide
 from glnet.reach import DRIVERS, GDAL_OPTIONS, check_sources
 from glnet.recipe import ModelSettings
 from glnet.resample import shrink
 
 #: The input scale of 8-bit images.
 _BYTES = 255
+
+_FINEST = SlideWish()
 
 
 class Raster:
@@ -35,19 +39,21 @@ class Raster:
     Attributes:
         path: The file.
         size: Height and width, as seen (EXIF orientation applied).
-        bands: How many, alpha left out.
         dtype: Of the stored values.
         georeference: None for photos and for rasters without one.
         palette: The colour of every value, shape (values, 3), where the file has a palette.
         orientation: EXIF's, of a photo; its size and pixels are upright whatever it says.
     """
 
-    def __init__(self, path: str | Path, *, virtual: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, *, virtual: bool = False, slide: SlideWish = _FINEST
+    ) -> None:
         """Open the file and read its header.
 
         Args:
             path: The file.
             virtual: Take a VRT too, which leads to image files that it names.
+            slide: Which level is read, where it is a slide.
 
         Raises:
             RasterError: not a file, or not an image.
@@ -57,49 +63,65 @@ class Raster:
             what = "is no file; name one image file" if self.path.exists() else "no such file"
             msg = f"{self.path}: {what}"
             raise RasterError(msg)
-        self.georeference: Georeference | None = None
-        self.palette: np.ndarray | None = None
-        self.orientation = 1
         self._drivers = [*DRIVERS, "VRT"] if virtual else list(DRIVERS)
-        self._dataset: Any = None
-        self._pixels: np.ndarray | None = None
-        self._valid: np.ndarray | None = None
-        self._alpha_is_data = False
+        self._decoded: tuple[np.ndarray, np.ndarray | None] | None = None
         with self._explained("cannot be opened as an image"):
             if virtual:
                 check_sources(self.path.absolute())
-            self.is_photo = photo.is_photo(self.path)
-            if self.is_photo:
-                header = photo.read_header(self.path)
-                self.size, self.bands, self.dtype = header.size, header.bands, np.dtype(np.uint8)
-                self.orientation = header.orientation
-                if self.orientation == 1:  # a world file tells of the pixels as they are stored
-                    with contextlib.suppress(RasterioError), self.by_gdal() as dataset:
-                        self.georeference = georeference_of(dataset)
-            else:
-                self._open_dataset()
+            self._pixels = self._opened(slide)
+        self.size, self.dtype = self._pixels.size, self._pixels.dtype
+        self.georeference, self.palette = self._pixels.georeference, self._pixels.palette
+        self.orientation = self._pixels.orientation
+
+    def _opened(self, wish: SlideWish) -> Pixels:
+        if is_slide(self.path, wish):
+            return SlidePixels(self.path, wish)
+        if photo.is_photo(self.path):
+            return PhotoPixels(self.path)
+        return DatasetPixels(self.path, self._drivers)
+
+    @property
+    def is_photo(self) -> bool:
+        """Is it decoded by Pillow, and turned upright?"""
+        return isinstance(self._pixels, PhotoPixels)
+
+    @property
+    def slide(self) -> SlidePixels | None:
+        """What is known of it as a slide."""
+        return self._pixels if isinstance(self._pixels, SlidePixels) else None
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """All sizes of a slide, the finest first; of other rasters none."""
+        return self.slide.levels if self.slide else ()
+
+    @property
+    def resolution(self) -> Resolution | None:
+        """Metres that a pixel is high and wide, on the ground or the glass; None: not known."""
+        if self.slide:
+            return self.slide.level.resolution
+        return self.georeference.resolution(self.size) if self.georeference else None
+
+    @property
+    def downsample(self) -> float:
+        """How many pixels of a slide's finest level one is, along a side; of other rasters 1."""
+        return self.slide.level.downsample if self.slide else 1.0
+
+    @property
+    def bands(self) -> int:
+        """How many are read, alpha left out."""
+        return self._pixels.bands
 
     def by_gdal(self) -> Any:  # noqa: ANN401  rasterio has no types
-        """The file opened once more, as GDAL sees it."""
-        # Absolute, or a file named like a URL would be taken for one.
-        with photo.unwarned(), rasterio.Env(**GDAL_OPTIONS):
-            return DatasetReader(str(self.path.absolute()), driver=self._drivers)
+        """The file opened once more, as GDAL sees it.
 
-    def _open_dataset(self) -> None:
-        self._dataset = self.by_gdal()
-        kinds = self._dataset.colorinterp
-        self._indexes = [i + 1 for i, kind in enumerate(kinds) if kind != ColorInterp.alpha]
-        self.bands = len(self._indexes)
-        if self._dataset.dtypes[0].startswith("complex"):
-            msg = "its values are complex numbers"
-            raise TypeError(msg)
-        self.dtype = np.dtype(self._dataset.dtypes[0])
-        self.size = Size(self._dataset.height, self._dataset.width)
-        if kinds[0] == ColorInterp.palette:
-            colours = self._dataset.colormap(1)
-            self.palette = np.zeros((max(colours) + 1, 3), np.uint8)
-            self.palette[list(colours)] = [colour[:3] for colour in colours.values()]
-        self.georeference = georeference_of(self._dataset)
+        Raises:
+            RasterError: it is a slide, which GDAL sees otherwise or not at all.
+        """
+        if self.slide:
+            msg = f"{self.path}: is a slide; GDAL cannot read its levels"
+            raise RasterError(msg)
+        return by_gdal(self.path, self._drivers)
 
     @contextlib.contextmanager
     def _explained(self, what: str) -> Iterator[None]:
@@ -145,40 +167,29 @@ class Raster:
     def _read(self, window: Window) -> np.ndarray:
         # Within GDAL's environment, or its warnings go to stderr.
         with self._explained("cannot be decoded"), rasterio.Env(**GDAL_OPTIONS):
-            if self.decoded_whole and self._pixels is None:
+            if self._pixels.whole and self._decoded is None:
                 self._decode()
-            if self._pixels is not None:
-                return np.ascontiguousarray(self._pixels[:, *window.slices])
-            return np.asarray(self._dataset.read(self._indexes, window=area(window)))
+            if self._decoded is not None:
+                return np.ascontiguousarray(self._decoded[0][:, *window.slices])
+            return self._pixels.read(window)
 
     def _decode(self) -> None:
         check_scene(self.path, self.size, "cut it into parts, or make it a tiled TIFF")
         self.check_claim()
-        if self.is_photo:
-            self._pixels = photo.decode(self.path, self.orientation)
-            return
-        self._pixels = self._dataset.read(self._indexes)
-        if self.masks:
-            self._valid = self._dataset.dataset_mask() > 0
+        self._decoded = self._pixels.decode()
 
     def _mask(self, window: Window, pixels: np.ndarray) -> np.ndarray | None:
         with self._explained("cannot be decoded"), rasterio.Env(**GDAL_OPTIONS):
-            if not self.masks:
+            if not self._pixels.masks:
                 return None
-            if self._valid is not None:
-                return self._valid[window.slices]
-            if self._alpha_is_data:
-                nodata = self._dataset.nodata
-                return None if nodata is None else (pixels != nodata).any(axis=0)
-            return np.asarray(self._dataset.dataset_mask(window=area(window)) > 0)
+            if self._decoded is not None and self._decoded[1] is not None:
+                return self._decoded[1][window.slices]
+            return self._pixels.valid(window, pixels)
 
     @property
     def masks(self) -> bool:
         """Does the file say of pixels that they mean nothing: nodata, alpha, a mask?"""
-        if self._dataset is None:
-            return False
-        flags = self._dataset.mask_flag_enums
-        return any(MaskFlags.all_valid not in band for band in flags)
+        return self._pixels.masks
 
     def _refuse_infinite(self, pixels: np.ndarray, window: Window) -> None:
         """One NaN would spread over the whole thumbnail, and from there over the mask."""
@@ -200,9 +211,8 @@ class Raster:
             RasterError: wanted and found, in one line.
         """
         bands = settings.bands
-        if self._dataset is not None and self.bands != bands == self._dataset.count:
-            self._indexes = list(range(1, bands + 1))
-            self.bands, self._alpha_is_data = bands, True
+        if self.bands != bands == self._pixels.count:
+            self._pixels.take(list(range(1, bands + 1)), alpha_is_data=True)
         if self.bands != bands:
             msg = f"{self.path}: wanted {bands} bands, as the model takes, found {self.bands}"
             raise RasterError(msg)
@@ -219,17 +229,17 @@ class Raster:
         Raises:
             RasterError: the file has no such bands, or is a photo.
         """
-        count = 0 if self._dataset is None else int(self._dataset.count)
+        count = self._pixels.count
         if not bands or not all(1 <= band <= count for band in bands):
             asked = ", ".join(map(str, bands))
             msg = f"{self.path}: wanted bands {asked}; found {count or self.bands}"
             raise RasterError(msg + ("" if count else ", and of a photo none can be chosen"))
-        self._indexes, self.bands = list(bands), len(bands)
+        self._pixels.take(list(bands))
 
     @property
     def left_out(self) -> int:
         """How many bands count as alpha: GDAL calls the fourth of any 8-bit image so."""
-        return 0 if self._dataset is None else int(self._dataset.count) - self.bands
+        return self._pixels.count - self.bands if self._pixels.count else 0
 
     def check_claim(self) -> None:
         """Refuse a file too small for the pixels that its header claims, as far as one can tell.
@@ -238,27 +248,22 @@ class Raster:
             RasterError: see `limits.check_claim`.
         """
         if self.decoded_whole:
-            bits = 8 * self.dtype.itemsize
-            if self._dataset is not None:
-                bits = int(self._dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", bits))
-            check_claim(self.path, self.size, self.bands * bits)
+            check_claim(self.path, self.size, self.bands * self._pixels.bits)
 
     @property
     def decoded_whole(self) -> bool:
         """Can the file not be read by window?"""
-        return self.is_photo or self._dataset.driver == "PNG"
+        return self._pixels.whole
 
     @property
     def blocks(self) -> Size:
         """What is decoded at a time, at the least."""
-        if self._dataset is None or self._dataset.driver == "WEBP":
-            return self.size
-        return Size(*np.max(self._dataset.block_shapes, axis=0).tolist())
+        return self._pixels.blocks or self.size
 
     @property
     def has_overviews(self) -> bool:
         """Does the file hold smaller copies of itself?"""
-        return self._dataset is not None and bool(self._dataset.overviews(1))
+        return self._pixels.overviews
 
     @property
     def block_bytes(self) -> int:
@@ -272,9 +277,8 @@ class Raster:
 
     def close(self) -> None:
         """Give the file and a decoded image back."""
-        self._pixels = None
-        if self._dataset is not None:
-            self._dataset.close()
+        self._decoded = None
+        self._pixels.close()
 
     def __enter__(self) -> Self:
         return self
@@ -288,8 +292,3 @@ def _finite(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype == np.float64:
         return np.abs(pixels) <= np.finfo(np.float32).max
     return np.isfinite(pixels)
-
-
-def area(window: Window) -> tuple[tuple[int, int], tuple[int, int]]:
-    """A window as rasterio takes it."""
-    return (window.top, window.bottom), (window.left, window.right)

@@ -1,0 +1,126 @@
+"""Where a slide holds tissue: told on a small copy of it, by colour and by darkness.
+
+Glass is bright and grey. Tissue is stained, so its colours differ; stains that are grey are dark.
+Whatever is near tissue counts as it, and where glass and tissue cannot be told apart, all of it is.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from glnet.geometry import Size, Window
+from glnet.raster import Raster, SlideWish
+
+#: The copy's longest side in pixels at the most, and that of a level that is too small for one.
+_MOST, _LEAST = 2048, 1024
+
+#: Side of what is read of a level at a time, in pixels.
+_BLOCK = 1024
+
+#: Chroma, the largest minus the smallest of red, green and blue, of 8 bit: glass has no more than
+#: the first, and what has more than the second is stained, however strongly the rest is.
+_GLASS, _STAINED = 8, 24
+
+#: Grey of so much of the glass's brightness is dark; glass is what this share of grey is not above.
+_DARK, _BRIGHTEST = 0.85, 95
+
+
+def tissue_of(raster: Raster) -> Callable[[Window], np.ndarray] | None:
+    """Of a window of a slide, which pixels may be tissue: boolean; None: all may be.
+
+    Raises:
+        RasterError: the slide is damaged.
+    """
+    number = _level(raster)
+    with Raster(raster.path, slide=SlideWish(level=number, generic=True)) as level:
+        by = -(-max(level.size) // _MOST)
+        colours, known = _reduced(level, by)
+        cell = by * level.downsample / raster.downsample
+    found = stained(colours, known)
+    if not found.any() or found[known].all():
+        return None
+    cells = _grown(found)
+
+    def inside(window: Window) -> np.ndarray:
+        rows, columns = (
+            np.minimum(((start + np.arange(length) + 0.5) / cell).astype(int), most - 1)
+            for (start, length), most in zip(
+                (window.rows, window.columns), cells.shape, strict=True
+            )
+        )
+        return cells[rows[:, None], columns]
+
+    return inside
+
+
+def stained(colours: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which pixels are tissue, boolean (height, width).
+
+    Args:
+        colours: Of a small copy, uint8 (3, height, width).
+        known: Which of its pixels were scanned.
+    """
+    chroma = colours.max(axis=0) - colours.min(axis=0)
+    coloured = chroma > min(max(_otsu(chroma[known]), _GLASS), _STAINED)
+    brightness = colours.mean(axis=0)
+    grey = brightness[known & ~coloured]
+    glass = np.percentile(grey, _BRIGHTEST) if grey.size else 0
+    return known & (coloured | (brightness < _DARK * glass))
+
+
+def _otsu(values: np.ndarray) -> int:
+    """The value up to which bytes are one kind, so that the two kinds' means lie furthest apart."""
+    counts = np.bincount(values, minlength=256).astype(float)
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    sums = np.cumsum(counts * np.arange(256))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        apart = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    return int(np.argmax(np.nan_to_num(apart)))
+
+
+def _level(raster: Raster) -> int:
+    """The finest that is small enough, or, where it is far too small, the one before."""
+    longest = [max(level.size) for level in raster.levels]
+    fitting = [n for n, side in enumerate(longest) if side <= _MOST]
+    if not fitting:
+        return len(longest) - 1
+    finest = fitting[0]
+    return finest - 1 if finest and longest[finest] < _LEAST else finest
+
+
+def _reduced(level: Raster, by: int) -> tuple[np.ndarray, np.ndarray]:
+    """A level's means over squares of pixels, of what was scanned; and where anything was."""
+    size = level.size.cells(by)
+    colours, known = np.zeros((3, *size), np.uint8), np.zeros(size, bool)
+    step = by * max(1, _BLOCK // by)
+    for top in range(0, level.size.height, step):
+        for left in range(0, level.size.width, step):
+            window = _within(Window(top, left, step, step), level.size)
+            pixels, valid = level.read_valid(window)
+            counted = np.ones(window.size, bool) if valid is None else valid
+            counts = _sums(counted[None].astype(np.int64), by)[0]
+            sums = _sums(pixels.astype(np.int64) * counted, by)
+            rows, columns = (slice(at // by, at // by + n) for at, n in zip(
+                (top, left), counts.shape, strict=True))  # fmt: skip
+            colours[:, rows, columns] = np.rint(sums / np.maximum(counts, 1))
+            known[rows, columns] = counts > 0
+    return colours, known
+
+
+def _within(window: Window, size: Size) -> Window:
+    height, width = min(window.bottom, size.height), min(window.right, size.width)
+    return Window(window.top, window.left, height - window.top, width - window.left)
+
+
+def _sums(values: np.ndarray, by: int) -> np.ndarray:
+    rows, columns = (np.arange(0, length, by) for length in values.shape[1:])
+    return np.add.reduceat(np.add.reduceat(values, rows, axis=1), columns, axis=2)
+
+
+def _grown(cells: np.ndarray) -> np.ndarray:
+    """With all that touch one, at a corner too."""
+    padded = np.pad(cells, 1)
+    height, width = cells.shape
+    moved = [padded[y : y + height, x : x + width] for y in range(3) for x in range(3)]
+    return np.asarray(np.logical_or.reduce(moved))

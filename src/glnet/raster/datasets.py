@@ -1,0 +1,97 @@
+"""TIFF and the other formats of GDAL: read by window, but for PNG."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.io import DatasetReader
+
+from glnet import photo
+from glnet.geometry import Size, Window
+from glnet.georeference import georeference_of
+from glnet.raster.pixels import area
+from glnet.reach import DRIVERS, GDAL_OPTIONS
+
+
+def by_gdal(path: Path, drivers: Sequence[str] = DRIVERS) -> Any:  # noqa: ANN401  rasterio has no types
+    """A file as GDAL sees it."""
+    # Absolute, or a file named like a URL would be taken for one.
+    with photo.unwarned(), rasterio.Env(**GDAL_OPTIONS):
+        return DatasetReader(str(path.absolute()), driver=list(drivers))
+
+
+class DatasetPixels:
+    """A dataset of GDAL's; see `Pixels`."""
+
+    orientation = 1
+
+    def __init__(self, path: Path, drivers: Sequence[str]) -> None:
+        """Read its header."""
+        self._file = by_gdal(path, drivers)
+        kinds = self._file.colorinterp
+        self._indexes = [i + 1 for i, kind in enumerate(kinds) if kind != ColorInterp.alpha]
+        self._alpha_is_data = False
+        self.bands, self.count = len(self._indexes), int(self._file.count)
+        if self._file.dtypes[0].startswith("complex"):
+            msg = "its values are complex numbers"
+            raise TypeError(msg)
+        self.dtype = np.dtype(self._file.dtypes[0])
+        self.size = Size(self._file.height, self._file.width)
+        self.palette: np.ndarray | None = None
+        if kinds[0] == ColorInterp.palette:
+            colours = self._file.colormap(1)
+            self.palette = np.zeros((max(colours) + 1, 3), np.uint8)
+            self.palette[list(colours)] = [colour[:3] for colour in colours.values()]
+        self.georeference = georeference_of(self._file)
+        self.whole = self._file.driver == "PNG"
+
+    @property
+    def bits(self) -> int:
+        """See `Pixels`."""
+        told = self._file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8 * self.dtype.itemsize)
+        return int(told)
+
+    @property
+    def blocks(self) -> Size | None:
+        """See `Pixels`."""
+        if self._file.driver == "WEBP":
+            return None
+        return Size(*np.max(self._file.block_shapes, axis=0).tolist())
+
+    @property
+    def masks(self) -> bool:
+        """See `Pixels`."""
+        return any(MaskFlags.all_valid not in band for band in self._file.mask_flag_enums)
+
+    @property
+    def overviews(self) -> bool:
+        """See `Pixels`."""
+        return bool(self._file.overviews(1))
+
+    def take(self, bands: list[int], *, alpha_is_data: bool = False) -> None:
+        """See `Pixels`."""
+        self._indexes, self.bands = bands, len(bands)
+        self._alpha_is_data = self._alpha_is_data or alpha_is_data
+
+    def decode(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """See `Pixels`."""
+        pixels = self._file.read(self._indexes)
+        return pixels, self._file.dataset_mask() > 0 if self.masks else None
+
+    def read(self, window: Window) -> np.ndarray:
+        """See `Pixels`."""
+        return np.asarray(self._file.read(self._indexes, window=area(window)))
+
+    def valid(self, window: Window, pixels: np.ndarray) -> np.ndarray | None:
+        """See `Pixels`."""
+        if self._alpha_is_data:
+            nodata = self._file.nodata
+            return None if nodata is None else (pixels != nodata).any(axis=0)
+        return np.asarray(self._file.dataset_mask(window=area(window)) > 0)
+
+    def close(self) -> None:
+        """See `Pixels`."""
+        self._file.close()

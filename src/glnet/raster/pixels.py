@@ -1,0 +1,66 @@
+"""What a reader of one kind of image file gives; `raster.Raster` asks, and explains its errors."""
+
+from typing import Protocol
+
+import numpy as np
+
+from glnet.geometry import Size, Window
+from glnet.georeference import Georeference
+
+
+class Pixels(Protocol):
+    """An open image file. Readers raise what their libraries do.
+
+    Attributes:
+        size: Height and width, as seen.
+        bands: How many are read: all but alpha, or those chosen.
+        count: How many there are to choose from; none, of a photo.
+        dtype: Of the stored values.
+        bits: Of a value as stored.
+        georeference, palette, orientation: See `Raster`.
+        whole: Can the file not be read by window?
+        blocks: What is decoded at a time, at the least; None: all of it.
+        masks: Does the file say of pixels that they mean nothing: nodata, alpha, a mask?
+        overviews: Does the file hold smaller copies of itself?
+    """
+
+    size: Size
+    bands: int
+    count: int
+    dtype: np.dtype
+    georeference: Georeference | None
+    palette: np.ndarray | None
+    orientation: int
+    whole: bool
+
+    @property
+    def bits(self) -> int: ...  # noqa: D102  told above
+
+    @property
+    def blocks(self) -> Size | None: ...  # noqa: D102
+
+    @property
+    def masks(self) -> bool: ...  # noqa: D102
+
+    @property
+    def overviews(self) -> bool: ...  # noqa: D102
+
+    def take(self, bands: list[int], *, alpha_is_data: bool = False) -> None:
+        """Read these bands from now on, counted from 1."""
+
+    def decode(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """All pixels (bands, height, width) and where they mean something, if `masks`."""
+
+    def read(self, window: Window) -> np.ndarray:
+        """Pixels of a window, shape (bands, height, width)."""
+
+    def valid(self, window: Window, pixels: np.ndarray) -> np.ndarray | None:
+        """Where those pixels mean something, boolean (height, width); None: everywhere."""
+
+    def close(self) -> None:
+        """Give the file back."""
+
+
+def area(window: Window) -> tuple[tuple[int, int], tuple[int, int]]:
+    """A window as rasterio takes it."""
+    return (window.top, window.bottom), (window.left, window.right)

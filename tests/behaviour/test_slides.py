@@ -1,0 +1,393 @@
+"""What slides promise: the scanner's pixels, at the level that was asked for, in their places."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import openslide
+import pytest
+from rasterio.transform import Affine
+
+import glnet
+from glnet.bundle import TrainedOn
+from glnet.engines.models import save_model
+from glnet.errors import RasterError, RunError
+from glnet.geometry import Window
+from glnet.prediction.tissue import tissue_of
+from glnet.raster import Raster, SlideWish
+from makers import TWO_CLASSES, check_one_line, cut, noise, opened, write_text, write_tif
+from networks import seasoned
+from predicting import Worker
+from slides import SIZES, halved, make_slide, noisy, with_islands
+
+THIN = {"trunk_options": {"channels": [8, 16, 32, 64], "layers": [1, 1, 1, 1]}}
+SIDE, NODATA = 160, 255
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders of models without graphs, by the metres per pixel that they know."""
+    root, made = tmp_path_factory.mktemp("models"), {}
+
+    def make(resolution=None):
+        if resolution not in made:
+            made[resolution] = root / str(len(made))
+            trained = TrainedOn(largest=SIDE, median=SIDE, resolution=resolution)
+            model = seasoned(**THIN)
+            save_model(made[resolution], model, TWO_CLASSES, "For a test.", trained_on=trained)
+        return made[resolution]
+
+    return make
+
+
+def predicted(image, model, out, **options):
+    out.mkdir(exist_ok=True)
+    mask = out / "mask.tif"
+    report = glnet.predict(image, model, mask, device="cpu", engine="torch", **options)
+    with opened(mask) as file:
+        return file.read(1), report
+
+
+@pytest.mark.parametrize("name", ["a.svs", "aperio.tif", "generic.tif"])
+def test_windows_of_every_level_are_its_pixels(tmp_path, name):
+    """Whatever a level's size is of the finest: OpenSlide counts in pixels of that."""
+    levels = noisy()
+    path = make_slide(tmp_path / name, levels, generic=name == "generic.tif")
+
+    for number, pixels in enumerate(levels):
+        with Raster(path, slide=SlideWish(level=number)) as raster:
+            assert raster.size == pixels.shape[:2]
+            assert raster.downsample == 4**number
+            assert raster.resolution == pytest.approx((0.5e-6 * 4**number,) * 2)
+            height, width = raster.size
+            windows = [Window(0, 0, height, width), Window(height - 1, width - 1, 1, 1)]
+            windows += [Window(17, 23, 50, 40), Window(height - 31, 60, 31, 17)]
+            for window in windows:
+                found, valid = raster.read_valid(window)
+                assert valid is None
+                np.testing.assert_array_equal(np.moveaxis(found, 0, -1), pixels[window.slices])
+
+
+def test_of_a_step_that_is_no_number_of_pixels_a_window_does_not_depend_on_where_it_begins(
+    tmp_path,
+):
+    levels = noisy([(1500, 4100), (999, 2731)])  # a step of about 1.5
+    path = make_slide(tmp_path / "a.svs", levels)
+
+    with Raster(path, slide=SlideWish(level=1)) as raster:
+        whole = raster.read()
+        for window in (Window(3, 5, 700, 900), Window(500, 1020, 20, 10), Window(0, 2100, 9, 631)):
+            np.testing.assert_array_equal(raster.read(window), whole[:, *window.slices])
+        assert raster.downsample == pytest.approx(1.5, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "level"),
+    [(None, 0), (0.2e-6, 0), (1.8e-6, 0), (1.85e-6, 1), (2e-6, 1), (7e-6, 1), (7.5e-6, 2), (1, 2)],
+)
+def test_the_coarsest_level_that_is_as_fine_is_read(tmp_path, wanted, level):
+    path = make_slide(tmp_path / "a.svs", noisy())
+    with Raster(path, slide=SlideWish(wanted)) as raster:
+        assert raster.size == SIZES[level]
+
+
+def test_an_objective_tells_the_size_of_pixels(tmp_path):
+    path = make_slide(tmp_path / "a.svs", noisy(), microns=None, power=20)
+    with Raster(path) as raster:
+        assert (raster.resolution, raster.slide.power) == ((0.5e-6, 0.5e-6), 20)
+
+
+@pytest.mark.parametrize("case", ["placed", "one level", "no size", "printed", "grey"])
+def test_a_tiff_of_no_scanner_is_a_slide_only_if_it_looks_like_one(tmp_path, case):
+    levels = noisy()
+    microns = {"no size": None, "printed": 85}.get(case, 0.5)
+    path = make_slide(
+        tmp_path / "a.tif", levels[:1] if case == "one level" else levels,
+        microns=microns, generic=True,
+    )  # fmt: skip
+    if case == "placed":
+        with opened(path, "r+") as file:
+            file.transform, file.crs = Affine(1, 0, 5, 0, -1, 5), "EPSG:32640"
+    if case == "grey":
+        write_tif(path, noise(1, 300, 300), tiled=True, blockxsize=64, blockysize=64)
+
+    with Raster(path) as raster:
+        assert raster.slide is None
+    with Raster(path, slide=SlideWish(generic=True)) as raster:
+        assert (raster.slide is None) == (case in {"placed", "grey"})
+
+
+def test_other_rasters_are_read_without_openslide(tmp_path):
+    """Neither imported nor needed; a slide is refused with the extra's name."""
+    pixels = noise(3, 300, 300)
+    tiled = {"tiled": True, "blockxsize": 64, "blockysize": 64}
+    write_tif(tmp_path / "a.tif", pixels, transform=Affine(1, 0, 5, 0, -1, 5), **tiled)
+    write_tif(tmp_path / "strips.tif", pixels)
+    make_slide(tmp_path / "a.svs", noisy())
+    make_slide(tmp_path / "scanned.tif", noisy())
+    code = """
+        import sys
+        sys.modules["openslide"] = None
+        from glnet.errors import RasterError
+        from glnet.raster import Raster
+        for name in ("a.tif", "strips.tif", "scanned.tif"):
+            with Raster(name) as raster:
+                assert raster.slide is None
+        try:
+            Raster("a.svs")
+        except RasterError as error:
+            print(error)
+    """
+    lines = [line.removeprefix(" " * 8) for line in code.splitlines()]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, check=True, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("a.svs: this needs: pip install 'glnet[slides]'")
+    assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(("options", "level"), [({}, 1), ({"mpp": 2}, 1), ({"mpp": 0.5}, 0),
+                                                ({"resolution": "native"}, 0),
+                                                ({"resolution": 8e-6}, 2)])  # fmt: skip
+def test_a_slides_mask_is_that_of_its_levels_pixels(models, tmp_path, options, level):
+    levels = noisy([(480, 641), (120, 160), (30, 40)])
+    slide = make_slide(tmp_path / "a.svs", levels)
+    plain = write_tif(tmp_path / "plain.tif", np.moveaxis(levels[level], -1, 0), tiled=True,
+                      blockxsize=64, blockysize=64)  # fmt: skip
+
+    found, report = predicted(slide, models(2e-6), tmp_path / "a", **options)
+    expected, _ = predicted(plain, models(), tmp_path / "b")
+
+    assert report.size == levels[level].shape[:2]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_between_levels_the_rest_is_scaled_as_of_any_raster(models, tmp_path):
+    """At 1.5 of 0.5 and 2 microns it is the finest level, made smaller by three."""
+    levels = noisy([(480, 641), (120, 160)])
+    slide = make_slide(tmp_path / "a.svs", levels)
+    plain = write_tif(
+        tmp_path / "plain.tif", np.moveaxis(levels[0], -1, 0), crs="EPSG:32640",
+        transform=Affine(0.5, 0, 500, 0, -0.5, 900),
+    )  # fmt: skip
+
+    found, report = predicted(slide, models(), tmp_path / "a", mpp=1.5)
+    expected, _ = predicted(plain, models(), tmp_path / "b", resolution=1.5)
+
+    assert report.size == (480, 641)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_mask_says_how_large_its_pixels_are(models, tmp_path):
+    """Other programs read it at three levels, in the classes' colours."""
+    pixels = with_islands((6000, 5200), (0, 6000, 0, 5200))
+    slide = make_slide(tmp_path / "a.svs", halved(pixels, 3))
+
+    mask, _ = predicted(slide, models(), tmp_path / "a", mpp=2)
+
+    assert mask.shape == (1500, 1300)
+    path = tmp_path / "a/mask.tif"
+    with openslide.OpenSlide(path) as read, opened(path) as file:
+        assert float(read.properties["openslide.mpp-x"]) == pytest.approx(2, rel=1e-6)
+        assert float(read.properties["openslide.mpp-y"]) == pytest.approx(2, rel=1e-6)
+        assert read.level_count == 1 + len(file.overviews(1)) >= 3
+        palette = np.zeros((256, 3), np.uint8)
+        palette[list(file.colormap(1))] = [colour[:3] for colour in file.colormap(1).values()]
+        for level in range(3):
+            size = read.level_dimensions[level]
+            options = {"overview_level": level - 1} if level else {}
+            with opened(path, **options) as smaller:
+                values = smaller.read(1)
+            shown = np.asarray(read.read_region((0, 0), level, size))[..., :3]
+            np.testing.assert_array_equal(shown, palette[values])
+    with Raster(path) as raster:
+        assert raster.slide is None, "a mask is no slide"
+
+
+QUPATH = {"objectType": "annotation", "classification": {"name": "Tumor"}}
+
+
+@pytest.mark.parametrize("form", ["collection", "list", "feature"])
+def test_regions_from_qupath_are_pixels_of_the_finest_level(models, tmp_path, form):
+    levels = noisy([(480, 641), (120, 160)])
+    slide = make_slide(tmp_path / "a.svs", levels)
+    ring = [[40, 80], [240, 80], [240, 400], [40, 400], [40, 80]]
+    region = {
+        "type": "Feature", "id": "1", "properties": QUPATH,
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+    }  # fmt: skip
+    told = {"collection": {"type": "FeatureCollection", "features": [region]}, "list": [region],
+            "feature": region}[form]  # fmt: skip
+    within = write_text(tmp_path / "regions.geojson", json.dumps(told))
+
+    mask, _ = predicted(slide, models(), tmp_path / "a", mpp=2, within=within)
+
+    expected = np.zeros(mask.shape, bool)
+    expected[20:100, 10:60] = True
+    np.testing.assert_array_equal(mask != NODATA, expected)
+
+
+def test_polygons_are_pixels_of_the_finest_level(models, tmp_path):
+    """Burnt in again they are the mask, four times as large."""
+    from rasterio.features import rasterize  # noqa: PLC0415
+
+    from glnet.prediction.vectorise import PolygonWish  # noqa: PLC0415
+
+    levels = noisy([(480, 641), (120, 160)])
+    slide = make_slide(tmp_path / "a.svs", levels)
+    path = tmp_path / "a.geojson"
+
+    mask, _ = predicted(slide, models(), tmp_path / "a", mpp=2, polygons=PolygonWish(path))
+
+    features = json.loads(path.read_text())["features"]
+    shapes = [(one["geometry"], one["properties"]["value"]) for one in features]
+    large = rasterize(shapes, (480, 640), fill=NODATA, dtype=np.uint8)
+    np.testing.assert_array_equal(large, mask.repeat(4, 0).repeat(4, 1))
+    assert {one["properties"]["objectType"] for one in features} == {"annotation"}
+    assert sum(one["properties"]["area_px"] for one in features) == mask.size
+
+
+BOXES = [(300, 420, 500, 640), (1800, 1810, 2200, 2212)]
+
+
+def test_what_holds_no_tissue_is_not_computed(models, tmp_path):
+    pixels = with_islands((2400, 2800), *BOXES)
+    slide = make_slide(tmp_path / "a.svs", halved(pixels, 2))
+
+    mask, report = predicted(slide, models(), tmp_path / "a")
+    whole, everything = predicted(slide, models(), tmp_path / "b", glass=True)
+
+    assert report.empty > report.computed > 0
+    assert (everything.empty, (whole != NODATA).all()) == (0, True)
+    known = mask != NODATA
+    tissue = np.zeros(mask.shape, bool)
+    for top, bottom, left, right in BOXES:
+        tissue[top:bottom, left:right] = True
+    assert known[tissue].all(), "tissue was dropped"
+    assert known.mean() < 0.02
+    cells = np.argwhere(known & ~tissue)
+    near = [
+        np.maximum([t - 8, le - 8], 0) <= cells
+        for t, _, le, _ in BOXES
+    ]  # fmt: skip
+    assert all(len(one) for one in near)
+    np.testing.assert_array_equal(mask[known], whole[known])
+
+
+def test_tissue_composes_with_regions(models, tmp_path):
+    pixels = with_islands((2400, 2800), *BOXES)
+    slide = make_slide(tmp_path / "a.svs", halved(pixels, 2))
+    ring = [[560, 0], [2800, 0], [2800, 2400], [560, 2400], [560, 0]]
+    told = {"type": "Feature", "properties": QUPATH,
+            "geometry": {"type": "Polygon", "coordinates": [ring]}}  # fmt: skip
+    within = write_text(tmp_path / "regions.geojson", json.dumps(told))
+
+    mask, _ = predicted(slide, models(), tmp_path / "a", within=within)
+
+    known = mask != NODATA
+    assert not known[:, :560].any()
+    assert known[300:420, 560:640].all()
+    assert known.mean() < 0.02
+
+
+@pytest.mark.parametrize("colour", [(243, 242, 244), (200, 120, 170), (20, 20, 20)])
+def test_where_nothing_is_told_apart_everything_is_computed(tmp_path, colour):
+    pixels = np.full((600, 700, 3), colour, np.uint8)
+    path = make_slide(tmp_path / "a.svs", halved(pixels, 2))
+    with Raster(path) as raster:
+        assert tissue_of(raster) is None
+
+
+@pytest.mark.parametrize("stain", [(200, 120, 170), (225, 212, 222), (90, 90, 92), (120, 80, 50)])
+@pytest.mark.parametrize("strong", [True, False])
+def test_pale_and_dark_stains_are_tissue(tmp_path, stain, strong):
+    """Also beside what is stained far more."""
+    pixels = with_islands((1600, 1600))
+    pixels[400:520, 640:800] = stain
+    if strong:
+        pixels[1000:1400, 200:900] = (150, 20, 140)
+    path = make_slide(tmp_path / "a.svs", halved(pixels, 2))
+    with Raster(path, slide=SlideWish(level=1)) as raster:
+        inside = tissue_of(raster)(Window(0, 0, *raster.size))
+    assert inside[100:130, 160:200].all()
+    assert not inside[:90].any()
+    assert inside.mean() < (0.25 if strong else 0.02)
+
+
+def test_what_was_not_scanned_is_no_data(models, tmp_path):
+    """Empty tiles are transparent, or taken from a coarser level where they are there."""
+    from slide_files import aperio, write_slide  # noqa: PLC0415
+
+    pixels = noisy([(512, 512)])[0]
+
+    def tile(row, column):
+        square = pixels[row * 256 : (row + 1) * 256, column * 256 : (column + 1) * 256]
+        return None if (row, column) == (0, 1) else square
+
+    path = write_slide(tmp_path / "a.svs", [(512, 512)], [tile], description=aperio(0.5, None))
+
+    mask, _ = predicted(path, models(), tmp_path / "a")
+
+    expected = np.ones((512, 512), bool)
+    expected[:256, 256:] = False
+    np.testing.assert_array_equal(mask != NODATA, expected)
+
+
+def test_settings_that_cannot_be_met(models, tmp_path):
+    unknown = make_slide(tmp_path / "unknown.svs", noisy(), microns=None)
+    known = make_slide(tmp_path / "known.svs", noisy())
+    out = tmp_path / "mask.tif"
+    for image, model, options, words in [
+        (unknown, models(), {"mpp": 1}, "leave --mpp away"),
+        (unknown, models(), {"resolution": 1e-6}, "leave --resolution away"),
+        (unknown, models(2e-6), {}, "--resolution native"),
+        (known, models(), {"mpp": 1, "resolution": 1e-6}, "give one"),
+    ]:
+        with pytest.raises(RunError, match=words) as refused:
+            glnet.predict(image, model, out, device="cpu", engine="torch", **options)
+        assert "\n" not in str(refused.value)
+    with pytest.raises(RasterError, match=r"0\.5 x 0\.5 µm.*0\.05 µm"):
+        glnet.predict(known, models(), out, mpp=0.05, device="cpu", engine="torch")
+
+
+def test_damaged_slides_are_one_line(models, tmp_path):
+    """Wherever they are cut, and whatever they claim."""
+    model = models()
+    levels = noisy([(700, 900), (175, 225)])
+    slide = make_slide(tmp_path / "a.svs", levels)
+    whole = slide.read_bytes()
+    bad = {"text.svs": b"no TIFF at all\n" * 99, "empty.svs": b"", "text.mrxs": b"[GENERAL]\n"}
+    for share in (1, 2, 5, 9):
+        bad[f"cut{share}.svs"] = whole[: len(whole) * share // 10]
+    width = whole.index(b"\x00\x01\x04\x00\x01\x00\x00\x00" + (900).to_bytes(4, "little"))
+    for claimed in (0, 1 << 30, (1 << 32) - 1):
+        changed = bytearray(whole)
+        changed[width + 8 : width + 12] = claimed.to_bytes(4, "little")
+        bad[f"wide{claimed}.svs"] = bytes(changed)
+    middle = len(whole) // 4
+    bad["holed.svs"] = whole[:middle] + bytes(20_000) + whole[middle + 20_000 :]
+    worker = Worker()
+    try:
+        for name, content in bad.items():
+            (tmp_path / name).write_bytes(content)
+            answer = worker.ask(["predict", name, model, "-o", "m.tif", "--engine", "torch",
+                                 "--device", "cpu"], tmp_path, 120)  # fmt: skip
+            assert not answer.fate, (name, answer)
+            check_one_line(answer.status, answer.lines, name)
+    finally:
+        worker.close()
+
+
+def test_after_an_error_the_rest_can_be_read(tmp_path):
+    """OpenSlide itself refuses whatever is asked after an error."""
+    levels = noisy([(512, 512)])
+    path = make_slide(tmp_path / "a.svs", levels)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8] + bytes(1000) + whole[1008:])  # within the first tile
+    with Raster(path) as raster:
+        with pytest.raises(RasterError, match="cannot be decoded"):
+            raster.read(Window(0, 0, 10, 10))
+        found = raster.read(Window(300, 300, 50, 60))
+        np.testing.assert_array_equal(np.moveaxis(found, 0, -1), levels[0][300:350, 300:360])
