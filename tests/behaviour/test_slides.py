@@ -16,7 +16,7 @@ from glnet.errors import RasterError, RunError
 from glnet.geometry import Window
 from glnet.prediction.tissue import tissue_of
 from glnet.raster import Raster, SlideWish
-from makers import TWO_CLASSES, check_one_line, cut, noise, opened, write_text, write_tif
+from makers import TWO_CLASSES, check_one_line, noise, opened, write_text, write_tif
 from networks import seasoned
 from predicting import Worker
 from slides import SIZES, halved, make_slide, noisy, with_islands

@@ -28,7 +28,7 @@ ON_ERROR = ("stop", "nodata")
 
 @when_stopped(GOES_ON)
 def predict_command(
-    image: Annotated[Path, typer.Argument(help="GeoTIFF, JPEG2000, PNG, JPEG, ... of any size.")],
+    image: Annotated[str, typer.Argument(help="GeoTIFF, JPEG2000, PNG, JPEG, ... of any size.")],
     model: Model,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Mask to write: .tif or .png.")
@@ -86,6 +86,9 @@ def predict_command(
     virtual: Annotated[
         bool, typer.Option("--vrt", help="Take VRT files, which lead to other files.")
     ] = False,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Take a TIFF's address: https://, s3:// or gs://.")
+    ] = False,
     on_error: Annotated[
         str, typer.Option(help="stop, or nodata: write parts that fail as ground without data.")
     ] = "stop",
@@ -116,7 +119,7 @@ def predict_command(
             polygons=wish, view=cast("View | None", view), device=device, precision=precision,
             engine=engine, memory=memory, tta=tta, bands=bands_of(bands), scene=scene,
             resolution=_resolution(resolution), within=within, virtual=virtual,
-            on_error=cast("OnError", on_error), mpp=_microns(mpp), glass=glass,
+            on_error=cast("OnError", on_error), mpp=_microns(mpp), glass=glass, remote=remote,
             said=typer.echo, progress=progress,
         )  # fmt: skip
     for line in report.lines:
@@ -145,7 +148,7 @@ def _microns(mpp: float | None) -> float | None:
 
 
 @when_stopped(NOTHING)
-def _advise(image: Path, model: Path, view: View | None, device: str, engine: str) -> None:
+def _advise(image: str, model: Path, view: View | None, device: str, engine: str) -> None:
     from glnet.prediction.advice import advise  # noqa: PLC0415  see above
 
     first: float | None = None

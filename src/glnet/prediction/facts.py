@@ -23,7 +23,7 @@ def facts_of(
     return {
         "glnet": __version__,
         "model": model_digests(model),
-        "raster": identity(image),
+        "raster": source.raster.remote.identity if source.raster.remote else identity(image),
         "options": {name: str(value) for name, value in asdict(options).items()},
         "slide": None if source.raster.slide is None else source.raster.slide.identity,
         "within": None if within is None else identity(Path(within)),

@@ -35,6 +35,7 @@ from glnet.prediction.report import Report, report_path
 from glnet.prediction.run import Run
 from glnet.prediction.store import PartStore, clear, kept_bytes, locked
 from glnet.prediction.vectorise import PolygonWish
+from glnet.raster import shown
 from glnet.recipe import View
 from glnet.recipe.amounts import read_bytes, show_bytes
 
@@ -72,6 +73,7 @@ def predict(  # noqa: PLR0913  each by its name
     on_error: OnError = "stop",
     mpp: float | None = None,
     glass: bool = False,
+    remote: bool = False,
     said: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> Report:
@@ -93,6 +95,7 @@ def predict(  # noqa: PLR0913  each by its name
         memory: What a prediction on the CPU may add to the process; the paper's GPUs had 2 GB.
         tta: Average over the eight flips and quarter turns.
         bands, scene, resolution, within, virtual, on_error, mpp, glass: See `PredictOptions`.
+        remote: See `PredictOptions`.
         said: Takes the lines that tell how it is done.
         progress: Takes how many parts are done, and of how many.
 
@@ -104,8 +107,9 @@ def predict(  # noqa: PLR0913  each by its name
             network runs where it can be; or parts failed, after the others were kept.
     """
     options = PredictOptions(
-        view, tta, bands, scene, resolution, within, virtual, on_error, mpp=mpp, glass=glass
-    )
+        view, tta, bands, scene, resolution, within, virtual, on_error, mpp=mpp, glass=glass,
+        remote=remote,
+    )  # fmt: skip
     wanted: dict[Kind, str | Path | None] = {
         "mask": out, "confidence": confidence, "probabilities": probabilities, "scores": scores,
     }  # fmt: skip
@@ -129,7 +133,7 @@ def predict(  # noqa: PLR0913  each by its name
         settled = replace(options, view=chosen)
         facts = facts_of(Path(image), model, loaded, precision, opened, settled, layers)
         report = Report(
-            str(image), str(model), opened.size, opened.scene, chosen, loaded.library, precision,
+            shown(image), str(model), opened.size, opened.scene, chosen, loaded.library, precision,
             threads(), loaded.device_type, len(opened.parts), __version__,
         )  # fmt: skip
         run = Run(

@@ -54,7 +54,7 @@ class Copies:
         name = f"{raster.path.name}.view.tif"
         if raster.size.height * raster.size.width <= _KEPT:
             return Path(tempfile.mkdtemp(dir=self._passing)) / name
-        return (self._cache or raster.path.parent) / name
+        return (self._cache or raster.file.parent) / name
 
 
 def picture_of(raster: Raster, bands: tuple[int, ...], copies: Copies) -> Pyramid:
@@ -137,7 +137,7 @@ def _pyramid(
 
         size = raster.size.cells(reduced)
         write_copy(
-            raster.path, path, size, part,
+            raster.file, path, size, part,
             bands=count, labels=not smooth, strips=own is None, said=copies.said,
         )  # fmt: skip
     return Pyramid(raster.size, bands, own, shown, smooth, path, reduced)
