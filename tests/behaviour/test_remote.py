@@ -1,10 +1,11 @@
-"""Images on a server: the same mask as from the file, by its parts, and nothing else is asked for."""
+"""Images on a server: the same mask as from the file, and nothing else is asked for."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rasterio.transform import Affine
 
 from glnet.errors import RasterError
 from glnet.geometry import Window
@@ -15,7 +16,7 @@ from networks import exported_tiny
 from serving import served
 
 HEIGHT, WIDTH, SCENE = 400, 600, 128
-GROUND = {"crs": "EPSG:32632", "transform": (0.5, 0, 500_000, 0, -0.5, 5_200_000)}
+GROUND = {"crs": "EPSG:32632", "transform": Affine(0.5, 0, 500_000, 0, -0.5, 5_200_000)}
 TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}
 
 
@@ -31,10 +32,7 @@ def model(tmp_path_factory):
 
 
 def write_scene(path, seed=0):
-    from rasterio.transform import Affine  # noqa: PLC0415
-
-    ground = {**GROUND, "transform": Affine(*GROUND["transform"])}
-    return write_tif(path, noise(3, HEIGHT, WIDTH, seed=seed), **TILED, **ground)
+    return write_tif(path, noise(3, HEIGHT, WIDTH, seed=seed), **TILED, **GROUND)
 
 
 @pytest.fixture
@@ -108,7 +106,7 @@ def dying(tmp_path, server, image, predict):
     assert status == 1
     assert not out.exists()
     assert 0 < report["computed"] < report["parts"]
-    assert any("rows 0 to" in line or ("rows" in line and "columns" in line) for line in lines)
+    assert any("rows" in line and "columns" in line for line in lines)
     assert all(url in line or "parts failed" in line or "... and" in line for line in lines)
     server.forget()
     return url, out, report
@@ -240,13 +238,19 @@ def test_a_key_in_an_address_is_shown_nowhere(tmp_path, server, image, predict):
     assert set(server.asked) == {"/scene.tif?signature=secret"}
 
 
-def test_buckets_are_read_as_gdal_is_told_to(tmp_path, server, image, predict, monkeypatch):
-    server.put("bucket/scene.tif", image)
+@pytest.fixture
+def bucket(server, monkeypatch):
+    """The same server, as one of object storage."""
     for key, value in {
         "AWS_S3_ENDPOINT": server.address.removeprefix("http://"), "AWS_HTTPS": "NO",
         "AWS_NO_SIGN_REQUEST": "YES", "AWS_VIRTUAL_HOSTING": "FALSE",
     }.items():  # fmt: skip
         monkeypatch.setenv(key, value)
+    return server
+
+
+def test_buckets_are_read_as_gdal_is_told_to(tmp_path, bucket, image, predict):
+    bucket.put("bucket/scene.tif", image)
     here, there = tmp_path / "here.tif", tmp_path / "there.tif"
 
     assert predict(image, here)[0] == 0
@@ -255,18 +259,16 @@ def test_buckets_are_read_as_gdal_is_told_to(tmp_path, server, image, predict, m
 
     assert there.read_bytes() == here.read_bytes()
     check_one_line(status, lines, "s3://bucket/none.tif", "404")
-    assert set(server.asked) == {"/bucket/scene.tif", "/bucket/none.tif"}
+    # Where there is no such object, GDAL asks whether there is such a folder.
+    assert {path.partition("?")[0] for path in bucket.asked} == {
+        "/bucket/scene.tif", "/bucket/none.tif", "/bucket/",
+    }  # fmt: skip
 
 
-def test_a_bucket_whose_object_was_replaced_has_another_identity(tmp_path, server, monkeypatch):
-    for key, value in {
-        "AWS_S3_ENDPOINT": server.address.removeprefix("http://"), "AWS_HTTPS": "NO",
-        "AWS_NO_SIGN_REQUEST": "YES", "AWS_VIRTUAL_HOSTING": "FALSE",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(key, value)
+def test_a_bucket_whose_object_was_replaced_has_another_identity(tmp_path, bucket):
     found = []
     for seed in (0, 0, 1):
-        server.put("bucket/scene.tif", write_scene(tmp_path / "one.tif", seed=seed))
+        bucket.put("bucket/scene.tif", write_scene(tmp_path / "one.tif", seed=seed))
         with Raster("s3://bucket/scene.tif", remote=True) as raster:
             found.append(raster.remote.identity)
 
