@@ -68,6 +68,16 @@ def test_the_mask_is_the_one_of_the_file(tmp_path, server, image, predict):
     assert set(server.asked) == {"/scene.tif"}
 
 
+def test_an_address_that_is_signed_for_getting_alone_is_read(server, image):
+    url, window = server.put("scene.tif", image), Window(100, 200, 64, 64)
+    server.gets_alone = True
+
+    with Raster(f"{url}?signature=1", remote=True) as raster:
+        found = raster.read(window)
+
+    assert np.array_equal(found, noise(3, HEIGHT, WIDTH)[:, *window.slices])
+
+
 def test_of_an_area_only_its_part_is_fetched(tmp_path, server, image, predict):
     url = server.put("scene.tif", image)
     area = write_geojson(

@@ -14,7 +14,7 @@ from glnet.geometry import Size, Window
 from glnet.raster.addresses import Address, gdal_options
 from glnet.raster.datasets import DatasetPixels
 from glnet.raster.pixels import area
-from glnet.raster.serving import TRIES, ask
+from glnet.raster.serving import TRIES, ask, heads
 
 #: How TIFF begins, and BigTIFF.
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -38,6 +38,9 @@ class RemotePixels(DatasetPixels):
         if self._served is not None and not self._served.first.startswith(_TIFF):
             msg = f"{address}: is no TIFF; others cannot be read in parts: download it first"
             raise RasterError(msg)
+        self._options = gdal_options(address)
+        if address.web and not heads(address):
+            self._options["CPL_VSIL_CURL_USE_HEAD"] = "NO"
         with self._reached():
             with photo.unwarned():
                 file = DatasetReader(address.gdal, driver=["GTiff"])
@@ -52,7 +55,7 @@ class RemotePixels(DatasetPixels):
         if self._lost:  # GDAL's own patience would be lost again for every part
             self._check_same()
         try:
-            with rasterio.Env(**gdal_options(self._address)):
+            with rasterio.Env(**self._options):
                 yield
         except Exception as error:  # whatever a damaged file makes of a reader
             self._check_same()

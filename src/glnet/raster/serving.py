@@ -23,7 +23,7 @@ TRIES, _DELAY = 3, 1.0
 #: Seconds that an answer may take.
 _PATIENCE = 20.0
 
-_WHOLE, _PART = 200, 206
+_WHOLE = 200
 _BUSY = {429, 500, 502, 503, 504}
 _WORDS = {
     401: "the server wants to know who asks (401); set GDAL_HTTP_USERPWD or GDAL_HTTP_HEADERS",
@@ -80,17 +80,18 @@ def ask(address: Address, tries: int = TRIES) -> Served:
     raise AssertionError
 
 
+def heads(address: Address) -> bool:
+    """Does the server tell of a file without sending it? Often not where the address is signed."""
+    try:
+        with _opened(address, {}, "HEAD") as answer:
+            return bool(answer.status == _WHOLE)
+    except (OSError, http.client.HTTPException):
+        return False
+
+
 def _asked(address: Address) -> Served:
-    request = urllib.request.Request(address.url, headers=_headers())  # noqa: S310  http or https
-    proxy = proxy_of(address)
-    # rasterio brings certificates, and tells GDAL of them in this way.
-    trusted = ssl.create_default_context(cafile=os.environ.get("GDAL_CURL_CA_BUNDLE"))
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({address.scheme: proxy} if proxy else {}),
-        urllib.request.HTTPSHandler(context=trusted),
-        _Stays,
-    )
-    with opener.open(request, timeout=_PATIENCE) as answer:
+    parts = {"Range": f"bytes=0-{_FIRST - 1}", "Accept-Encoding": "identity"}
+    with _opened(address, parts, "GET") as answer:
         told, total = answer.headers, answer.headers.get("Content-Range", "").rpartition("/")[2]
         if answer.status == _WHOLE or not total.isdecimal():
             msg = f"{address}: the server cannot send parts of it; download it first"
@@ -99,9 +100,24 @@ def _asked(address: Address) -> Served:
     return Served(int(total), told.get("ETag", ""), told.get("Last-Modified", ""), first)
 
 
-def _headers() -> dict[str, str]:
-    """Of a request; who asks as GDAL is told it."""
-    found = {"Range": f"bytes=0-{_FIRST - 1}", "Accept-Encoding": "identity"}
+def _opened(address: Address, headers: dict[str, str], method: str) -> Any:  # noqa: ANN401
+    request = urllib.request.Request(  # noqa: S310  http or https
+        address.url, headers={**_known(), **headers}, method=method
+    )
+    proxy = proxy_of(address)
+    # rasterio brings certificates, and tells GDAL of them in this way.
+    trusted = ssl.create_default_context(cafile=os.environ.get("GDAL_CURL_CA_BUNDLE"))
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({address.scheme: proxy} if proxy else {}),
+        urllib.request.HTTPSHandler(context=trusted),
+        _Stays,
+    )
+    return opener.open(request, timeout=_PATIENCE)
+
+
+def _known() -> dict[str, str]:
+    """Headers that tell who asks, as GDAL is told it."""
+    found = {}
     for pair in filter(None, os.environ.get("GDAL_HTTP_HEADERS", "").split(",")):
         key, _, value = pair.partition(":")
         found[key.strip()] = value.strip()
