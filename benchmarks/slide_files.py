@@ -1,7 +1,7 @@
 """Pyramidal TIFFs as slide scanners write them: levels of tiles, each told by a function.
 
-Tiles that are the same lie in the file once, so that a slide of gigapixels with a few islands of
-tissue is small and quickly made.
+Tiles that are the same array lie in the file once, so that a slide of gigapixels with a few
+islands of tissue is small and quickly made.
 """
 
 import struct
@@ -21,6 +21,9 @@ _DEFLATE, _RGB = 8, 2
 
 #: Pixels of a level's tile: row and column of tiles to uint8 (side, side, 3), or None: it is empty.
 Tile = Callable[[int, int], np.ndarray | None]
+
+#: Arrays by which they are, held so that none takes another's place; and where each lies.
+Kept = dict[int, tuple[np.ndarray, tuple[int, int]]]
 
 
 def aperio(microns: float | None, power: float | None) -> str:
@@ -50,7 +53,7 @@ def write_slide(
         description: Of the first level.
         microns: That a pixel of it is wide, told as TIFF does; not as scanners do.
     """
-    kept: dict[bytes, int] = {}
+    kept: Kept = {}
     with path.open("wb") as file:
         file.write(b"II*\0\0\0\0\0")
         link = 4
@@ -76,15 +79,15 @@ def write_slide(
     return path
 
 
-def _placed(file: BinaryIO, pixels: np.ndarray | None, kept: dict[bytes, int]) -> tuple[int, int]:
+def _placed(file: BinaryIO, pixels: np.ndarray | None, kept: Kept) -> tuple[int, int]:
     """Where a tile lies, and its length."""
     if pixels is None:
         return 0, 0
-    data = zlib.compress(np.ascontiguousarray(pixels).tobytes(), 1)
-    if data not in kept:
-        kept[data] = file.tell()
+    if id(pixels) not in kept:
+        data = zlib.compress(np.ascontiguousarray(pixels).tobytes(), 1)
+        kept[id(pixels)] = pixels, (file.tell(), len(data))
         file.write(data)
-    return kept[data], len(data)
+    return kept[id(pixels)][1]
 
 
 def _directory(file: BinaryIO, tags: dict, link: int) -> int:

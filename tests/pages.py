@@ -28,6 +28,7 @@ from makers import (
 )
 from runs import write_recipe
 from scenes import make_scene
+from small_slides import halved, make_slide, with_islands
 
 HOME = Path(__file__).parents[1]
 PAGES = [HOME / "README.md", *sorted((HOME / "docs").glob("*.md"))]
@@ -116,6 +117,10 @@ def prepare(folder):
         [feature(box(left + 20, top - 90, left + 90, top - 10))],
         crs={"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32640"}},
     )
+    pixels = with_islands((4 * _SIDE, 5 * _SIDE), (100, 500, 200, 700))
+    make_slide(folder / "slide.svs", halved(pixels, 2))
+    region = feature(box(150, 50, 450, 350), objectType="annotation")
+    write_geojson(folder / "regions.geojson", [region])
     cities = ("austin", "chicago", "kitsap", "tyrol-w", "vienna")
     tiles = [f"{city}{tile}" for city in cities for tile in range(1, 37)]
     make_inria(folder / "ROOT", (3, 3), tiles)

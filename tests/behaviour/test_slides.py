@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import openslide
 import pytest
+from rasterio.features import rasterize
 from rasterio.transform import Affine
 
 import glnet
@@ -15,11 +17,14 @@ from glnet.engines.models import save_model
 from glnet.errors import RasterError, RunError
 from glnet.geometry import Window
 from glnet.prediction.tissue import tissue_of
+from glnet.prediction.vectorise import PolygonWish
 from glnet.raster import Raster, SlideWish
 from makers import TWO_CLASSES, check_one_line, noise, opened, write_text, write_tif
 from networks import seasoned
 from predicting import Worker
-from slides import SIZES, halved, make_slide, noisy, with_islands
+from slide_files import aperio, write_slide
+from small_slides import SIZES, halved, make_slide, noisy, with_islands
+from viewing import viewed
 
 THIN = {"trunk_options": {"channels": [8, 16, 32, 64], "layers": [1, 1, 1, 1]}}
 SIDE, NODATA = 160, 255
@@ -34,7 +39,7 @@ def models(tmp_path_factory):
         if resolution not in made:
             made[resolution] = root / str(len(made))
             trained = TrainedOn(largest=SIDE, median=SIDE, resolution=resolution)
-            model = seasoned(**THIN)
+            model = seasoned(classes=2, **THIN)
             save_model(made[resolution], model, TWO_CLASSES, "For a test.", trained_on=trained)
         return made[resolution]
 
@@ -231,10 +236,6 @@ def test_regions_from_qupath_are_pixels_of_the_finest_level(models, tmp_path, fo
 
 def test_polygons_are_pixels_of_the_finest_level(models, tmp_path):
     """Burnt in again they are the mask, four times as large."""
-    from rasterio.features import rasterize  # noqa: PLC0415
-
-    from glnet.prediction.vectorise import PolygonWish  # noqa: PLC0415
-
     levels = noisy([(480, 641), (120, 160)])
     slide = make_slide(tmp_path / "a.svs", levels)
     path = tmp_path / "a.geojson"
@@ -267,12 +268,10 @@ def test_what_holds_no_tissue_is_not_computed(models, tmp_path):
         tissue[top:bottom, left:right] = True
     assert known[tissue].all(), "tissue was dropped"
     assert known.mean() < 0.02
-    cells = np.argwhere(known & ~tissue)
-    near = [
-        np.maximum([t - 8, le - 8], 0) <= cells
-        for t, _, le, _ in BOXES
-    ]  # fmt: skip
-    assert all(len(one) for one in near)
+    near = np.zeros(mask.shape, bool)
+    for top, bottom, left, right in BOXES:  # two cells of the copy, of at most 4 pixels each
+        near[top - 8 : bottom + 8, left - 8 : right + 8] = True
+    assert not known[~near].any()
     np.testing.assert_array_equal(mask[known], whole[known])
 
 
@@ -318,8 +317,6 @@ def test_pale_and_dark_stains_are_tissue(tmp_path, stain, strong):
 
 def test_what_was_not_scanned_is_no_data(models, tmp_path):
     """Empty tiles are transparent, or taken from a coarser level where they are there."""
-    from slide_files import aperio, write_slide  # noqa: PLC0415
-
     pixels = noisy([(512, 512)])[0]
 
     def tile(row, column):
@@ -372,7 +369,7 @@ def test_damaged_slides_are_one_line(models, tmp_path):
     try:
         for name, content in bad.items():
             (tmp_path / name).write_bytes(content)
-            answer = worker.ask(["predict", name, model, "-o", "m.tif", "--engine", "torch",
+            answer = worker.ask(["predict", name, "-m", model, "-o", "m.tif", "--engine", "torch",
                                  "--device", "cpu"], tmp_path, 120)  # fmt: skip
             assert not answer.fate, (name, answer)
             check_one_line(answer.status, answer.lines, name)
@@ -391,3 +388,54 @@ def test_after_an_error_the_rest_can_be_read(tmp_path):
             raster.read(Window(0, 0, 10, 10))
         found = raster.read(Window(300, 300, 50, 60))
         np.testing.assert_array_equal(np.moveaxis(found, 0, -1), levels[0][300:350, 300:360])
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_the_viewer_shows_a_slide_at_its_masks_level(models, tmp_path, level):
+    """At full size the level's pixels, coarser ones from the slide's own levels; the mask on it."""
+    finest = noisy([(1024, 2048)])[0]
+    levels = halved(finest, 3)
+    slide = make_slide(tmp_path / "a.svs", levels)
+    mask, _ = predicted(slide, models(), tmp_path / "out", mpp=0.5 * 4**level)
+    before = sorted(tmp_path.iterdir())
+
+    with viewed(slide, tmp_path / "out/mask.tif") as page:
+        facts = page.json("facts")
+        assert (facts["height"], facts["width"]) == levels[level].shape[:2]
+        zooms = facts["zooms"]
+        for number in range(level, 2):
+            shown = page.whole("image", zooms - 2 * (number - level))
+            np.testing.assert_array_equal(shown[..., :3], levels[number])
+            assert (shown[..., 3] == 255).all()
+        between = page.whole("image", zooms - 1)[..., :3].astype(int)
+        means = halved(levels[level], 2, by=2)[1]
+        assert abs(between - means).max() <= 1
+        drawn = page.whole("mask")
+    for value, row in zip(TWO_CLASSES.values, TWO_CLASSES.rows, strict=True):
+        assert (drawn[mask == value] == (*row.colour, 255)).all()
+    assert sorted(tmp_path.iterdir()) == before, "no copies are made"
+
+
+def test_a_slide_alone_is_shown_at_its_finest_level(tmp_path):
+    levels = noisy()
+    with viewed(make_slide(tmp_path / "a.svs", levels)) as page:
+        np.testing.assert_array_equal(page.whole("image")[..., :3], levels[0])
+
+
+def test_a_slide_without_small_levels_is_shown_from_a_copy(tmp_path):
+    pixels = with_islands((600, 5000), (100, 200, 100, 4800))
+    slide = make_slide(tmp_path / "a.svs", [pixels])
+    with viewed(slide) as page:
+        np.testing.assert_array_equal(page.whole("image")[..., :3], pixels)
+        means = halved(pixels, 2)[1].astype(int)
+        assert abs(page.whole("image", page.json("facts")["zooms"] - 2)[..., :3] - means).max() <= 1
+
+
+def test_the_benchmark_of_slides_works_small(tmp_path):
+    """It checks what it made, and writes a record."""
+    script = Path(__file__).parents[2] / "benchmarks/slides.py"
+    sides = ["--width", "8000", "--height", "6000"]
+    subprocess.run([sys.executable, script, tmp_path / "out.md", tmp_path, *sides], check=True)
+    record = (tmp_path / "out.md").read_text()
+    assert "| 6000 x 8000 | 1500 x 2000 |" in record
+    assert "burnt in again, are the mask" in record

@@ -17,6 +17,7 @@ from glnet.datasets.vectors import Polygon, Polygons, read_outlines, read_polygo
 from glnet.errors import DataError
 from glnet.geometry import Window
 from glnet.georeference import through
+from glnet.photo import unwarned
 from glnet.raster import Raster
 
 #: GeoJSON's own, where the file names none: longitude, latitude.
@@ -43,7 +44,8 @@ class Burning:
         met = [self._shapes[i] for i in np.flatnonzero(meets.all(axis=1))]
         if met:
             corner = Affine.translation(window.left, window.top)
-            rasterize(met, out=values, transform=corner)
+            with unwarned():  # rasterio changes the process's filters, other threads may too
+                rasterize(met, out=values, transform=corner)
         return values
 
 

@@ -31,6 +31,9 @@ _SAME = 0.10
 #: Beyond this a raster shows nothing of what the model knows.
 _MOST_ENLARGED = 4
 
+#: Metres; no pixel of a slide is larger.
+_COARSEST = 1e-3
+
 #: A metre.
 _MICRONS = 1e6
 
@@ -203,6 +206,12 @@ def _scale(raster: Raster, wanted: float | None, options: PredictOptions) -> Res
         msg = (
             f"{raster.path}: does not say how large its pixels are, and the model is made for "
             f"{_MICRONS * wanted:.3g} µm; say --resolution native to take its finest level"
+        )
+        raise RunError(msg)
+    if raster.slide and asked is None and wanted > _COARSEST:
+        msg = (
+            f"{raster.path}: is a slide, and the model is made for pixels of {wanted:.3g} m on the "
+            "ground; say --mpp or --resolution"
         )
         raise RunError(msg)
     if own is None:

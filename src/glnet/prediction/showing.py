@@ -8,12 +8,12 @@ from xml.etree import ElementTree as ET
 import numpy as np
 from PIL import Image
 
-from glnet.errors import GlnetError
+from glnet.errors import GlnetError, RasterError
 from glnet.geometry import Size
 from glnet.outputs.pictures import as_rgb, data_uri
 from glnet.outputs.rasters import WRITE_ERRORS
 from glnet.outputs.styles import style_path
-from glnet.raster import Raster
+from glnet.raster import Raster, SlideWish
 
 #: Longest side of a picture, in pixels.
 _SIDE = 480
@@ -46,7 +46,9 @@ def _photo(path: Path) -> str:
     try:
         with Raster(path) as raster:
             size = _fitting(raster.size)
-            if raster.decoded_whole:
+            if raster.slide:
+                pixels = _coarsest(raster, size)
+            elif raster.decoded_whole:
                 pixels = raster.thumbnail(size)
             else:  # some of the pixels: nobody waits for all of a large file
                 with raster.by_gdal() as file:
@@ -56,6 +58,16 @@ def _photo(path: Path) -> str:
     except (GlnetError, *WRITE_ERRORS):
         return ""
     return _img(Image.fromarray(as_rgb(pixels, dtype)), "image")
+
+
+def _coarsest(raster: Raster, size: Size) -> np.ndarray:
+    """Of a slide; nothing of one without small levels, which nobody waits for."""
+    if not raster.has_overviews:
+        msg = f"{raster.path}: has no small level"
+        raise RasterError(msg)
+    wish = SlideWish(level=len(raster.levels) - 1, generic=True)
+    with Raster(raster.path, slide=wish) as level:
+        return level.thumbnail(size)
 
 
 def _mask(path: Path) -> str:

@@ -17,9 +17,9 @@ _MOST, _LEAST = 2048, 1024
 #: Side of what is read of a level at a time, in pixels.
 _BLOCK = 1024
 
-#: Chroma, the largest minus the smallest of red, green and blue, of 8 bit: glass has no more than
-#: the first, and what has more than the second is stained, however strongly the rest is.
-_GLASS, _STAINED = 8, 24
+#: Chroma is the largest minus the smallest of red, green and blue, of 8 bit. Glass has no more than
+#: this, or than this beyond the least that there is, however strong the stain is elsewhere.
+_GLASS, _LEAST_CHROMA = 8, 5
 
 #: Grey of so much of the glass's brightness is dark; glass is what this share of grey is not above.
 _DARK, _BRIGHTEST = 0.85, 95
@@ -61,7 +61,8 @@ def stained(colours: np.ndarray, known: np.ndarray) -> np.ndarray:
         known: Which of its pixels were scanned.
     """
     chroma = colours.max(axis=0) - colours.min(axis=0)
-    coloured = chroma > min(max(_otsu(chroma[known]), _GLASS), _STAINED)
+    tinted = np.percentile(chroma[known], _LEAST_CHROMA) if known.any() else 0
+    coloured = chroma > max(_GLASS, min(_otsu(chroma[known]), tinted + _GLASS))
     brightness = colours.mean(axis=0)
     grey = brightness[known & ~coloured]
     glass = np.percentile(grey, _BRIGHTEST) if grey.size else 0

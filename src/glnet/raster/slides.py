@@ -33,6 +33,9 @@ _WIDEST = 20
 #: Bytes of decoded tiles, of all slides that a process has open.
 _CACHE = 64 << 20
 
+#: A slide whose coarsest level has longer sides in pixels is not shown whole in no time.
+_SMALL = 4096
+
 #: OpenSlide is told a place in pixels of the finest level. Where these are no whole number of
 #: pixels of the level that is read, it reads between pixels. So a window is read in blocks that do
 #: not depend on it, each from a near pixel whose place can be told.
@@ -104,7 +107,7 @@ class SlidePixels:
     @property
     def overviews(self) -> bool:
         """See `Pixels`."""
-        return len(self.levels) > 1
+        return max(self.levels[-1].size) <= _SMALL
 
     def take(self, bands: list[int], *, alpha_is_data: bool = False) -> None:  # noqa: ARG002
         """See `Pixels`."""

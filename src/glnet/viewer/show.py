@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from glnet.datasets.masks import check_size
 from glnet.errors import DataError
 from glnet.geometry import Window
 from glnet.georeference import Georeference
-from glnet.raster import Raster
+from glnet.raster import Raster, SlideWish
 from glnet.viewer.legend import Entry, colours_of, legend_of, unnamed
 from glnet.viewer.pyramid import TILE, Pyramid, Said
 from glnet.viewer.shares import Shares, count
@@ -213,7 +213,7 @@ def opened_show(
         copies = stack.enter_context(Copies(cache, said))
         paths = {"image": image, "mask": mask, "truth": truth, "confidence": confidence}
         rasters = {name: stack.enter_context(Raster(path)) for name, path in paths.items() if path}
-        first = rasters["image"]
+        first = rasters["image"] = stack.enter_context(_at_their_level(rasters))
         for raster in rasters.values():
             raster.check_claim()
             check_size(raster, first)
@@ -238,6 +238,16 @@ def opened_show(
         show = Show(image.name, seen, labels, sure, legend, first.georeference)
         with show.counting():
             yield show
+
+
+def _at_their_level(rasters: Mapping[str, Raster]) -> Raster:
+    """The image; of a slide, the level that the other files are of."""
+    image = rasters["image"]
+    sizes = {raster.size for name, raster in rasters.items() if name != "image"}
+    for number, level in enumerate(image.levels):
+        if number and level.size in sizes:
+            return Raster(image.path, slide=SlideWish(level=number, generic=True))
+    return image
 
 
 def _values_in(labels: Iterable[Pyramid]) -> list[int]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from glnet.outputs.pictures import TAIL, to_bytes
 from glnet.prediction.tiled import read_upright, tiled_copy
 from glnet.raster import Raster
 from glnet.viewer.pyramid import LARGE, REDUCED, Pyramid, Said, write_copy
+from glnet.viewer.slides import SlideTiles
 
 #: Copies of smaller rasters are made in no time, and are not kept.
 _KEPT = LARGE * LARGE
@@ -123,7 +124,7 @@ def _pyramid(
     # What is stored in long rows, or as a whole, is slow to read in squares.
     by_window = not raster.decoded_whole
     by_window = by_window and raster.blocks.width < max(LARGE, raster.size.width // 2)
-    own = raster.by_gdal if by_window and (smooth or len(bands) == 1) else None
+    own = _opening(raster) if by_window and (smooth or len(bands) == 1) else None
     if own and (max(raster.size) <= LARGE or raster.has_overviews):
         return Pyramid(raster.size, bands, own, shown, smooth)
     reduced, path = REDUCED if own else 1, copies.path_of(raster)
@@ -141,6 +142,13 @@ def _pyramid(
             bands=count, labels=not smooth, strips=own is None, said=copies.said,
         )  # fmt: skip
     return Pyramid(raster.size, bands, own, shown, smooth, path, reduced)
+
+
+def _opening(raster: Raster) -> Callable[[], Any]:
+    """What opens a raster once more, for a thread of its own."""
+    if raster.slide is None:
+        return raster.by_gdal
+    return partial(SlideTiles, raster.path, raster.levels.index(raster.slide.level))
 
 
 @contextmanager
