@@ -44,6 +44,8 @@ LIBRARIES = (
     Library("huggingface_hub", "huggingface_hub", "hub"),
     Library("pyogrio", "pyogrio", "vector"),
     Library("shapely", "shapely", "vector"),
+    Library("openslide", "openslide-python", "slides"),
+    Library("openslide_bin", "openslide-bin", "slides"),
     Library("starlette", "starlette", "view"),
     Library("uvicorn", "uvicorn", "view"),
     Library("xstatic", "xstatic-leaflet", "view", tried=False),
@@ -57,6 +59,7 @@ _FOR = {
     "benchmark": "benchmark figures",
     "hub": "models of the Hugging Face Hub",
     "vector": "GeoPackages and polygons by size",
+    "slides": "whole-slide images",
     "view": "the viewer",
 }
 

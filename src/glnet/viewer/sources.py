@@ -148,7 +148,7 @@ def _opening(raster: Raster) -> Callable[[], Any]:
     """What opens a raster once more, for a thread of its own."""
     if raster.slide is None:
         return raster.by_gdal
-    return partial(SlideTiles, raster.path, raster.levels.index(raster.slide.level))
+    return partial(SlideTiles, raster.file, raster.levels.index(raster.slide.level))
 
 
 @contextmanager
