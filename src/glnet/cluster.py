@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,6 +11,9 @@ from glnet.errors import RunError
 
 #: Of a worker, where nothing is said: more gain little.
 _THREADS = 4
+
+#: That a cluster may take to answer.
+_SECONDS = 20
 
 
 class Cluster(NamedTuple):
@@ -51,6 +55,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     except ImportError as error:
         msg = f"--ray: this needs: pip install 'glnet[ray]' ({error})"
         raise RunError(msg) from error
+    _check_answers(cluster.address)
     here = {"include_dashboard": False} if cluster.address == "local" else {}
     try:
         ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR, **here)
@@ -64,6 +69,18 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Does anybody listen there? Ray would ask for a minute."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not (host and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_SECONDS).close()
+    except OSError as error:
+        msg = f"--ray {address}: cannot be reached ({error}); is it running?"
+        raise RunError(msg) from error
 
 
 def workers_of(ray: Any, cluster: Cluster, *, gpus: bool) -> Workers:  # noqa: ANN401  an extra

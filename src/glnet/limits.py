@@ -12,7 +12,7 @@ MAX_MEGAPIXELS = 100
 _DENSEST = 1500
 
 
-def check_scene(path: Path, size: Size, advice: str) -> None:
+def check_scene(path: object, size: Size, advice: str) -> None:
     """Refuse what is too large for one scene.
 
     Raises:
@@ -47,7 +47,7 @@ def check_claim(path: Path, size: Size, bits: int) -> None:
         raise RasterError(msg)
 
 
-def check_blocks(path: Path, blocks: Size, held: int, most: int) -> None:
+def check_blocks(path: object, blocks: Size, held: int, most: int) -> None:
     """Refuse what cannot be read in parts, for its smallest part is too large.
 
     Args:

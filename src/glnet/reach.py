@@ -17,7 +17,7 @@ DRIVERS = (
 #: not lead to a server: nobody listens at port 0.
 GDAL_OPTIONS = {
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO", "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "none",
-    "GDAL_HTTP_PROXY": "http://0.0.0.0:0",
+    "GDAL_HTTP_PROXY": "http://0.0.0.0:0", "GDAL_HTTPS_PROXY": "http://0.0.0.0:0",
 }  # fmt: skip
 
 _MARK = b"<vrtdataset"

@@ -9,6 +9,7 @@ import typer
 from glnet import __version__
 from glnet.cli.benchmark import benchmark_command
 from glnet.cli.data import data
+from glnet.cli.doctor import doctor_command
 from glnet.cli.evaluate import evaluate_command
 from glnet.cli.export import export_command
 from glnet.cli.import_weights import import_weights_command
@@ -39,6 +40,7 @@ app.command("evaluate")(evaluate_command)
 app.command("benchmark")(benchmark_command)
 app.command("export")(export_command)
 app.command("info")(info_command)
+app.command("doctor")(doctor_command)
 app.command("import-weights")(import_weights_command)
 
 

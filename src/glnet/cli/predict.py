@@ -112,6 +112,9 @@ def predict_command(
     virtual: Annotated[
         bool, typer.Option("--vrt", help="Take VRT files, which lead to other files.")
     ] = False,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Take a TIFF's address: https://, s3:// or gs://.")
+    ] = False,
     on_error: Annotated[
         str, typer.Option(help="stop, or nodata: write parts that fail as ground without data.")
     ] = "stop",
@@ -137,7 +140,7 @@ def predict_command(
         "view": view, "device": device, "precision": precision, "engine": engine, "memory": memory,
         "tta": tta, "bands": bands_of(bands), "scene": scene, "within": within, "virtual": virtual,
         "resolution": _resolution(resolution), "on_error": on_error, "mpp": _microns(mpp),
-        "glass": glass, "part": part, "said": typer.echo,
+        "glass": glass, "remote": remote, "part": part, "said": typer.echo,
         "cluster": None if ray is None else Cluster(ray, workers, threads),
     }  # fmt: skip
     drawn: dict[str, Any] = {

@@ -11,6 +11,7 @@ from glnet.cli.progress import Watch, clock, progress_of
 from glnet.cli.unheard import libraries_unheard
 from glnet.errors import GatheredError, GlnetError, RunError
 from glnet.outputs.tables import write_json
+from glnet.raster import shown
 
 if TYPE_CHECKING:
     from glnet.prediction.many import Outcome
@@ -99,14 +100,16 @@ class _Told:
     def __call__(self, outcome: "Outcome") -> None:
         self._done += 1
         number = "" if self._shared else f"[{self._done}/{self._total}] "
-        name, report = Path(outcome.job.image).name, outcome.report
+        name, report = Path(shown(outcome.job.image)).name, outcome.report
         if outcome.error is not None:
-            text = f"failed: {str(outcome.error).splitlines()[0]}"
+            image = f"{shown(outcome.job.image)}: "
+            text = f"failed: {str(outcome.error).splitlines()[0].removeprefix(image)}"
         elif outcome.before:
             text = "done before"
         elif report is not None:
             height, width = report.size
             text = f"{height} x {width} px, {report.computed} of {report.parts} scenes computed"
+            text += f", {report.reused} kept from before" if report.reused else ""
             text += f", {sum(report.seconds.values()):.1f} s"
         left = self.spent / self._done * (self._total - self._done)
         text += f"; about {clock(left)} left" if left and not self._shared else ""
@@ -116,14 +119,14 @@ class _Told:
 
 def _reason(outcome: "Outcome") -> str:
     """Why an image failed, in a line that begins with its path."""
-    lines, image = str(outcome.error).splitlines(), str(outcome.job.image)
+    lines, image = str(outcome.error).splitlines(), shown(outcome.job.image)
     return lines[0] if lines[0].startswith(image) else f"{image}: {lines[0]}"
 
 
 def _plain(outcome: "Outcome") -> dict[str, object]:
     error: GlnetError | None = outcome.error
     return {
-        "image": str(outcome.job.image),
+        "image": shown(outcome.job.image),
         "outputs": {kind: str(path) for kind, path in outcome.job.outputs.items()},
         "status": "failed" if error else "done before" if outcome.before else "written",
         "why": str(error) if error else "",

@@ -1,7 +1,8 @@
-"""The memory that this process holds, as the system counts it."""
+"""The memory that this process holds, and could get, as the system counts it."""
 
 import contextlib
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -38,3 +39,16 @@ def peak() -> int | None:
         return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else 1024 * most
+
+
+def free() -> int | None:
+    """Bytes that programs could still get; None where the system does not say."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.is_file():
+        found = re.search(r"MemAvailable:\s*(\d+) kB", meminfo.read_text(encoding="ascii"))
+        if found:
+            return int(found[1]) * 1024
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # neither Windows nor macOS has it
+        return None

@@ -1,11 +1,9 @@
 """What this machine offers: memory, and the pace of training; PyTorch only where it is measured."""
 
 import importlib
-import os
-import re
-from pathlib import Path
 from typing import Any
 
+from glnet.engines.held import free
 from glnet.planning.budget import Estimate, StagePace
 from glnet.recipe import LossSettings, ModelSettings, Recipe, Stage
 
@@ -19,23 +17,10 @@ _ROUGH = {"cpu": (4.0, 13.0), "gpu": (0.03, 0.1)}
 
 def default_memory(kind: str) -> tuple[int, str]:
     """What training may take on `cpu` or another kind of device, in bytes, and why."""
-    free = _free_memory() if kind == "cpu" else None
-    if free is not None:
-        return free // 2, "half of what is free now"
+    available = free() if kind == "cpu" else None
+    if available is not None:
+        return available // 2, "half of what is free now"
     return PAPER_MEMORY, "the paper's"
-
-
-def _free_memory() -> int | None:
-    """Bytes that programs could still get; None where the system does not say."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.is_file():
-        found = re.search(r"MemAvailable:\s*(\d+) kB", meminfo.read_text(encoding="ascii"))
-        if found:
-            return int(found[1]) * 1024
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # neither Windows nor macOS has it
-        return None
 
 
 def device_kind(device: str, *, measured: bool) -> str:

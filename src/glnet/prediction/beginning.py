@@ -17,6 +17,7 @@ from glnet.prediction.run import Run
 from glnet.prediction.shares import Amount
 from glnet.prediction.space import check_space
 from glnet.prediction.store import PartStore
+from glnet.raster import shown
 
 
 def begin(
@@ -89,7 +90,7 @@ def amount(predictor: Predictor, job: Job) -> Amount:
 def _report(predictor: Predictor, job: Job, opened: Opened) -> Report:
     told = predictor.computes
     return Report(
-        str(job.image), str(predictor.folder), opened.size, opened.scene, told.view, told.library,
+        shown(job.image), str(predictor.folder), opened.size, opened.scene, told.view, told.library,
         told.precision, told.threads, told.device, len(opened.parts), __version__,
     )  # fmt: skip
 

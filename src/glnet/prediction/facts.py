@@ -15,17 +15,17 @@ _NO_MATTER = ("on_error", "within")
 
 
 def facts_of(
-    predictor: Predictor, image: Path, opened: Opened, layers: Sequence[Layer]
+    predictor: Predictor, image: str | Path, opened: Opened, layers: Sequence[Layer]
 ) -> dict[str, object]:
     """As plain values, for `identity.key_of`."""
     source, within, told = opened.source, predictor.options.within, predictor.computes
-    options = asdict(replace(predictor.options, view=told.view))
+    raster, options = source.raster, asdict(replace(predictor.options, view=told.view))
     return {
         "glnet": __version__,
         "model": predictor.digests,
-        "raster": identity(image),
+        "raster": raster.remote.identity if raster.remote else identity(Path(image)),
         "options": {name: str(options[name]) for name in options if name not in _NO_MATTER},
-        "slide": None if source.raster.slide is None else source.raster.slide.identity,
+        "slide": None if raster.slide is None else raster.slide.identity,
         "within": None if within is None else identity(Path(within)),
         "scale": source.scale,
         "parts": [opened.size, opened.parts[0].scene.size, opened.parts[0].core.size],

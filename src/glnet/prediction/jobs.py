@@ -14,6 +14,7 @@ from glnet.outputs.styles import style_path
 from glnet.prediction.layers import Kind, Layer, plan_layer
 from glnet.prediction.report import report_path
 from glnet.prediction.vectorise import PolygonWish
+from glnet.raster import address_of, shown
 
 #: What may be written beside masks in a folder.
 Also = Literal["confidence", "probabilities", "scores", "geojson", "gpkg"]
@@ -29,12 +30,12 @@ class Job:
     """An image and its outputs.
 
     Attributes:
-        image: The file.
+        image: The file, or its address.
         layers: What is written of its pixels, the mask first.
         polygons: Which polygons, if any.
     """
 
-    image: Path
+    image: str | Path
     layers: tuple[Layer, ...]
     polygons: PolygonWish | None = None
 
@@ -44,7 +45,8 @@ class Job:
         wish = self.polygons
         if wish is not None:
             wish = replace(wish, path=wish.path.absolute())
-        return Job(self.image.absolute(), layers, wish)
+        image = self.image if address_of(self.image) else Path(self.image).absolute()
+        return Job(image, layers, wish)
 
     @property
     def mask(self) -> Path:
@@ -59,7 +61,7 @@ class Job:
 
 
 def plan_job(
-    image: Path,
+    image: str | Path,
     wanted: Mapping[Kind, Path],
     polygons: PolygonWish | None,
     table: ClassTable,
@@ -78,7 +80,7 @@ def plan_job(
         RasterError: a file could not be written.
         RunError: polygons that cannot be made.
     """
-    used = [image, *taken]
+    used = [Path(image), *taken]
     for kind, target in wanted.items():
         check_target(target, MASK_SUFFIXES if kind == "mask" else TIFF_SUFFIXES, used)
         used.append(target)
@@ -94,7 +96,7 @@ def plan_job(
 
 def jobs_into(
     folder: Path,
-    images: Sequence[Path],
+    images: Sequence[str | Path],
     also: Sequence[Also],
     table: ClassTable,
     polygons: PolygonWish,
@@ -132,17 +134,18 @@ def jobs_into(
     return jobs
 
 
-def _places(folder: Path, image: Path, also: Sequence[Also]) -> Iterator[tuple[str, Path]]:
+def _places(folder: Path, image: str | Path, also: Sequence[Also]) -> Iterator[tuple[str, Path]]:
     """What is written of an image, and where."""
-    yield "mask", folder / f"{image.stem}.tif"
+    stem = Path(shown(image)).stem
+    yield "mask", folder / f"{stem}.tif"
     for kind in dict.fromkeys(also):
         suffix = f".{kind}" if kind in _POLYGONS else f".{kind}.tif"
-        yield kind, folder / f"{image.stem}{suffix}"
+        yield kind, folder / f"{stem}{suffix}"
 
 
-def _check_names(folder: Path, images: Sequence[Path], also: Sequence[Also]) -> None:
+def _check_names(folder: Path, images: Sequence[str | Path], also: Sequence[Also]) -> None:
     """No output is another image's, or an image; on some systems A.tif and a.tif are one file."""
-    owners: dict[str, Path] = {}
+    owners: dict[str, str | Path] = {}
     inputs = {os.path.realpath(image).casefold(): image for image in images}
     problems = []
     for image in images:
@@ -150,7 +153,9 @@ def _check_names(folder: Path, images: Sequence[Path], also: Sequence[Also]) -> 
         for path in [*places, report_path(places[0])]:
             owner = owners.setdefault(str(path).casefold(), image)
             if owner is not image:
-                problems.append(f"{image}: would become {path.name}, as {owner} would; rename one")
+                problems.append(
+                    f"{shown(image)}: would become {path.name}, as {shown(owner)} would; rename one"
+                )
                 break
             if os.path.realpath(path).casefold() in inputs:
                 problems.append(f"{path}: is an image of this same command; name another folder")

@@ -123,7 +123,9 @@ def open_source(
     with contextlib.ExitStack() as stack:
         wanted = _wanted(image, config, options)
         wish = SlideWish(wanted, generic=options.mpp is not None)
-        raster = stack.enter_context(Raster(image, virtual=options.virtual, slide=wish))
+        virtual, remote = options.virtual, options.remote
+        raster = Raster(image, virtual=virtual, slide=wish, remote=remote)
+        stack.enter_context(raster)
         _choose_bands(raster, config, options)
         _check_size(raster, budget)
         scale = _scale(raster, wanted, options)
@@ -137,7 +139,7 @@ def open_source(
         plan = plan_parts(raster.size, longest / unit, side / unit, options.halo)
         read, turn = raster, TURNS[0]
         if folder is not None and wants_tiles(raster, plan.parts[0].scene.size, budget):
-            copy = folder / f"source-{key_of({'raster': identity(raster.path)})}.tif"
+            copy = folder / f"source-{key_of({'raster': identity(raster.file)})}.tif"
             read, turn = stack.enter_context(tiled_copy(raster, copy))
             _choose_bands(read, config, options)
         source = Source(read, config.model.thumbnail_size, scale, inside, turn)

@@ -31,6 +31,7 @@ class PredictOptions:
         mpp: Microns per pixel at which a slide is read, in the place of `resolution`; any tiled
             TIFF without a place on the ground counts as a slide then.
         glass: Segment all of a slide, not only where it holds tissue.
+        remote: Take the address of a TIFF on a server, too.
     """
 
     view: View | None = None
@@ -44,3 +45,4 @@ class PredictOptions:
     halo: float = HALO
     mpp: float | None = None
     glass: bool = False
+    remote: bool = False

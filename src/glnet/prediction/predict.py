@@ -48,6 +48,7 @@ def predict(  # noqa: PLR0913  each by its name
     on_error: OnError = "stop",
     mpp: float | None = None,
     glass: bool = False,
+    remote: bool = False,
     part: str | None = None,
     cluster: Cluster | None = None,
     said: Callable[[str], None] = lambda _: None,
@@ -70,7 +71,8 @@ def predict(  # noqa: PLR0913  each by its name
         engine: auto, openvino, torch or plain; see `glnet.engines.loading.load_engine`.
         memory: What a prediction on the CPU may add to the process; the paper's GPUs had 2 GB.
         tta: Average over the eight flips and quarter turns.
-        bands, scene, resolution, within, virtual, on_error, mpp, glass: See `PredictOptions`.
+        bands, scene, resolution, within, virtual, on_error: See `PredictOptions`.
+        mpp, glass, remote: See `PredictOptions` too.
         part: i/n: only this share of the scenes is computed, and nothing is put together; several
             processes may be at one each, and the same call without it puts their work together.
         cluster: Workers of Ray that compute the scenes.
@@ -86,7 +88,17 @@ def predict(  # noqa: PLR0913  each by its name
             network runs where it can be; or parts failed, after the others were kept.
     """
     options = PredictOptions(
-        view, tta, bands, scene, resolution, within, virtual, on_error, mpp=mpp, glass=glass
+        view,
+        tta,
+        bands,
+        scene,
+        resolution,
+        within,
+        virtual,
+        on_error,
+        mpp=mpp,
+        glass=glass,
+        remote=remote,
     )
     predictor = Predictor(
         model, options, device=device, precision=precision, engine=engine, memory=memory, said=said
@@ -96,7 +108,7 @@ def predict(  # noqa: PLR0913  each by its name
     }  # fmt: skip
     wanted = {kind: Path(path) for kind, path in asked.items() if path is not None}
     taken = [] if within is None else [Path(within)]
-    job = plan_job(Path(image), wanted, polygons, predictor.table, taken)
+    job = plan_job(image, wanted, polygons, predictor.table, taken)
     with _carried_out(predictor, [job], progress, part, cluster) as outcomes:
         outcome = next(outcomes)
     if outcome.error is not None:
@@ -158,7 +170,7 @@ def predict_many(  # noqa: PLR0913  each by its name
     within = predictor.options.within
     wish = PolygonWish(Path(), background, min_area, simplify)
     jobs = jobs_into(
-        Path(out_dir), [Path(image) for image in images], also, predictor.table, wish,
+        Path(out_dir), images, also, predictor.table, wish,
         [] if within is None else [Path(within)],
     )  # fmt: skip
     outcomes = []

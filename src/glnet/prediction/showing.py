@@ -66,7 +66,7 @@ def _coarsest(raster: Raster, size: Size) -> np.ndarray:
         msg = f"{raster.path}: has no small level"
         raise RasterError(msg)
     wish = SlideWish(level=len(raster.levels) - 1, generic=True)
-    with Raster(raster.path, slide=wish) as level:
+    with Raster(raster.file, slide=wish) as level:
         return level.thumbnail(size)
 
 

@@ -71,8 +71,11 @@ class Source:
         Raises:
             RasterError: the file is damaged there.
         """
+        inside = None if self.inside is None else self.inside(part.scene)
+        if inside is not None and not inside[part.inner.slices].any():
+            return ReadPart(part, None, inside[part.inner.slices], _never)
         pixels, valid = read_upright(self.raster, self.turn, part.scene)
-        wanted = self._wanted(part.scene, valid)
+        wanted = _both(valid, inside)
         kept = None if wanted is None else wanted[part.inner.slices]
         if kept is not None and not kept.any():
             return ReadPart(part, None, kept, _never)
@@ -85,11 +88,11 @@ class Source:
         marks = wanted if size == part.scene.size else _resized(wanted[None] * 1.0, size)[0] > 0
         return ReadPart(part, scene, kept, lambda patch: bool(marks[patch.slices].any()))
 
-    def _wanted(self, window: Window, valid: np.ndarray | None) -> np.ndarray | None:
-        if self.inside is None:
-            return valid
-        inside = self.inside(window)
-        return inside if valid is None else inside & valid
+
+def _both(valid: np.ndarray | None, inside: np.ndarray | None) -> np.ndarray | None:
+    if valid is None or inside is None:
+        return valid if inside is None else inside
+    return inside & valid
 
 
 def _always(_: Window) -> bool:

@@ -32,7 +32,7 @@ def tissue_of(raster: Raster) -> Callable[[Window], np.ndarray] | None:
         RasterError: the slide is damaged.
     """
     number = _level(raster)
-    with Raster(raster.path, slide=SlideWish(level=number, generic=True)) as level:
+    with Raster(raster.file, slide=SlideWish(level=number, generic=True)) as level:
         by = -(-max(level.size) // _MOST)
         colours, known = _reduced(level, by)
         cell = by * level.downsample / raster.downsample

@@ -4,8 +4,9 @@ What a file is its content says: `photos` for JPEG, `slides` for what OpenSlide 
 `datasets` for what GDAL reads.
 """
 
+from glnet.raster.addresses import address_of, shown
 from glnet.raster.levels import Level, SlideWish
 from glnet.raster.pixels import area
 from glnet.raster.raster import Raster
 
-__all__ = ["Level", "Raster", "SlideWish", "area"]
+__all__ = ["Level", "Raster", "SlideWish", "address_of", "area", "shown"]

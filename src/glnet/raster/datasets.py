@@ -28,9 +28,9 @@ class DatasetPixels:
 
     orientation = 1
 
-    def __init__(self, path: Path, drivers: Sequence[str]) -> None:
-        """Read its header."""
-        self._file = by_gdal(path, drivers)
+    def __init__(self, file: Any) -> None:  # noqa: ANN401  rasterio has no types
+        """Read the header of an open file."""
+        self._file = file
         kinds = self._file.colorinterp
         self._indexes = [i + 1 for i, kind in enumerate(kinds) if kind != ColorInterp.alpha]
         self._alpha_is_data = False

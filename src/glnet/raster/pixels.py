@@ -64,3 +64,10 @@ class Pixels(Protocol):
 def area(window: Window) -> tuple[tuple[int, int], tuple[int, int]]:
     """A window as rasterio takes it."""
     return (window.top, window.bottom), (window.left, window.right)
+
+
+def finite(pixels: np.ndarray) -> np.ndarray:
+    """Which values are numbers in single precision, in which networks compute."""
+    if pixels.dtype == np.float64:
+        return np.abs(pixels) <= np.finfo(np.float32).max
+    return np.isfinite(pixels)

@@ -18,10 +18,12 @@ from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.georeference import Resolution
 from glnet.limits import check_claim, check_scene
+from glnet.raster.addresses import Address, place_of
 from glnet.raster.datasets import DatasetPixels, by_gdal
 from glnet.raster.levels import Level, SlideWish
 from glnet.raster.photos import PhotoPixels
-from glnet.raster.pixels import Pixels
+from glnet.raster.pixels import Pixels, finite
+from glnet.raster.remote import RemotePixels
 from glnet.raster.slides import SlidePixels, is_slide
 from glnet.reach import DRIVERS, GDAL_OPTIONS, check_sources
 from glnet.recipe import ModelSettings
@@ -37,7 +39,7 @@ class Raster:
     """An open image file. Use as a context manager; closing frees a decoded image.
 
     Attributes:
-        path: The file.
+        path: The file, or the address.
         size: Height and width, as seen (EXIF orientation applied).
         dtype: Of the stored values.
         georeference: None for photos and for rasters without one.
@@ -46,39 +48,39 @@ class Raster:
     """
 
     def __init__(
-        self, path: str | Path, *, virtual: bool = False, slide: SlideWish = _FINEST
-    ) -> None:
+        self, path: str | Path, *, virtual: bool = False, slide: SlideWish = _FINEST,
+        remote: bool = False,
+    ) -> None:  # fmt: skip
         """Open the file and read its header.
 
         Args:
-            path: The file.
+            path: The file, or the address.
             virtual: Take a VRT too, which leads to image files that it names.
             slide: Which level is read, where it is a slide.
+            remote: Take an address too, of a TIFF on a server.
 
         Raises:
             RasterError: not a file, or not an image.
         """
-        self.path = Path(path)
-        if not self.path.is_file():  # a pipe or a device could be waited for for ever
-            what = "is no file; name one image file" if self.path.exists() else "no such file"
-            msg = f"{self.path}: {what}"
-            raise RasterError(msg)
+        self.path = place_of(path, remote=remote)
         self._drivers = [*DRIVERS, "VRT"] if virtual else list(DRIVERS)
         self._decoded: tuple[np.ndarray, np.ndarray | None] | None = None
         with self._explained("cannot be opened as an image"):
-            if virtual:
-                check_sources(self.path.absolute())
-            self._pixels = self._opened(slide)
+            self._pixels = self._opened(slide, virtual=virtual)
         self.size, self.dtype = self._pixels.size, self._pixels.dtype
         self.georeference, self.palette = self._pixels.georeference, self._pixels.palette
         self.orientation = self._pixels.orientation
 
-    def _opened(self, wish: SlideWish) -> Pixels:
+    def _opened(self, wish: SlideWish, *, virtual: bool) -> Pixels:
+        if isinstance(self.path, Address):
+            return RemotePixels(self.path)
+        if virtual:
+            check_sources(self.path.absolute())
         if is_slide(self.path, wish):
             return SlidePixels(self.path, wish)
         if photo.is_photo(self.path):
             return PhotoPixels(self.path)
-        return DatasetPixels(self.path, self._drivers)
+        return DatasetPixels(by_gdal(self.path, self._drivers))
 
     @property
     def is_photo(self) -> bool:
@@ -89,6 +91,19 @@ class Raster:
     def slide(self) -> SlidePixels | None:
         """What is known of it as a slide."""
         return self._pixels if isinstance(self._pixels, SlidePixels) else None
+
+    @property
+    def file(self) -> Path:
+        """On this disk; raises RasterError where it lies on a server."""
+        if isinstance(self.path, Address):
+            msg = f"{self.path}: would be fetched whole; download it first, or make it a tiled TIFF"
+            raise RasterError(msg)
+        return self.path
+
+    @property
+    def remote(self) -> RemotePixels | None:
+        """What is known of it on a server."""
+        return self._pixels if isinstance(self._pixels, RemotePixels) else None
 
     @property
     def levels(self) -> tuple[Level, ...]:
@@ -113,15 +128,11 @@ class Raster:
         return self._pixels.bands
 
     def by_gdal(self) -> Any:  # noqa: ANN401  rasterio has no types
-        """The file opened once more, as GDAL sees it.
-
-        Raises:
-            RasterError: it is a slide, which GDAL sees otherwise or not at all.
-        """
+        """The file opened once more, as GDAL sees it; raises RasterError of a slide or a server."""
         if self.slide:
             msg = f"{self.path}: is a slide; GDAL cannot read its levels"
             raise RasterError(msg)
-        return by_gdal(self.path, self._drivers)
+        return by_gdal(self.file, self._drivers)
 
     @contextlib.contextmanager
     def _explained(self, what: str) -> Iterator[None]:
@@ -160,8 +171,8 @@ class Raster:
         pixels = self._read(window)
         valid = self._mask(window, pixels)
         if pixels.dtype.kind == "f":
-            finite = np.asarray(_finite(pixels).all(axis=0))
-            valid = finite if valid is None else valid & finite
+            numbers = np.asarray(finite(pixels).all(axis=0))
+            valid = numbers if valid is None else valid & numbers
         return pixels, None if valid is None or valid.all() else valid
 
     def _read(self, window: Window) -> np.ndarray:
@@ -193,8 +204,8 @@ class Raster:
 
     def _refuse_infinite(self, pixels: np.ndarray, window: Window) -> None:
         """One NaN would spread over the whole thumbnail, and from there over the mask."""
-        if pixels.dtype.kind == "f" and not _finite(pixels).all():
-            _, row, column = np.argwhere(~_finite(pixels))[0]
+        if pixels.dtype.kind == "f" and not finite(pixels).all():
+            _, row, column = np.argwhere(~finite(pixels))[0]
             msg = (
                 f"{self.path}: the value at row {window.top + row}, column {window.left + column} "
                 "is not finite; fill missing ground first"
@@ -248,7 +259,7 @@ class Raster:
             RasterError: see `limits.check_claim`.
         """
         if self.decoded_whole:
-            check_claim(self.path, self.size, self.bands * self._pixels.bits)
+            check_claim(self.file, self.size, self.bands * self._pixels.bits)
 
     @property
     def decoded_whole(self) -> bool:
@@ -285,10 +296,3 @@ class Raster:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _finite(pixels: np.ndarray) -> np.ndarray:
-    """Which values are numbers in single precision, in which networks compute."""
-    if pixels.dtype == np.float64:
-        return np.abs(pixels) <= np.finfo(np.float32).max
-    return np.isfinite(pixels)

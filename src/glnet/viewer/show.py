@@ -246,7 +246,7 @@ def _at_their_level(rasters: Mapping[str, Raster]) -> Raster:
     sizes = {raster.size for name, raster in rasters.items() if name != "image"}
     for number, level in enumerate(image.levels):
         if number and level.size in sizes:
-            return Raster(image.path, slide=SlideWish(level=number, generic=True))
+            return Raster(image.file, slide=SlideWish(level=number, generic=True))
     return image
 
 

@@ -55,7 +55,7 @@ class Copies:
         name = f"{raster.path.name}.view.tif"
         if raster.size.height * raster.size.width <= _KEPT:
             return Path(tempfile.mkdtemp(dir=self._passing)) / name
-        return (self._cache or raster.path.parent) / name
+        return (self._cache or raster.file.parent) / name
 
 
 def picture_of(raster: Raster, bands: tuple[int, ...], copies: Copies) -> Pyramid:
@@ -138,7 +138,7 @@ def _pyramid(
 
         size = raster.size.cells(reduced)
         write_copy(
-            raster.path, path, size, part,
+            raster.file, path, size, part,
             bands=count, labels=not smooth, strips=own is None, said=copies.said,
         )  # fmt: skip
     return Pyramid(raster.size, bands, own, shown, smooth, path, reduced)
@@ -148,7 +148,7 @@ def _opening(raster: Raster) -> Callable[[], Any]:
     """What opens a raster once more, for a thread of its own."""
     if raster.slide is None:
         return raster.by_gdal
-    return partial(SlideTiles, raster.path, raster.levels.index(raster.slide.level))
+    return partial(SlideTiles, raster.file, raster.levels.index(raster.slide.level))
 
 
 @contextmanager

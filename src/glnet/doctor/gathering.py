@@ -1,0 +1,120 @@
+"""Facts of the machine, as its system tells them."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from glnet.doctor.facts import Memory, Processor
+from glnet.engines.held import free
+from glnet.engines.threads import threads
+
+#: A container's limit of memory beyond this is none.
+_NO_LIMIT = 1 << 60
+
+#: Where Linux shows the groups of processes that share a limit, and that of this one.
+_GROUPS, _OURS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+
+
+def processor() -> Processor:
+    """Of this machine, as far as this process may use it."""
+    cores = os.cpu_count() or 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return Processor(cores, usable, quota_of(_groups()), told, threads())
+
+
+def memory() -> Memory:
+    """Of this machine, and of the container in it."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # Windows
+        total = None
+    return Memory(total, free(), *limit_of(_groups()))
+
+
+def _groups() -> list[Path]:
+    return list(groups_of(_GROUPS, _text(_OURS)))
+
+
+def groups_of(root: Path, told: str) -> Iterator[Path]:
+    """The folders of the groups that a process is in, from its own outwards.
+
+    Args:
+        root: Where they are mounted.
+        told: Lines of number, kinds and path; of the newer kind there is one, without a kind.
+    """
+    for line in told.splitlines():
+        _, kinds, path = line.split(":", 2)
+        above = root / kinds if kinds else root
+        inner = Path(path.lstrip("/"))
+        for each in (inner, *inner.parents):
+            yield above / each
+
+
+def quota_of(groups: list[Path]) -> float | None:
+    """Cores' worth of time that groups may use, the least of them; None: no limit."""
+    found = []
+    for group in groups:
+        told = _text(group / "cpu.max").split()
+        if not told:
+            told = [_text(group / f"cpu.cfs_{each}_us").strip() for each in ("quota", "period")]
+        with contextlib.suppress(ValueError, IndexError):  # max, or nothing
+            quota, period = int(told[0]), int(told[1])
+            if quota > 0 < period:
+                found.append(quota / period)
+    return min(found, default=None)
+
+
+def limit_of(groups: list[Path]) -> tuple[int | None, int]:
+    """Bytes that groups may hold, and that they do; None: no limit.
+
+    Files that were read count as held, but go as soon as they are in the way.
+    """
+    found = []
+    for group in groups:
+        with contextlib.suppress(ValueError):  # max, or nothing
+            new = (group / "memory.max").is_file()
+            limit = int(_text(group / ("memory.max" if new else "memory.limit_in_bytes")))
+            used = int(_text(group / ("memory.current" if new else "memory.usage_in_bytes")))
+            cached = re.search(
+                r"^(?:total_)?inactive_file (\d+)", _text(group / "memory.stat"), re.MULTILINE
+            )
+            if limit < _NO_LIMIT:
+                found.append((limit, max(0, used - int(cached[1] if cached else 0))))
+    return min(found, key=lambda each: each[0] - each[1], default=(None, 0))
+
+
+def nvidia() -> tuple[str, ...]:
+    """What NVIDIA's driver lists: name, driver and memory of each GPU."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ()
+    asked = [program, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(  # noqa: S603  the driver's own
+            asked, check=True, capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return tuple(line.strip() for line in done.stdout.splitlines() if line.strip())
+
+
+def open_files() -> int | None:
+    """How many this process may hold open; None: no limit, or none that is known."""
+    try:
+        import resource  # noqa: PLC0415  not on every system
+    except ImportError:
+        return None
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if most == resource.RLIM_INFINITY else most
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
