@@ -82,6 +82,24 @@ def test_four_processes_with_a_part_each_and_one_that_puts_together(images, mode
     assert sum(report["reused"] for report in reports) == sum(r["parts"] for r in reports)
 
 
+def test_an_image_that_changed_since_shares_were_dealt_is_told(model, tmp_path):
+    """Processes count scenes once for all: the later ones trust the first."""
+    image, other = scene(tmp_path / "a.tif", 264, 264), scene(tmp_path / "b.tif", 264, 264)
+    folder, both = tmp_path / "d", [image, other]
+    first = predict_many(both, model, folder, scene=SCENE, part="1/2")
+    assert [(found.report.computed, found.report.parts) for found in first] == [(9, 9)]
+    scene(other, 96, 264)
+
+    second = predict_many(both, model, folder, scene=SCENE, part="2/2")
+
+    assert [str(found.error) for found in second] == [
+        f"{other}: has changed since the shares were dealt; start all of them again"
+    ]
+    whole = predict_many(both, model, folder, scene=SCENE)
+    assert [found.report.computed for found in whole] == [0, 3]
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
 def test_what_a_lost_share_would_have_done_is_done_at_the_end(images, model, alone, tmp_path):
     wide = next(image for image in images if image.stem == "wide")
     for part in ("1/3", "3/3"):

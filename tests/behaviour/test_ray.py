@@ -14,7 +14,10 @@ from batches import COMMAND, scenes, start, written
 from glnet.cluster import Cluster
 from glnet.errors import RunError
 from glnet.prediction.predict import predict
+from glnet.recipe import load_recipe
+from glnet.training.loop import train
 from networks import exported_tiny
+from runs import write_data, write_recipe
 
 SCENE = 96
 IMAGES = {"long": (96, 1200), "small": (64, 64), "square": (264, 264)}
@@ -134,3 +137,28 @@ def test_without_ray_the_extra_is_named(images, model, tmp_path):
     assert done.stderr.startswith("glnet: --ray: this needs: pip install 'glnet[ray]'")
     assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_recipes_are_trained_side_by_side_to_the_weights_that_one_alone_has(tmp_path):
+    """One of them cannot be: it is told at the end, and the others are there."""
+    data = write_data(tmp_path / "data")
+    for name in ("one", "two"):
+        write_recipe(data, name, (1, 1, 1), seed=len(name), device="cpu")
+    write_recipe(data, "bad", (1, 1, 1), classes="none.csv")
+    for record in train(load_recipe(data / "two.yaml"), tmp_path / "alone"):
+        assert record
+
+    recipes = [data / f"{name}.yaml" for name in ("one", "bad", "two")]
+    arguments = ["train", *map(str, recipes), "--ray", "local", "--workers", "2", "--threads", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, *arguments], cwd=tmp_path, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert [line[:11] for line in done.stderr.splitlines()[-1:]] == ["glnet: bad:"]
+    assert sorted(line.split(":")[0] for line in done.stdout.splitlines()) == ["one", "two"]
+    weights = "model/model.safetensors"
+    alone = (tmp_path / "alone" / weights).read_bytes()
+    assert (tmp_path / "runs/two" / weights).read_bytes() == alone
+    assert (tmp_path / "runs/one" / weights).exists()

@@ -17,12 +17,14 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from glnet.cli.options import one_of
 from glnet.cli.progress import Watch, clock, memory_now, progress_of
 from glnet.cli.stopping import GOES_ON, when_stopped
-from glnet.recipe import STAGES, Stage, load_recipe
+from glnet.cluster import Cluster
+from glnet.errors import GatheredError
+from glnet.recipe import STAGES, Recipe, Stage, load_recipe
 from glnet.training.records import EpochRecord, NoteRecord, Pace, Record, StepRecord
 
 
 def train_command(
-    recipe: Annotated[Path, typer.Argument(help="YAML recipe.")],
+    recipes: Annotated[list[Path], typer.Argument(help="YAML recipe; with --ray, several.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run folder; default: runs/RECIPE.")
     ] = None,
@@ -35,6 +37,13 @@ def train_command(
     memory: Annotated[
         str | None, typer.Option(help="What training may take, e.g. 2GiB; lowers train.mini_batch.")
     ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Train each on a Ray cluster: its address, or local.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="With --ray, how many train at a time.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="With --ray, of each.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
     log_format: Annotated[str, typer.Option(help="text, or json: one object a line.")] = "text",
 ) -> None:
@@ -45,8 +54,24 @@ def train_command(
     one_of(log_format, ("text", "json"), "--log-format")
     for name in stage or []:
         one_of(name, STAGES, "--stage")
-    settings = load_recipe(recipe, {"train": {"memory": memory}} if memory else None)
-    folder, stages = out or Path("runs") / recipe.stem, cast("list[Stage] | None", stage or None)
+    over = {"train": {"memory": memory}} if memory else None
+    if ray is not None:
+        if out is not None or stage or restart or log_format == "json":
+            msg = "with --ray runs lie in runs/RECIPE, whole; leave --out, --stage, --restart, json"
+            raise typer.BadParameter(msg)
+        folders = [Path("runs") / recipe.stem for recipe in recipes]
+        if len(set(folders)) < len(folders):
+            msg = "two recipes of one name would share a run folder; rename one"
+            raise typer.BadParameter(msg)
+        runs = {f: load_recipe(r, over) for f, r in zip(folders, recipes, strict=True)}
+        with when_stopped(GOES_ON):
+            _train_there(Cluster(ray, workers, threads), runs, quiet=quiet)
+        return
+    if len(recipes) > 1:
+        msg = "several recipes are trained with --ray ADDRESS, or --ray local; or name one"
+        raise typer.BadParameter(msg)
+    recipe, stages = recipes[0], cast("list[Stage] | None", stage or None)
+    settings, folder = load_recipe(recipe, over), out or Path("runs") / recipe.stem
     with when_stopped(GOES_ON if not restart else f"without --restart {GOES_ON}"):
         from glnet.training.loop import train  # noqa: PLC0415  see predict
 
@@ -62,6 +87,28 @@ def train_command(
             _tell(
                 lambda checked: train(settings, folder, stages, restart=restart, progress=checked)
             )
+
+
+def _train_there(cluster: Cluster, runs: dict[Path, Recipe], *, quiet: bool) -> None:
+    """Train on a cluster; a line for every run that ends.
+
+    Raises:
+        GatheredError: runs that failed, after the others were trained.
+    """
+    from glnet.training.several import train_there  # noqa: PLC0415  see predict
+
+    failed = []
+    with progress_of("runs") as progress:
+        for done, found in enumerate(train_there(cluster, runs), start=1):
+            progress(done, len(runs))
+            name = found.folder.name
+            if found.error is not None:
+                failed.append(f"{name}: {str(found.error).splitlines()[0]}")
+            elif not quiet:
+                text = "finished before" if found.last is None else _epoch(found.last)
+                typer.echo(f"{name}: {text}")
+    if failed:
+        raise GatheredError(failed)
 
 
 def _without_nan(record: Record) -> dict[str, object]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from glnet import __version__
-from glnet.errors import GlnetError
+from glnet.errors import GlnetError, RunError
 from glnet.prediction.facts import facts_of
 from glnet.prediction.identity import digest, key_of
 from glnet.prediction.jobs import Job
@@ -14,7 +14,7 @@ from glnet.prediction.opening import Opened, open_source
 from glnet.prediction.predictor import Predictor
 from glnet.prediction.report import Report, read_report, report_path
 from glnet.prediction.run import Run
-from glnet.prediction.shares import Amount
+from glnet.prediction.shares import Own
 from glnet.prediction.space import check_space
 from glnet.prediction.store import PartStore
 from glnet.raster import shown
@@ -25,8 +25,7 @@ def begin(
     job: Job,
     *,
     many: bool = False,
-    own: range | None = None,
-    name: str = "",
+    own: Own | None = None,
 ) -> Run | Report:
     """Open an image, and find out what of it is there already.
 
@@ -36,7 +35,6 @@ def begin(
         many: Other images are predicted too.
         own: Only these scenes are computed, and nothing is put together; other processes may be at
             others.
-        name: Of that share of the work.
 
     Returns:
         What is still to be done, its raster and its lock held; or the report of a run that did all
@@ -49,6 +47,9 @@ def begin(
         image, config, options = job.image, predictor.config, predictor.options
         with open_source(image, config, options, predictor.budget) as opened:
             check_space(job.layers, opened.size)
+            if own is not None and own.total != len(opened.parts):
+                msg = f"{image}: has changed since the shares were dealt; start all of them again"
+                raise RunError(msg)
             memory = predictor.plan(opened, many=many)
             facts = facts_of(predictor, image, opened, job.layers)
         key = key_of(facts)
@@ -59,7 +60,9 @@ def begin(
         if finished is not None:
             _tidy(job.mask)
             return finished
-        folder = stack.enter_context(locked(job.mask) if own is None else shared(job.mask, name))
+        folder = stack.enter_context(
+            locked(job.mask) if own is None else shared(job.mask, own.name)
+        )
         opened = stack.enter_context(open_source(image, config, options, predictor.budget, folder))
         opened.tell(predictor.said)
         store = PartStore(folder, key, job.layers, alone=own is None)
@@ -67,24 +70,15 @@ def begin(
             predictor.said(remark)
         report = _report(predictor, job, opened)
         report.key = whole
-        run = Run(predictor, job, opened, memory, store, report, stack.pop_all(), own)
+        run = Run(
+            predictor, job, opened, memory, store, report, stack.pop_all(), own and own.scenes
+        )
     try:
         run.look()
     except BaseException:
         run.held.close()
         raise
     return run
-
-
-def amount(predictor: Predictor, job: Job) -> Amount:
-    """How much there is to do for an image; nothing for one that cannot be used."""
-    try:
-        opening = open_source(job.image, predictor.config, predictor.options, predictor.budget)
-        with opening as opened:
-            size = opened.parts[0].scene.size
-            return Amount(len(opened.parts), size.height * size.width)
-    except GlnetError:
-        return Amount(0, 1)
 
 
 def _report(predictor: Predictor, job: Job, opened: Opened) -> Report:

@@ -10,23 +10,27 @@ import contextlib
 import tempfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from glnet.cluster import Cluster, connected, got, workers_of
 from glnet.errors import GlnetError
-from glnet.prediction.beginning import amount
 from glnet.prediction.blending import Scored
 from glnet.prediction.computing import Asked, Network
 from glnet.prediction.jobs import Job
 from glnet.prediction.many import Outcome, Progress, carry_out
 from glnet.prediction.predictor import Predictor
 from glnet.prediction.run import Run
+from glnet.prediction.shares import Amount, Own
 from glnet.prediction.worker import Worker
 
 #: Scenes of a task at the most: what a lost worker has to do again, and what one lock is for.
 _MOST_SCENES = 16
+
+#: Images that a worker looks at for the number of their scenes, in a task.
+_SURVEYED = 64
 
 #: Tasks that every worker has, or that wait for it: it should not wait for this process.
 _AHEAD = 2
@@ -50,7 +54,7 @@ def carry_out_there(
     with _team(cluster, predictor) as team:
         places = {path.parent for job in jobs for path in job.outputs.values()}
         if all(team.see(place) for place in places):
-            yield from _in_shared_folder(team, predictor, jobs, progress)
+            yield from _in_shared_folder(team, jobs, progress)
         else:
             predictor.said("workers do not see the outputs' folder: scores come back to here")
             predictor.remote = team.computes
@@ -77,20 +81,18 @@ class _Team:
             path = Path(file.name).absolute()
             return all(got(self.ray, [worker.sees.remote(path) for worker in self.workers]))
 
-    def results(
-        self, tasks: "deque[Callable[[Any], Any]]"
-    ) -> Iterator[tuple[Callable[[Any], Any], Any]]:
-        """Tasks and what they gave, as they come; more may be appended meanwhile."""
-        running: dict[Any, tuple[Callable[[Any], Any], Any]] = {}
+    def results(self, tasks: "deque[Task]") -> Iterator[Outcome | None]:
+        """What becomes of tasks, as they are done; more may be appended meanwhile."""
+        running: dict[Any, tuple[Any, Callable[[Any], Outcome | None]]] = {}
         free = deque(worker for _ in range(_AHEAD) for worker in self.workers)
         while tasks or running:
             while tasks and free:
-                task, worker = tasks.popleft(), free.popleft()
-                running[task(worker)] = task, worker
+                (method, arguments, then), worker = tasks.popleft(), free.popleft()
+                running[getattr(worker, method).remote(*arguments)] = worker, then
             for reference in self.ray.wait([*running], num_returns=1)[0]:
-                task, worker = running.pop(reference)
+                worker, then = running.pop(reference)
                 free.append(worker)
-                yield task, got(self.ray, reference)
+                yield then(got(self.ray, reference))
 
     def score(
         self,
@@ -119,48 +121,64 @@ class _Team:
         return one, None if reference is None else got(self.ray, reference)
 
 
-def _in_shared_folder(
-    team: _Team, predictor: Predictor, jobs: Sequence[Job], progress: Progress
-) -> Iterator[Outcome]:
-    """Runs of scenes of large images, then every image whole: by whoever is free."""
-    tasks: deque[Callable[[Any], Any]] = deque()
-    whole: dict[Callable[[Any], Any], Job] = {}
-    waiting: dict[Callable[[Any], Any], tuple[Job, list[int]]] = {}
-    for job in jobs:
-        chunks = _chunks(amount(predictor, job).scenes, len(team.workers))
-        if len(chunks) < 2:  # noqa: PLR2004  by one worker from beginning to end
-            tasks.append(task := _finishing(job))
-            whole[task] = job
-            continue
-        left = [len(chunks)]
-        for scenes in chunks:
-            tasks.append(task := _computing(job, scenes))
-            waiting[task] = job, left
-    total = len(tasks) + len(jobs) - len(whole)
-    for done, (task, outcome) in enumerate(team.results(tasks), start=1):
-        progress(done, total)
-        if task in whole:
+#: What is asked of a worker, given as its method and arguments; and what is done with its answer.
+Task = tuple[str, tuple[object, ...], Callable[[Any], Outcome | None]]
+
+
+def _in_shared_folder(team: _Team, jobs: Sequence[Job], progress: Progress) -> Iterator[Outcome]:
+    """By whoever is free: how large images are, runs of scenes of large ones, then each whole."""
+    dealer = _Dealer(len(team.workers))
+    for first in range(0, len(jobs), _SURVEYED):
+        some = jobs[first : first + _SURVEYED]
+        dealer.tasks.append(("amounts", (some,), partial(dealer.deal, some)))
+    finished = 0
+    for outcome in team.results(dealer.tasks):
+        if outcome is not None:
+            finished += 1
+            progress(finished, len(jobs))
             yield outcome
-            continue
-        job, left = waiting.pop(task)
-        left[0] -= 1
-        if not left[0]:
-            tasks.appendleft(last := _finishing(job))
-            whole[last] = job
 
 
-def _finishing(job: Job) -> Callable[[Any], Any]:
-    return lambda worker: worker.finish.remote(job)
+@dataclass(slots=True)
+class _Dealer:
+    """What is to be done next.
+
+    Attributes:
+        workers: How many there are.
+        tasks: That nobody has yet.
+    """
+
+    workers: int
+    tasks: deque[Task] = field(default_factory=deque)
+
+    def deal(self, jobs: Sequence[Job], amounts: Sequence[Amount]) -> None:
+        """Images whose scenes are counted."""
+        for job, amount in zip(jobs, amounts, strict=True):
+            runs = _runs(amount.scenes, self.workers)
+            if len(runs) == 1:
+                self.tasks.append(self._finish(job))
+                continue
+            left = set(runs)
+            self.tasks += (
+                ("compute", (job, own), partial(self._done, job, left, own)) for own in runs
+            )
+
+    def _done(self, job: Job, left: set[Own], own: Own, _: None) -> None:
+        left.remove(own)
+        if not left:
+            self.tasks.appendleft(self._finish(job))
+
+    def _finish(self, job: Job) -> Task:
+        return "finish", (job,), lambda outcome: outcome
 
 
-def _computing(job: Job, scenes: range) -> Callable[[Any], Any]:
-    return lambda worker: worker.compute.remote(job, scenes)
-
-
-def _chunks(scenes: int, workers: int) -> list[range]:
+def _runs(scenes: int, workers: int) -> list[Own]:
     """Runs of scenes, several for every worker, or one that is too short to share."""
     each = max(1, min(_MOST_SCENES, scenes // (_AHEAD * workers)))
-    return [range(first, min(first + each, scenes)) for first in range(0, scenes, each)]
+    if scenes <= each:
+        return [Own("all", range(scenes), scenes)]
+    firsts = range(0, scenes, each)
+    return [Own(f"{n}-{n + each}", range(n, min(n + each, scenes)), scenes) for n in firsts]
 
 
 @contextlib.contextmanager

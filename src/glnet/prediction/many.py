@@ -3,14 +3,13 @@
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import rasterio
 
 from glnet.engines.held import peak
 from glnet.errors import GlnetError, RasterError
 from glnet.outputs.tables import write_json
-from glnet.prediction.beginning import amount, begin
+from glnet.prediction.beginning import begin
 from glnet.prediction.blending import Scored
 from glnet.prediction.computing import Asked, Network, score_asked
 from glnet.prediction.finishing import finish
@@ -20,7 +19,7 @@ from glnet.prediction.parts import Part
 from glnet.prediction.predictor import Predictor
 from glnet.prediction.report import Report, report_path
 from glnet.prediction.run import Run
-from glnet.prediction.shares import Share
+from glnet.prediction.shares import Own
 
 #: Bytes that GDAL keeps of decoded blocks; left alone it takes a twentieth of the machine's memory.
 GDAL_BLOCKS = {"GDAL_CACHEMAX": 64 << 20}
@@ -43,13 +42,6 @@ class Outcome:
     before: bool = False
 
 
-class Own(NamedTuple):
-    """A share of the work: its name, and of every image the scenes."""
-
-    name: str
-    scenes: Sequence[range]
-
-
 #: Takes how many scenes of an image are done, and of how many.
 Progress = Callable[[int, int], None]
 
@@ -66,7 +58,7 @@ def carry_out(
     predictor: Predictor,
     jobs: Sequence[Job],
     progress: Progress,
-    share: Own | None = None,
+    share: Sequence[Own] | None = None,
     score: Score = score_asked,
 ) -> Generator[Outcome, None, None]:
     """Predict images one after another; one that fails does not stop the others.
@@ -77,7 +69,7 @@ def carry_out(
         predictor: The model.
         jobs: The images and their outputs.
         progress: Is told how far the present one is.
-        share: Only these scenes are computed, and nothing is put together.
+        share: Of every image, the only scenes that are computed; nothing is put together.
         score: What computes them.
 
     Yields:
@@ -102,11 +94,6 @@ def carry_out(
             held.remove(run)
             run.held.close()
             yield outcome
-
-
-def own_of(predictor: Predictor, jobs: Sequence[Job], share: Share) -> Own:
-    """What a share has of one flat list of all images' scenes."""
-    return Own(share.name, share.of([amount(predictor, job) for job in jobs]))
 
 
 def _give_back(held: list[Run]) -> None:
@@ -161,15 +148,14 @@ def _tell(run: Run) -> None:
 
 
 def _asked(
-    predictor: Predictor, jobs: Sequence[Job], share: Own | None, held: list[Run]
+    predictor: Predictor, jobs: Sequence[Job], share: Sequence[Own] | None, held: list[Run]
 ) -> Iterator[Asked[Run | Outcome]]:
     """The scenes of all images; a run comes once before its scenes, and once after them."""
     for number, job in enumerate(jobs, start=1):
-        own = None if share is None else share.scenes[number - 1]
-        if own is not None and not own:
+        own = None if share is None else share[number - 1]
+        if own is not None and not own.scenes:
             continue
-        name = "" if share is None else share.name
-        run = _begun(predictor, job, own, name, many=len(jobs) > 1)
+        run = _begun(predictor, job, own, many=len(jobs) > 1)
         if isinstance(run, Outcome):
             yield Asked(run)
             continue
@@ -183,11 +169,9 @@ def _asked(
         yield Asked(run)
 
 
-def _begun(
-    predictor: Predictor, job: Job, own: range | None, name: str, *, many: bool
-) -> Run | Outcome:
+def _begun(predictor: Predictor, job: Job, own: Own | None, *, many: bool) -> Run | Outcome:
     try:
-        found = begin(predictor, job, many=many, own=own, name=name)
+        found = begin(predictor, job, many=many, own=own)
     except GlnetError as error:
         if predictor.unusable:
             raise

@@ -14,13 +14,14 @@ from glnet.prediction.blending import Scored, compose
 from glnet.prediction.computing import score_parts
 from glnet.prediction.jobs import Also, Job, jobs_into, plan_job
 from glnet.prediction.layers import Kind, compute, plan_layer, unused_value
-from glnet.prediction.many import GDAL_BLOCKS, Outcome, carry_out, own_of
+from glnet.prediction.many import GDAL_BLOCKS, Outcome, carry_out
 from glnet.prediction.opening import open_source
 from glnet.prediction.options import OnError, PredictOptions
 from glnet.prediction.parts import Part
 from glnet.prediction.predictor import Predictor
 from glnet.prediction.report import Report
-from glnet.prediction.shares import read_share
+from glnet.prediction.shares import Own, read_share
+from glnet.prediction.survey import forget, survey
 from glnet.prediction.vectorise import PolygonWish
 from glnet.recipe import View
 
@@ -174,10 +175,12 @@ def predict_many(  # noqa: PLR0913  each by its name
         [] if within is None else [Path(within)],
     )  # fmt: skip
     outcomes = []
-    with _carried_out(predictor, jobs, progress, part, cluster) as carried:
+    with _carried_out(predictor, jobs, progress, part, cluster, Path(out_dir)) as carried:
         for outcome in carried:
             outcomes.append(outcome)
             told(outcome)
+    if part is None:
+        forget(Path(out_dir))
     return outcomes
 
 
@@ -187,6 +190,7 @@ def _carried_out(
     progress: Callable[[int, int], None],
     part: str | None,
     cluster: Cluster | None,
+    folder: Path | None = None,
 ) -> "contextlib.closing[Generator[Outcome, None, None]]":
     """The jobs, by whoever is to compute them."""
     if part is not None and cluster is not None:
@@ -196,11 +200,26 @@ def _carried_out(
         from glnet.prediction.dealing import carry_out_there  # noqa: PLC0415  Ray is an extra
 
         return contextlib.closing(carry_out_there(cluster, predictor, jobs, progress))
-    share = None if part is None else own_of(predictor, jobs, read_share(part))
-    if share is not None and not any(share.scenes):
+    own = None if part is None else _own(predictor, jobs, part, folder)
+    return contextlib.closing(carry_out(predictor, jobs, progress, own))
+
+
+def _own(predictor: Predictor, jobs: Sequence[Job], part: str, folder: Path | None) -> list[Own]:
+    """What a share has of every image.
+
+    Raises:
+        RunError: it is no share, or has nothing.
+    """
+    share = read_share(part)
+    amounts = survey(predictor, jobs, folder)
+    found = [
+        Own(share.name, scenes, amount.scenes)
+        for scenes, amount in zip(share.of(amounts), amounts, strict=True)
+    ]
+    if not any(own.scenes for own in found):
         msg = f"--part {part}: there are fewer scenes than that; nothing is left for it"
         raise RunError(msg)
-    return contextlib.closing(carry_out(predictor, jobs, progress, share))
+    return found
 
 
 def segment(

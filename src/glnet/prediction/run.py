@@ -30,7 +30,7 @@ class Run:
         store: Where finished parts are kept.
         report: What is told at the end.
         held: Gives the raster and the lock back when closed.
-        own: Of which scenes; None: of all, by this process alone.
+        own: The scenes that this process computes; None: all, and nobody else does.
         shelf: Where scores wait for their neighbours.
         wanted: The parts that are to be made.
         missing: The scenes that are to be computed for that.

@@ -14,6 +14,20 @@ class Amount(NamedTuple):
     each: float
 
 
+class Own(NamedTuple):
+    """What a share has of an image.
+
+    Attributes:
+        name: Of the share.
+        scenes: Of the image, which.
+        total: How many it has in all.
+    """
+
+    name: str
+    scenes: range
+    total: int
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """The i-th of n, counted from 1; what it takes of a list is one run, so neighbours meet little.

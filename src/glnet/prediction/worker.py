@@ -2,6 +2,7 @@
 
 import contextlib
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +15,11 @@ from glnet.mosaic import on_host
 from glnet.prediction.blending import Scored
 from glnet.prediction.computing import Network, score_part
 from glnet.prediction.jobs import Job
-from glnet.prediction.many import GDAL_BLOCKS, Outcome, Own, carry_out
+from glnet.prediction.many import GDAL_BLOCKS, Outcome, carry_out
 from glnet.prediction.opening import Opened, open_source
 from glnet.prediction.predictor import Computes, Predictor
+from glnet.prediction.shares import Amount, Own
+from glnet.prediction.survey import amount
 
 
 class Worker:
@@ -44,10 +47,13 @@ class Worker:
         """Is there such a file on this machine?"""
         return path.is_file()
 
-    def compute(self, job: Job, scenes: range) -> None:
+    def amounts(self, jobs: Sequence[Job]) -> list[Amount]:
+        """How much there is to do for images."""
+        return [amount(self._predictor, job) for job in jobs]
+
+    def compute(self, job: Job, own: Own) -> None:
         """Leave the parts of these scenes beside the output; what fails is left to `finish`."""
-        own = Own(f"{scenes.start}-{scenes.stop}", [scenes])
-        with contextlib.closing(carry_out(self._predictor, [job], _ignore, own)) as outcomes:
+        with contextlib.closing(carry_out(self._predictor, [job], _ignore, [own])) as outcomes:
             next(outcomes)
 
     def finish(self, job: Job) -> Outcome:
