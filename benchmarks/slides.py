@@ -44,12 +44,14 @@ from glnet.prediction.predict import predict
 from glnet.prediction.vectorise import PolygonWish
 held = int(re.search(r"VmData:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 limit = held + int(sys.argv[5])
+began = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 report = predict(
     *sys.argv[1:4], device="cpu", engine="openvino", mpp=float(sys.argv[6]),
     polygons=PolygonWish(Path(sys.argv[4])), said=lambda line: print(line, file=sys.stderr),
 )
-print(json.dumps(report.as_dict()))
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps(report.as_dict() | {"cpu": used.ru_utime + used.ru_stime - began}))
 """
 
 
@@ -188,7 +190,8 @@ def main() -> None:
     slide, cells = make_slide(work / "slide.svs", arguments.height, arguments.width)
     out, polygons = work / "mask.tif", work / "mask.geojson"
     report = measure(slide, model, out, polygons)
-    head = ("slide", "pixels", "scenes", "s", "ms/Mpx", "network", "assembling", "verifying",
+    head = ("slide", "pixels", "scenes", "s", "ms/Mpx", "CPU ms/Mpx", "network", "assembling",
+            "verifying",
             "process, MiB")  # fmt: skip
     name = f"{arguments.height} x {arguments.width}"
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head), row(name, report), ""]

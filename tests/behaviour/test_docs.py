@@ -4,10 +4,13 @@ The pages share one folder, made anew for each: files under the names that pages
 trained by the README's own two commands. A page's blocks are run in order.
 """
 
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -39,6 +42,7 @@ NOT_RUN = {
     "make demo": "installs packages",
     "make test": "installs packages, and runs this",
     "glnet import-weights": "of the authors' checkpoints; tests/parity has them where they are",
+    "glnet train recipe.yaml small.yaml": "test_ray.py trains so",
     ".venv/bin/torchrun": "processes of its own; test_team.py trains so",
 }
 
@@ -50,7 +54,9 @@ SMALLER = {
 }
 
 #: Options of other programs, and a file that is called as a setting might be.
-NOT_OURS = {"--nproc-per-node", "model.safetensors"}
+NOT_OURS = {
+    "--nproc-per-node", "--array", "--cpus-per-task", "--dependency", "model.safetensors",
+}  # fmt: skip
 
 README = PAGES[0].read_text(encoding="utf-8")
 BLOCKS = [(page, block) for page in PAGES for block in blocks_of(page)]
@@ -65,16 +71,28 @@ def run(folder, line):
     assert program == "glnet", f"neither run nor listed: {line}"
     if arguments[0] == "view":
         look(folder, arguments)
-    elif "ORG/NAME" in arguments:
+    elif "ORG/NAME" in arguments or "--ray" in arguments:
         process(folder, arguments)
     else:
         with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OMP_NUM_THREADS", "1")  # a command may say another number
             patch.setattr(sys, "argv", [program, *arguments])
             with pytest.raises(SystemExit) as left:
                 main()
         assert not left.value.code, line
     if "-o" in arguments:
         assert (folder / arguments[arguments.index("-o") + 1]).exists(), line
+
+
+def run_script(folder, text):
+    """What a task of SLURM or of Kubernetes runs, as its first one."""
+    tasks = {"SLURM_ARRAY_TASK_ID": "1", "JOB_COMPLETION_INDEX": "0"}
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["/bin/bash", "-c", text], cwd=folder, env=os.environ | tasks | {"PATH": programs},
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def not_run(line):
@@ -127,6 +145,8 @@ def test_a_page_works_as_it_stands(page, folder):
             check_yaml(block.text, folder)
         elif block.kind == "csv":
             read_classes(write_text(folder / "block.csv", *block.text.splitlines()))
+        elif block.kind == "bash":
+            run_script(folder, block.text)
         else:
             assert not block.kind, f"{page.name}:{block.line}: what is {block.kind}?"
             for line in commands_of(block):

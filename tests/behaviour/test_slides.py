@@ -250,11 +250,11 @@ def test_polygons_are_pixels_of_the_finest_level(models, tmp_path):
     assert sum(one["properties"]["area_px"] for one in features) == mask.size
 
 
-BOXES = [(300, 420, 500, 640), (1800, 1810, 2200, 2212)]
+BOXES = [(150, 210, 250, 320), (900, 910, 1100, 1112)]
 
 
 def test_what_holds_no_tissue_is_not_computed(models, tmp_path):
-    pixels = with_islands((2400, 2800), *BOXES)
+    pixels = with_islands((1200, 1400), *BOXES)
     slide = make_slide(tmp_path / "a.svs", halved(pixels, 2))
 
     mask, report = predicted(slide, models(), tmp_path / "a")
@@ -276,9 +276,9 @@ def test_what_holds_no_tissue_is_not_computed(models, tmp_path):
 
 
 def test_tissue_composes_with_regions(models, tmp_path):
-    pixels = with_islands((2400, 2800), *BOXES)
+    pixels = with_islands((1200, 1400), *BOXES)
     slide = make_slide(tmp_path / "a.svs", halved(pixels, 2))
-    ring = [[560, 0], [2800, 0], [2800, 2400], [560, 2400], [560, 0]]
+    ring = [[280, 0], [1400, 0], [1400, 1200], [280, 1200], [280, 0]]
     told = {"type": "Feature", "properties": QUPATH,
             "geometry": {"type": "Polygon", "coordinates": [ring]}}  # fmt: skip
     within = write_text(tmp_path / "regions.geojson", json.dumps(told))
@@ -286,8 +286,8 @@ def test_tissue_composes_with_regions(models, tmp_path):
     mask, _ = predicted(slide, models(), tmp_path / "a", within=within)
 
     known = mask != NODATA
-    assert not known[:, :560].any()
-    assert known[300:420, 560:640].all()
+    assert not known[:, :280].any()
+    assert known[150:210, 280:320].all()
     assert known.mean() < 0.02
 
 

@@ -98,8 +98,9 @@ class _Composer:
     def ready(self, part: Part) -> Iterator[Composed]:
         """The part, if it waits and all scenes that reach into it are there."""
         over = list(self.plan.over(part))
-        here = all(one.number in self.shelf or one.number in self.lost for one in over)
-        if part.number not in self.waiting or not here:
+        if part.number not in self.waiting:
+            return
+        if not all(one.number in self.shelf or one.number in self.lost for one in over):
             return
         composed = self._composed(part, over)
         if composed is not None:

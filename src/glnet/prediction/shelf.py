@@ -30,6 +30,7 @@ class Shelf(MutableMapping[int, Scored]):
             alone: No other process uses it; what is damaged or half-written goes.
         """
         self._folder = folder
+        self._seen: set[int] = set()
         folder.mkdir(exist_ok=True)
         for path in list(folder.iterdir()) if alone else ():
             if path.suffix or sound(path) is None:
@@ -61,6 +62,7 @@ class Shelf(MutableMapping[int, Scored]):
         return Scored(ScoreMap(_mapped(folder / _CELLS), extent, size, told["alignment"]), kept)
 
     def __delitem__(self, number: int) -> None:
+        self._seen.discard(number)
         # Another name first: half a folder must not be taken for a whole one.
         gone = self._path(number).with_suffix(".gone")
         with contextlib.suppress(OSError):  # another process was faster
@@ -68,7 +70,10 @@ class Shelf(MutableMapping[int, Scored]):
         shutil.rmtree(gone, ignore_errors=True)
 
     def __contains__(self, number: object) -> bool:
-        return isinstance(number, int) and self._path(number).is_dir()
+        """What was seen once is not looked for again: a server of files may be asked."""
+        if number not in self._seen and isinstance(number, int) and self._path(number).is_dir():
+            self._seen.add(number)
+        return number in self._seen
 
     def __iter__(self) -> Iterator[int]:
         return (int(path.name) for path in sorted(self._folder.iterdir()) if not path.suffix)

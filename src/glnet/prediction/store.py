@@ -42,6 +42,7 @@ class PartStore:
         """
         self.folder = folder / key
         self._layers = layers
+        self._seen: set[int] = set()
         self.folder.mkdir(exist_ok=True)
         for left in self.folder.glob("*.partial") if alone else ():
             shutil.rmtree(left)
@@ -73,8 +74,10 @@ class PartStore:
         return self._folder_of(part) / f"{kind}.tif"
 
     def lies(self, part: Part) -> bool:
-        """Is the part there, sound or not?"""
-        return self._folder_of(part).is_dir()
+        """Is the part there, sound or not? What was seen once is not looked for again."""
+        if part.number not in self._seen and self._folder_of(part).is_dir():
+            self._seen.add(part.number)
+        return part.number in self._seen
 
     def has(self, part: Part) -> bool:
         """Is the part there, and sound? Reads all of it; what is damaged or failed goes."""
