@@ -222,6 +222,9 @@ def test_what_is_done_is_known_by_its_content(images, model, alone, tmp_path):
     assert all(outcome.before for outcome in outcomes(images, model, folder).values())
     scene(images[0], 96, 120, seed=99)
     third = outcomes(images, model, folder)
+    again = predict_many(images[1:], model, folder, scene=SCENE, part="1/1")
+    assert all(found.before for found in again)
+    assert not list(folder.glob("*.parts"))
     assert [name for name, found in third.items() if not found.before] == ["one"]
     scene(images[0], 96, 120, seed=0)
 

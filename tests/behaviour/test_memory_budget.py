@@ -20,7 +20,7 @@ from glnet.engines.torch_engine import TorchGraphs
 from glnet.errors import RunError
 from glnet.geometry import Size
 from glnet.model.folding import fold
-from makers import write_tif
+from makers import write_jpg, write_tif
 from networks import random_scene, tiny_network, tiny_settings
 
 #: Predicts in a process of its own, and prints what that added to it at its peak.
@@ -37,6 +37,13 @@ image, model, mask, memory, turns = sys.argv[1:]
 predict(image, model, mask, engine="openvino", memory=memory, tta=bool(turns), said=print)
 print(held("VmHWM") - before)
 """
+
+
+#: The same for many images in one go, as a folder says it.
+PREDICT_MANY = PREDICT.replace("import predict\n", "import predict_many\n").replace(
+    "predict(image, model, mask, engine",
+    "predict_many([*Path(image).iterdir()], model, mask, engine",
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +93,24 @@ def test_the_smallest_budget_that_is_named_works_and_is_kept(model, image, tmp_p
     assert int(added) <= int(smallest.removesuffix("MiB")) << 20
     assert ("stay loaded" if turns else "one by one") in ample.stdout
     assert (tmp_path / "tight.tif").read_bytes() == (tmp_path / "ample.tif").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measured as Linux tells it")
+def test_many_images_take_no_more_than_is_told(model, tmp_path):
+    """One is read while another is computed and a third one written; photos are held whole."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(4):
+        write_jpg(folder / f"{number}.jpg", random_scene(900, 1200, seed=number).pixels)
+
+    done = subprocess.run(
+        [sys.executable, "-c", PREDICT_MANY, folder, model, tmp_path / "out", "2GiB", ""],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    told, *_, added = done.stdout.splitlines()
+    assert len(list((tmp_path / "out").glob("*.tif"))) == 4
+    assert 0 < int(added) <= int(re.search(r"memory: about (\d+)MiB", told)[1]) << 20
 
 
 COSTS: dict[Graph, GraphCost] = {

@@ -60,7 +60,7 @@ def predict_into(
     from glnet.prediction.predict import predict_many  # noqa: PLC0415  see predict
 
     with libraries_unheard(), progress_of("scenes") as progress:
-        told = _Told(len(images), part is not None, progress)
+        told = _Told(len(images), progress, shared=part is not None, apart=bool(how["cluster"]))
         told.next()
         outcomes = predict_many(
             images, model, folder, part=part, told=told, progress=progress, **how
@@ -83,8 +83,9 @@ def predict_into(
 class _Told:
     """Prints a line for every image that is done, and how long the others may take."""
 
-    def __init__(self, total: int, shared: bool, progress: Watch) -> None:
-        self._total, self._shared, self._progress = total, shared, progress
+    def __init__(self, total: int, progress: Watch, *, shared: bool, apart: bool) -> None:
+        """Of so many images; a share of them, or all of them by others."""
+        self._total, self._progress, self._shared, self._apart = total, progress, shared, apart
         self._done, self._began = 0, time.monotonic()
 
     @property
@@ -94,7 +95,10 @@ class _Told:
 
     def next(self) -> None:
         """Another image begins."""
-        if self._done < self._total:
+        if self._apart:
+            if not self._done:
+                self._progress.say("images")
+        elif self._done < self._total:
             self._progress.say(f"image {self._done + 1} of {self._total}, scenes")
 
     def __call__(self, outcome: "Outcome") -> None:

@@ -48,7 +48,8 @@ def begin(
         with open_source(image, config, options, predictor.budget) as opened:
             check_space(job.layers, opened.size)
             if own is not None and own.total != len(opened.parts):
-                msg = f"{image}: has changed since the shares were dealt; start all of them again"
+                what = "has changed since the shares were dealt; start all of them again"
+                msg = f"{shown(image)}: {what}"
                 raise RunError(msg)
             memory = predictor.plan(opened, many=many)
             facts = facts_of(predictor, image, opened, job.layers)
@@ -56,9 +57,10 @@ def begin(
         drawn = None if job.polygons is None else replace(job.polygons, path=Path())
         # Of the outputs each counts by itself, see `_finished`.
         whole = key_of(facts | {"layers": None, "polygons": drawn})
-        finished = None if own is not None else _finished(job, whole)
+        finished = _finished(job, whole)
         if finished is not None:
-            _tidy(job.mask)
+            if own is None:
+                _tidy(job.mask)
             return finished
         folder = stack.enter_context(
             locked(job.mask) if own is None else shared(job.mask, own.name)

@@ -155,7 +155,7 @@ def _asked(
         own = None if share is None else share[number - 1]
         if own is not None and not own.scenes:
             continue
-        run = _begun(predictor, job, own, many=len(jobs) > 1)
+        run = _begun(predictor, job, own, many=len(jobs) > 1 or predictor.stays)
         if isinstance(run, Outcome):
             yield Asked(run)
             continue

@@ -42,6 +42,7 @@ class Predictor:
         budget: Bytes that a prediction may add to the process, or to the device.
         said: Takes the lines that tell how it is done.
         steps: Are an image's last steps told too?
+        stays: Is the model needed again, for images that nobody knows of yet?
         unusable: Did loading the model fail?
         how: All of it but the model's folder and what is said, for another process.
         remote: What computes elsewhere; then nothing is loaded here.
@@ -72,7 +73,7 @@ class Predictor:
         self.config = read_config(self.folder)
         self.table = table_of(self.folder, self.config)
         self.options, self.said = options, said
-        self.steps, self.unusable = True, False
+        self.steps, self.stays, self.unusable = True, False, False
         self.remote: Computes | None = None
         self._engine = device, precision, engine
         self._plan = ""
@@ -97,8 +98,9 @@ class Predictor:
         return loaded
 
     def release(self) -> None:
-        """Give the network's memory back: nothing more is computed."""
-        self.__dict__.pop("engine", None)
+        """Give the network's memory back: nothing more is computed, unless it `stays`."""
+        if not self.stays:
+            self.__dict__.pop("engine", None)
 
     @cached_property
     def computes(self) -> Computes:

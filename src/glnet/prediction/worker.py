@@ -34,7 +34,9 @@ class Worker:
     @cached_property
     def _predictor(self) -> Predictor:
         model, how = self._told
-        return Predictor(model, **how)
+        predictor = Predictor(model, **how)
+        predictor.stays = True
+        return predictor
 
     def ready(self) -> Computes | GlnetError:
         """Load the model; what computes here."""
