@@ -55,6 +55,8 @@ class OpenVinoGraphs:
             "INFERENCE_NUM_THREADS": threads(),
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
+            # Pinned, the threads of two processes would all sit on the machine's first cores.
+            "ENABLE_CPU_PINNING": False,
         }
         self._resident = True
         self._requests: dict[Graph, tuple[Any, Any]] = {}
