@@ -229,6 +229,17 @@ def test_what_is_done_is_known_by_its_content(images, model, alone, tmp_path):
     scene(images[0], 96, 120, seed=0)
 
 
+def test_one_image_is_not_predicted_twice_and_it_is_said(images, model, tmp_path):
+    said = []
+    first = predict(images[0], model, tmp_path / "m.tif")
+    before = (tmp_path / "m.tif").stat().st_mtime_ns
+
+    second = predict(images[0], model, tmp_path / "m.tif", said=said.append)
+
+    assert (second, (tmp_path / "m.tif").stat().st_mtime_ns) == (first, before)
+    assert "was made before, and nothing has changed since" in said[-1]
+
+
 def test_an_output_is_not_put_together_while_others_compute(images, model, tmp_path):
     out = tmp_path / "mask.tif"
     who = f"being written by process {os.getpid()} on"

@@ -1,8 +1,10 @@
 """Scenes as tasks of a real Ray cluster: the same bytes as on one machine, whoever is lost."""
 
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +24,7 @@ from runs import write_data, write_recipe
 SCENE = 96
 IMAGES = {"long": (96, 1200), "small": (64, 64), "square": (264, 264)}
 BASH = "/bin/bash"
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
 RAY = Path(sys.executable).with_name("ray")
 
 
@@ -41,6 +44,26 @@ def alone(images, model, tmp_path_factory):
     for image in images:
         predict(image, model, folder / image.name, scene=SCENE)
     return written(folder)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """The address of a cluster of this machine; it is not anybody else's who tests here."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false", "--block"]
+    with subprocess.Popen(
+        [RAY, "start", *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=os.environ | QUIET,
+    ) as head:  # fmt: skip
+        while head.poll() is None:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            time.sleep(0.2)
+        yield f"127.0.0.1:{port}"
+        head.terminate()
 
 
 def workers():
@@ -82,7 +105,7 @@ def test_two_workers_one_of_them_killed_in_the_middle_give_the_same_files(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="folders are hidden as Linux can")
 def test_without_a_shared_folder_scores_come_back_by_the_object_store(
-    images, model, alone, tmp_path
+    images, model, alone, tmp_path, cluster
 ):
     """The command sees another folder by the outputs' name than the workers do."""
     hidden, kept = tmp_path / "hidden", tmp_path / "kept"
@@ -91,21 +114,14 @@ def test_without_a_shared_folder_scores_come_back_by_the_object_store(
     hide = shutil.which("unshare")
     if not hide or subprocess.run([hide, "--mount", "true"], check=False).returncode:
         pytest.skip("this user may not hide a folder from other processes")
-    quiet = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
-    port = 20_000 + os.getpid() % 20_000
-    options = ["--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
-    subprocess.run([RAY, "start", *options], check=True, capture_output=True, env=quiet)
-    try:
-        script = 'mount -t tmpfs none "$1"; "${@:3}" && cp "$1"/* "$2"'
-        arguments = [*images, "-m", model, "--out-dir", hidden, "--scene", SCENE]
-        arguments += ["--ray", f"127.0.0.1:{port}", "--workers", "2", "--threads", "1"]
-        done = subprocess.run(
-            [hide, "--mount", BASH, "-c", script, "bash", hidden, kept,
-             sys.executable, "-c", COMMAND, "predict", *map(str, arguments)],
-            check=False, capture_output=True, text=True, env=quiet,
-        )  # fmt: skip
-    finally:
-        subprocess.run([RAY, "stop", "--force"], check=True, capture_output=True, env=quiet)
+    script = 'mount -t tmpfs none "$1"; "${@:3}" && cp "$1"/* "$2"'
+    arguments = [*images, "-m", model, "--out-dir", hidden, "--scene", SCENE, "--ray", cluster]
+    arguments += ["--workers", "2", "--threads", "1"]
+    done = subprocess.run(
+        [hide, "--mount", BASH, "-c", script, "bash", hidden, kept,
+         sys.executable, "-c", COMMAND, "predict", *map(str, arguments)],
+        check=False, capture_output=True, text=True, env=os.environ | QUIET,
+    )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
     assert "scores come back to here" in done.stdout
@@ -139,7 +155,7 @@ def test_without_ray_the_extra_is_named(images, model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_recipes_are_trained_side_by_side_to_the_weights_that_one_alone_has(tmp_path):
+def test_recipes_are_trained_side_by_side_to_the_weights_that_one_alone_has(tmp_path, cluster):
     """One of them cannot be: it is told at the end, and the others are there."""
     data = write_data(tmp_path / "data")
     for name in ("one", "two"):
@@ -149,10 +165,10 @@ def test_recipes_are_trained_side_by_side_to_the_weights_that_one_alone_has(tmp_
         assert record
 
     recipes = [data / f"{name}.yaml" for name in ("one", "bad", "two")]
-    arguments = ["train", *map(str, recipes), "--ray", "local", "--workers", "2", "--threads", "1"]
+    arguments = ["train", *map(str, recipes), "--ray", cluster, "--workers", "2", "--threads", "1"]
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, *arguments], cwd=tmp_path, check=False,
-        capture_output=True, text=True,
+        capture_output=True, text=True, env=os.environ | QUIET,
     )  # fmt: skip
 
     assert done.returncode == 1

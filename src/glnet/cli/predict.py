@@ -134,6 +134,9 @@ def predict_command(
         os.environ["OMP_NUM_THREADS"] = str(threads)  # before any library reads it
     found = expanded(images)
     if advise:
+        if len(found) > 1:
+            msg = f"--advise looks at one image, and there are {len(found)}"
+            raise typer.BadParameter(msg)
         _advise(found[0], model, cast("View | None", view), device, engine)
         return
     how: dict[str, Any] = {

@@ -51,7 +51,6 @@ def begin(
                 what = "has changed since the shares were dealt; start all of them again"
                 msg = f"{shown(image)}: {what}"
                 raise RunError(msg)
-            memory = predictor.plan(opened, many=many)
             facts = facts_of(predictor, image, opened, job.layers)
         key = key_of(facts)
         drawn = None if job.polygons is None else replace(job.polygons, path=Path())
@@ -66,6 +65,7 @@ def begin(
             locked(job.mask) if own is None else shared(job.mask, own.name)
         )
         opened = stack.enter_context(open_source(image, config, options, predictor.budget, folder))
+        memory = predictor.plan(opened, many=many)
         opened.tell(predictor.said)
         store = PartStore(folder, key, job.layers, alone=own is None)
         for remark in store.tell(facts):

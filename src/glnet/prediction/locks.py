@@ -61,7 +61,9 @@ def locked(out: Path) -> Iterator[Path]:
             for path in [*folder.iterdir()]:
                 if path.is_dir() and not any(below.is_dir() for below in path.iterdir()):
                     shutil.rmtree(path, ignore_errors=True)  # no part was kept, and no scene
-            if {path.name for path in folder.iterdir()} <= {_LOCK, _HOLDER}:
+            if all(
+                path.name in {_LOCK, _HOLDER} or path.suffix == ".lock" for path in folder.iterdir()
+            ):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

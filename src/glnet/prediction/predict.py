@@ -115,6 +115,8 @@ def predict(  # noqa: PLR0913  each by its name
     if outcome.error is not None:
         raise outcome.error
     assert outcome.report is not None  # noqa: S101  one of both is there
+    if outcome.before:
+        said(f"{out}: was made before, and nothing has changed since; what follows tells of then")
     return outcome.report
 
 

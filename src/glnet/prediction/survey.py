@@ -22,6 +22,9 @@ from glnet.prediction.shares import Amount
 #: Of the files, and of their locks.
 _PREFIX = ".glnet-shares-"
 
+#: Between two looks whether it is counted: a thousand processes may be waiting.
+_SECONDS = 1.0
+
 
 def survey(predictor: Predictor, jobs: Sequence[Job], folder: Path | None) -> list[Amount]:
     """How much there is to do for each image; nothing for one that cannot be used.
@@ -37,11 +40,13 @@ def survey(predictor: Predictor, jobs: Sequence[Job], folder: Path | None) -> li
     if folder is None:
         return [amount(predictor, job) for job in jobs]
     path = folder / f"{_PREFIX}{_key(predictor, jobs)}.json"
-    with FileLock(path.with_suffix(".lock")):
-        found = _read(path)
-        if found is None:
-            found = [amount(predictor, job) for job in jobs]
-            write_json(path, found)
+    found = _read(path)
+    if found is None:
+        with FileLock(path.with_suffix(".lock"), poll_interval=_SECONDS):
+            found = _read(path)
+            if found is None:
+                found = [amount(predictor, job) for job in jobs]
+                write_json(path, found)
     return found
 
 
