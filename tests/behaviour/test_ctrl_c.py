@@ -167,11 +167,11 @@ def test_predict_goes_on_where_it_was_stopped(model, image, tmp_path):
 
 def test_train_goes_on_where_it_was_stopped(data, tmp_path):
     """Stopped twice: when it has seen an epoch, and when it has just gone on."""
-    recipe = write_recipe(data, "often", (4, 4, 2), batch=1, checkpoint_minutes=0)
+    recipe = write_recipe(data, "often", (3, 2, 1), batch=1, checkpoint_minutes=0)
     finished("train", recipe, "-o", tmp_path / "wanted")
 
     out = tmp_path / "out"
-    for words in ("global epoch 1/4", "goes on after step"):
+    for words in ("global epoch 1/3", "goes on after step"):
         process = start("train", recipe, "-o", out)
         assert any(line.startswith(words) for line in process.stdout)
         press(process)
