@@ -50,8 +50,12 @@ print(json.dumps(report.as_dict() | {"cpu": used.ru_utime + used.ru_stime - bega
 """
 
 
-def make_model(folder: Path, branches: str = "both") -> Path:
-    """A small random network with graphs, for one band."""
+#: Of a network for colours in the place of one band.
+COLOURS = {"bands": 3, "input": {"mean": [0.5] * 3, "deviation": [0.25] * 3}}
+
+
+def make_model(folder: Path, classes: int = CLASSES, **changes: object) -> Path:
+    """A small random network with graphs; changes are of `SETTINGS`."""
     import torch  # noqa: PLC0415  the children do without
 
     from glnet.datasets.classes import ClassInfo, ClassTable, default_colour  # noqa: PLC0415
@@ -60,10 +64,8 @@ def make_model(folder: Path, branches: str = "both") -> Path:
     from glnet.model import build_glnet  # noqa: PLC0415
 
     torch.manual_seed(0)
-    rows = (ClassInfo(f"class {i}", i, default_colour(i)) for i in range(CLASSES))
-    model = build_glnet(
-        ModelSettings.model_validate(SETTINGS | {"branches": branches}), CLASSES
-    ).eval()
+    rows = (ClassInfo(f"class {i}", i, default_colour(i)) for i in range(classes))
+    model = build_glnet(ModelSettings.model_validate(SETTINGS | changes), classes).eval()
     save_model(folder, model, ClassTable(tuple(rows)), "Random weights, seed 0.")
     export_graphs(folder)
     return folder
@@ -117,7 +119,7 @@ def main() -> None:
     arguments = parser.parse_args()
     work = arguments.work
     work.mkdir(parents=True, exist_ok=True)
-    model = make_model(work / "model", arguments.branches)
+    model = make_model(work / "model", branches=arguments.branches)
     head = ("raster", "pixels", "scenes", "s", "ms/Mpx", "CPU ms/Mpx", "network", "assembling",
             "verifying", "process, MiB")  # fmt: skip
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]

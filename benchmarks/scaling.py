@@ -25,11 +25,14 @@ from glnet.prediction.jobs import Job
 from glnet.prediction.options import PredictOptions
 from glnet.prediction.predictor import Predictor
 from glnet.prediction.survey import amount
-from large import SETTINGS
+from large import COLOURS, make_model
 from paper_network import as_size, write_image
 
 COMMAND = [sys.executable, "-c", "from glnet.cli import main; main()", "predict"]
 SCENE = 512
+
+#: It takes longer than what is around it: ResNet-18, narrow pyramids.
+NETWORK_OF = {**COLOURS, "patch": 256, "trunk_options": {}, "width": 32}
 
 #: Calls that a server of files answers one by one.
 _ASKED = ("openat", "mkdir", "rename", "unlink", "unlinkat", "rmdir", "fsync", "newfstatat", "stat")
@@ -37,23 +40,6 @@ _ASKED = ("openat", "mkdir", "rename", "unlink", "unlinkat", "rmdir", "fsync", "
 #: What is calculated for, and what is assumed: an ordinary file server, a fast network.
 SCENES, WORKERS = 1_000_000, 1_000
 SERVER_CALLS, NETWORK = 20_000, 1.25e9
-
-
-def model_for_three(folder: Path) -> Path:
-    """A network that takes longer than what is around it: ResNet-18, narrow pyramids."""
-    from glnet.datasets.classes import ClassInfo, ClassTable, default_colour  # noqa: PLC0415
-    from glnet.engines.export import export_graphs  # noqa: PLC0415
-    from glnet.engines.models import save_model  # noqa: PLC0415
-    from glnet.model import build_glnet  # noqa: PLC0415
-    from glnet.recipe import ModelSettings  # noqa: PLC0415
-
-    values = {"mean": [0.5] * 3, "deviation": [0.25] * 3}
-    changes = {"bands": 3, "input": values, "patch": 256, "trunk_options": {}, "width": 32}
-    settings = ModelSettings.model_validate(SETTINGS | changes)
-    rows = (ClassInfo(f"class {i}", i, default_colour(i)) for i in range(4))
-    save_model(folder, build_glnet(settings, 4).eval(), ClassTable(tuple(rows)), "Random.")
-    export_graphs(folder)
-    return folder
 
 
 def run(work: Path, name: str, told: list[list[str]], *, again: bool = False) -> float:
@@ -170,7 +156,7 @@ def main() -> None:
     arguments = parser.parse_args()
     work = arguments.work
     (work / "images").mkdir(parents=True, exist_ok=True)
-    model_for_three(work / "model")
+    make_model(work / "model", **NETWORK_OF)
     for number in range(arguments.images):
         write_image(work / "images" / f"{number}.tif", as_size(arguments.side))
     scenes, look = header_seconds(work)

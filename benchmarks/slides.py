@@ -21,7 +21,7 @@ from rasterio.features import rasterize
 
 from facts import header
 from glnet.outputs.rasters import opened
-from large import LIMIT, SETTINGS, row
+from large import COLOURS, LIMIT, make_model, row
 from slide_files import Tile, aperio, write_slide
 
 #: Side of a tile; and of a cell of the plan of islands, in pixels of the finest level.
@@ -53,25 +53,6 @@ report = predict(
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps(report.as_dict() | {"cpu": used.ru_utime + used.ru_stime - began}))
 """
-
-
-def make_model(folder: Path) -> Path:
-    """A small random network with graphs, for colours."""
-    import torch  # noqa: PLC0415  the children do without
-
-    from glnet.datasets.classes import ClassInfo, ClassTable, default_colour  # noqa: PLC0415
-    from glnet.engines.export import export_graphs  # noqa: PLC0415
-    from glnet.engines.models import save_model  # noqa: PLC0415
-    from glnet.model import build_glnet  # noqa: PLC0415
-    from glnet.recipe import ModelSettings  # noqa: PLC0415
-
-    torch.manual_seed(0)
-    told = SETTINGS | {"bands": 3, "input": {"mean": [0.5] * 3, "deviation": [0.25] * 3}}
-    rows = tuple(ClassInfo(f"class {i}", i, default_colour(i)) for i in range(3))
-    model = build_glnet(ModelSettings.model_validate(told), len(rows)).eval()
-    save_model(folder, model, ClassTable(rows), "Random weights, seed 0.")
-    export_graphs(folder)
-    return folder
 
 
 def islands(height: int, width: int) -> np.ndarray:
@@ -186,7 +167,7 @@ def main() -> None:
     arguments = parser.parse_args()
     work = arguments.work
     work.mkdir(parents=True, exist_ok=True)
-    model = make_model(work / "model")
+    model = make_model(work / "model", 3, **COLOURS)
     slide, cells = make_slide(work / "slide.svs", arguments.height, arguments.width)
     out, polygons = work / "mask.tif", work / "mask.geojson"
     report = measure(slide, model, out, polygons)

@@ -36,6 +36,18 @@ TINY = ModelSettings(
     overlap=16,
 )
 
+#: As where torch is not installed, at the beginning of a script.
+NO_TORCH = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "timm", "torchvision", "lightning_fabric"):
+            raise ImportError(f"{name} is not wanted here")
+
+sys.meta_path.insert(0, Refuse())
+"""
+
 
 def noise(*shape, seed=0, dtype=np.uint8):
     """Random pixels over the whole range of an integer dtype, or a normal draw."""

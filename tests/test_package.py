@@ -8,19 +8,9 @@ from pathlib import Path
 import pytest
 
 import glnet
+from makers import NO_TORCH
 
 ROOT = Path(__file__).resolve().parents[1]
-
-NO_TORCH = """
-import sys
-
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "timm", "torchvision", "lightning_fabric"):
-            raise ImportError(f"{name} is not wanted here")
-
-sys.meta_path.insert(0, Refuse())
-"""
 
 
 def test_public_names_are_sorted_and_exist():

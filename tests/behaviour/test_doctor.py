@@ -7,22 +7,10 @@ import sys
 
 import pytest
 
-from makers import write_text
+from makers import NO_TORCH, write_text
 from networks import exported_tiny
 
 COMMAND = [sys.executable, "-c", "from glnet.cli import main; main()", "doctor"]
-
-#: As where torch is not installed, in the processes below too.
-NO_TORCH = """
-import sys
-
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "timm", "torchvision", "lightning_fabric"):
-            raise ImportError(f"{name} is not wanted here")
-
-sys.meta_path.insert(0, Refuse())
-"""
 
 
 @pytest.fixture

@@ -127,8 +127,9 @@ def jobs_into(
         raise RunError(msg) from error
     jobs = []
     for image in images:
-        wanted = {kind: path for kind, path in _places(folder, image, also) if kind in _KINDS}
-        shapes = next((p for kind, p in _places(folder, image, also) if kind in _POLYGONS), None)
+        places = dict(_places(folder, image, also))
+        wanted = {kind: places[kind] for kind in _KINDS if kind in places}
+        shapes = next((places[kind] for kind in _POLYGONS if kind in places), None)
         wish = None if shapes is None else replace(polygons, path=shapes)
         jobs.append(plan_job(image, wanted, wish, table, taken))
     return jobs
