@@ -244,3 +244,16 @@ def test_another_folder_of_data_and_other_settings_can_be_laid_over(data, tmp_pa
     assert job.recipe.data.manifest == other / "manifest.csv"
     assert job.recipe.data.classes == other / "classes.csv"
     assert (job.recipe.train.device, job.recipe.train.seed, job.seed) == ("cpu", 7, 7)
+
+
+def test_a_prediction_is_measured_once_an_entry(data, tmp_path):
+    study = load_study(write_study(data, {"local": {"model": {"branches": "local"}}}), seeds=[1, 2])
+
+    list(benchmark(study, tmp_path))
+
+    first, second = (read_result(run_of(tmp_path, "local", seed)) for seed in (1, 2))
+    assert first.cost["forward"] > 0
+    assert second.cost is None
+    with (tmp_path / "table.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["forward_mps"]) == pytest.approx(first.cost["forward"])

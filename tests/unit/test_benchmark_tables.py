@@ -200,3 +200,14 @@ def test_networks_that_one_memory_fits_differently_share_no_stage(tmp_path):
     alone = recipe(tmp_path, **budget, model={"branches": "global"})
 
     assert stage_key(both, "global") != stage_key(alone, "global")
+
+
+def test_folds_lie_beside_the_study_or_in_the_data_that_is_named(tmp_path):
+    path = study_file(tmp_path, folds=["a.csv", "b.csv"])
+    data = tmp_path / "data"
+
+    beside, named = load_study(path).jobs, load_study(path, data=data).jobs
+
+    assert [job.recipe.data.manifest for job in beside] == [tmp_path / "a.csv", tmp_path / "b.csv"]
+    assert [job.recipe.data.manifest for job in named] == [data / "a.csv", data / "b.csv"]
+    assert {job.recipe.data.classes for job in named} == {data / "classes.csv"}

@@ -59,7 +59,9 @@ def benchmark(
                 yield NoteRecord(f"{title}: {folder}")
                 said("masks checked")
                 yield from _train(job.recipe, folder, trained, progress, restart=restart)
-                results[job] = _score(study.settings, job, folder, trained, said, progress)
+                known = {done.entry.name for done, result in results.items() if result.cost}
+                image = None if job.entry.name in known else _largest(job.recipe, study.settings)
+                results[job] = _score(study.settings, job, folder, trained, image, said, progress)
                 write_result(folder, results[job])
                 yield NoteRecord(f"{title}: {_summary(results[job])}")
             for stage in job.recipe.model.stages:
@@ -91,17 +93,16 @@ def _train(
 
 
 def _score(
-    study: StudySettings, job: Job, folder: Path, trained: dict[str, Path],
+    study: StudySettings, job: Job, folder: Path, trained: dict[str, Path], image: Path | None,
     said: Callable[[str], object], progress: Callable[[int, int], object],
 ) -> Result:  # fmt: skip
-    """Evaluate and measure a trained run."""
+    """Evaluate a trained run, and measure a prediction of an image."""
     recipe, model = job.recipe, folder / "model"
     evaluation = evaluate(
         model, recipe.data.manifest, study.split, protocol=study.protocol,
         boundary=study.boundary, tolerance=recipe.data.tolerance, device=recipe.train.device,
         views=[job.view], said=said, progress=progress,
     )  # fmt: skip
-    image = _largest(recipe, study.split)
     said("measuring a prediction")
     cost = measure(model, image, job.view, recipe.train.device) if image else None
     sources = _sources(recipe, folder, trained)
@@ -119,12 +120,12 @@ def _summary(result: Result) -> str:
     return f"{result.view} mIoU {100 * result.evaluation().scores().mean_iou:.1f}{speed}"
 
 
-def _largest(recipe: Recipe, split: str) -> Path | None:
-    """The largest image of a split that is one scene; None where all are cut."""
+def _largest(recipe: Recipe, study: StudySettings) -> Path | None:
+    """The largest image that is tested and is one scene; None where all are cut."""
     if recipe.model.scene is not None:
         return None
     sizes = {}
-    for sample in read_manifest(recipe.data.manifest, split):
+    for sample in read_manifest(recipe.data.manifest, study.split):
         with Raster(sample.image) as raster:
             sizes[sample.image] = raster.size.height * raster.size.width
     return max(sizes, key=lambda image: sizes[image])

@@ -85,7 +85,8 @@ def load_study(
 
     Args:
         path: The YAML file.
-        data: A folder whose `manifest.csv` and `classes.csv` take the place of the study's.
+        data: A folder whose `manifest.csv` and `classes.csv` take the place of the study's, and
+            in which its folds lie.
         over: Settings laid over every entry's.
         only: Names of the entries to take; all by default.
         seeds: Instead of the study's.
@@ -102,7 +103,8 @@ def load_study(
     if data is not None:
         files = {name: str(data.resolve() / f"{name}.csv") for name in ("manifest", "classes")}
         base = merged(base, {"data": files})
-    manifests = [{"data": {"manifest": str(fold)}} for fold in study.folds] or [{}]
+    near = data.resolve() if data is not None else Path()
+    manifests = [{"data": {"manifest": str(near / fold)}} for fold in study.folds] or [{}]
     # Seed by seed: a table that is not finished has all entries, with fewer seeds.
     jobs = tuple(
         Job(entry, seed, fold, _recipe(base, entry, over or {}, manifest, seed, path))
