@@ -16,6 +16,7 @@ from glnet.datasets.draws import EpochBatches, TrainingImages
 from glnet.datasets.manifest import Sample, read_manifest
 from glnet.datasets.masks import LabelCoder
 from glnet.engines.models import load_model
+from glnet.engines.scoring import score_samples
 from glnet.engines.torch_engine import TorchEngine
 from glnet.errors import RasterError, RecipeError, RunError
 from glnet.model.branch import SharedMaps
@@ -324,6 +325,24 @@ def test_a_third_stage_that_only_harms_keeps_its_start(data, tmp_path):
     score = "validation mIoU, aggregated"
     assert final.scores[score] >= second.scores[score] - 1e-3
     assert read_config(tmp_path / "local_to_global/last").scores[score] < final.scores[score]
+
+
+def test_validation_scores_the_very_network_that_is_kept(data, tmp_path):
+    """Batch norms are in evaluation mode meanwhile, and learn nothing of the validation images."""
+    recipe = load_recipe(write_recipe(data, "kept"))
+    for _ in glnet.train(recipe, tmp_path):
+        pass
+
+    samples = read_manifest(data / "manifest.csv", "validation")
+    coder = LabelCoder(read_classes(data / "classes.csv"))
+    for stage in STAGES:
+        folder = tmp_path / stage / "last"
+        model, _ = load_model(folder)
+        engine = TorchEngine(model, torch.device("cpu"), "fp32", recipe.train.mini_batch)
+        found = score_samples(engine, samples, coder, model.settings.views)
+        assert read_config(folder).scores == {
+            f"validation mIoU, {view}": matrix.scores().mean_iou for view, matrix in found.items()
+        }
 
 
 def test_mixed_precision_trains_and_predicts(data, tmp_path):

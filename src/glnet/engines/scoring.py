@@ -42,11 +42,10 @@ def predict_samples(
         views: Which outputs to give.
         turns: With test-time augmentation.
     """
-    run = segment_turned if turns else Engine.segment
     for sample in samples:
         with open_sample(sample, coder, engine.settings) as (image, scene):
             labels = scene.read()[0]
-            found = run(engine, image, views)
+            found = segment_turned(engine, image, views) if turns else engine.segment(image, views)
             predictions = {view: found.views[view].labels() for view in views}
         yield PredictedSample(sample, labels, predictions, found.patches)
 

@@ -105,9 +105,11 @@ def _score(network: Network, read: ReadPart | str) -> Scored:
         return Scored(why=read)
     if read.scene is None:
         return Scored(kept=read.kept)
-    run = segment_turned if network.tta else Engine.segment
     try:
-        found = run(network.engine, read.scene, [network.view], read.needed)
+        if network.tta:
+            found = segment_turned(network.engine, read.scene, [network.view], read.needed)
+        else:
+            found = network.engine.segment(read.scene, [network.view], read.needed)
     except RuntimeError as error:  # whatever a library raises for one scene alone
         return Scored(why=" ".join(f"{type(error).__name__}: {error}".split()))
     scores = found.views[network.view].onto(read.part.scene.size)
