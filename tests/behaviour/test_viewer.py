@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 from rasterio.transform import Affine
 
+from glnet.datasets.classes import default_colour
 from glnet.viewer import pyramid, sources
 from makers import (
     check_one_line,
@@ -264,15 +265,15 @@ def test_shares_are_exact(compared):
         found = page.counted()["classes"]
 
     known = (mask != 255).sum()
-    assert {value: each["share"] for value, each in found.items()} == {
-        str(value): pytest.approx((mask == value).sum() / known) for value in (0, 1)
+    assert {each["value"]: each["share"] for each in found} == {
+        value: pytest.approx((mask == value).sum() / known) for value in (0, 1)
     }
 
 
 def area_of_water(path, values, crs, transform):
     mask = write_mask(path, values, crs=crs, transform=transform)
     with viewed(mask, mask) as page:
-        return page.counted()["classes"]["1"]["area"]
+        return {each["name"]: each["area"] for each in page.counted()["classes"]}["water"]
 
 
 def test_areas_are_of_the_ground(tmp_path):
@@ -316,12 +317,31 @@ def test_confidence_is_told_and_shown(tmp_path):
     assert alpha.tolist() == [0, 128, 255, 0]
 
 
-def test_values_without_names_go_by_themselves(tmp_path):
-    image = write_tif(tmp_path / "a.tif", noise(1, 20, 20))
-    mask = write_png(tmp_path / "m.png", labels(20, 20, values=(3, 9))[None])
+def test_values_without_names_are_shown_before_they_are_counted(tmp_path, waiting):
+    """All of them, in mask, errors and under the pointer; the list grows, the colours stay."""
+    mask, truth = labels(300, 280, 1, (3, 9, 200)), labels(300, 280, 2, (3, 9, 77))
+    image = write_tif(tmp_path / "a.tif", noise(1, 300, 280))
+    paths = [write_png(tmp_path / f"{i}.png", each) for i, each in enumerate((mask, truth))]
+    colours = np.array([(*default_colour(value), 255) for value in range(256)], np.uint8)
 
-    with viewed(image, mask) as page:
-        assert [each["name"] for each in page.json("facts")["legend"]] == ["value 3", "value 9"]
+    with viewed(image, *paths) as page:
+        early = page.json("counted")
+        tiles = [page.whole(layer) for layer in ("mask", "truth", "errors")]
+        pixel = page.json("pixel?row=7&column=8")
+        waiting.set()
+        found = page.counted()["classes"]
+        later = [page.whole(layer) for layer in ("mask", "truth", "errors")]
+
+    assert (early["done"], early["classes"]) == (0, [])
+    assert np.array_equal(tiles[0], colours[mask])
+    assert np.array_equal(tiles[1], colours[truth])
+    assert np.array_equal(tiles[2][..., 3] > 0, mask != truth)
+    assert np.array_equal(tiles, later)
+    assert pixel["mask"] == f"value {mask[7, 8]}"
+    assert [(each["name"], each["share"]) for each in found] == [
+        (f"value {value}", (mask == value).sum() / mask.size) for value in (3, 9, 77, 200)
+    ]
+    assert found[2]["colour"] == "#{:02x}{:02x}{:02x}".format(*default_colour(77))
 
 
 def test_files_that_do_not_go_together_are_refused(tmp_path, glnet):

@@ -17,6 +17,10 @@ import rasterio
 from PIL import Image
 from rasterio.transform import Affine
 
+from glnet.datasets.classes import default_colour
+from makers import write_png, write_tif
+from viewing import viewed
+
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
@@ -225,6 +229,26 @@ def test_shares_are_those_of_the_whole_mask(page):
     assert page.locator("#share-1").inner_text().startswith("50.0 %")
     assert "km²" in page.locator("#share-2").inner_text()
     assert page.locator("#wrong").inner_text().startswith("50.00 %")
+
+
+def test_classes_without_names_are_listed_as_they_are_found(browser, tmp_path, waiting):
+    """All is shown before anything is counted; a class that came later can be switched off."""
+    values = np.repeat(np.array([[9, 3]], np.uint8), 150, axis=1).repeat(200, axis=0)
+    image = write_tif(tmp_path / "a.tif", np.full((1, 200, 300), 40, np.uint8))
+    mask = write_png(tmp_path / "m.png", values)
+    opened = browser.new_page(viewport={"width": 1000, "height": 700})
+
+    with viewed(image, mask) as page:
+        opened.goto(page.address)
+        set_to(opened, "#opacity-mask", 100)
+        assert seen(opened) == (default_colour(9), default_colour(3))
+        assert opened.locator("#legend li").count() == 0
+        waiting.set()
+        opened.wait_for_selector("#class-3")
+        assert opened.locator("#legend label").all_inner_texts() == ["value 3", "value 9"]
+        opened.get_by_label("value 3").uncheck()
+        assert seen(opened) == (default_colour(9), (40, 40, 40))
+        opened.close()
 
 
 def test_a_place_can_be_kept_as_an_address(page):

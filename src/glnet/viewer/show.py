@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,6 @@ from rasterio.warp import transform
 from glnet.datasets.classes import read_classes
 from glnet.datasets.masks import check_size
 from glnet.errors import DataError
-from glnet.geometry import Window
 from glnet.georeference import Georeference
 from glnet.raster import Raster, SlideWish
 from glnet.viewer.legend import Entry, colours_of, legend_of, unnamed
@@ -42,7 +41,8 @@ class Show:
         image: Its pixels.
         labels: The mask and the truth, by their names, where given.
         confidence: How sure the network was, where given.
-        legend: The classes of mask and truth.
+        legend: The classes of mask and truth; where none is named, all values there could be.
+        named: Are they?
         ground: Where the raster lies.
         shares: How much every class has of the mask; grows for a while.
     """
@@ -52,6 +52,7 @@ class Show:
     labels: dict[str, Pyramid]
     confidence: Pyramid | None
     legend: tuple[Entry, ...]
+    named: bool
     ground: Georeference | None
     shares: Shares = field(default_factory=Shares)
 
@@ -128,6 +129,11 @@ class Show:
         (longitude,), (latitude,) = transform(self.ground.crs, "OGC:CRS84", [x], [y])
         return {"x": x, "y": y, "longitude": longitude, "latitude": latitude}
 
+    @property
+    def entries(self) -> list[Entry]:
+        """Of the legend what a page lists: classes with names, or values that were found so far."""
+        return [e for e in self.legend if self.named or self.shares.found[e.value]]
+
     def facts(self) -> dict[str, object]:
         """What a page has to know before it asks for tiles."""
         size = self.image.size
@@ -135,30 +141,28 @@ class Show:
         named = self.ground is not None and self.ground.crs is not None
         return {
             "name": self.name, "height": size.height, "width": size.width, "tile": TILE,
-            "zooms": self.image.zooms, "layers": self.layers,
-            "legend": [
-                {"value": e.value, "name": e.name, "colour": f"#{bytes(e.colour).hex()}"}
-                for e in self.legend
-            ],
+            "zooms": self.image.zooms, "layers": self.layers, "counts": bool(self.labels),
             "metres": resolution and (resolution.rows * resolution.columns) ** 0.5,
             "system": str(self.ground.crs) if named and self.ground else None,
         }  # fmt: skip
 
     def counted(self) -> dict[str, object]:
-        """How much every class has of the mask so far."""
+        """The classes that are known so far, and how much each has of the mask."""
         shares = self.shares
+        done = shares.done if self.labels else 1.0  # first: what is told with 1 has to be all
         total = max(1, int(shares.pixels[[e.value for e in self.legend]].sum()))
         return {
-            "done": shares.done if self.labels else 1.0,
-            "classes": {
-                e.value: {
+            "done": done,
+            "classes": [
+                {
+                    "value": e.value, "name": e.name, "colour": f"#{bytes(e.colour).hex()}",
                     "share": int(shares.pixels[e.value]) / total,
                     "area": float(shares.area[e.value]) or None,
                 }
-                for e in self.legend
-            },
+                for e in self.entries
+            ],
             "wrong": shares.wrong / shares.compared if shares.compared else None,
-        }
+        }  # fmt: skip
 
     @contextmanager
     def counting(self) -> Iterator[None]:
@@ -166,13 +170,8 @@ class Show:
         if not self.labels:
             yield
             return
-        mask, *truth = self.labels.values()
         stop = threading.Event()
-
-        def differ(window: Window) -> np.ndarray:
-            return self._differ([mask.read(window), truth[0].read(window)])
-
-        task = (mask, differ if truth else None, self.ground, self.shares, stop)
+        task = ([*self.labels.values()], self._differ, self.ground, self.shares, stop)
         thread = threading.Thread(target=count, args=task, daemon=True)
         thread.start()
         try:
@@ -233,9 +232,10 @@ def opened_show(
         legend: tuple[Entry, ...] = ()
         for name in labels:
             legend = legend or legend_of(rasters[name], table)
-        if labels and not legend:
-            legend = unnamed(rasters[next(iter(labels))], _values_in(labels.values()))
-        show = Show(image.name, seen, labels, sure, legend, first.georeference)
+        named = bool(legend)
+        if labels and not named:
+            legend = unnamed(rasters[next(iter(labels))])
+        show = Show(image.name, seen, labels, sure, legend, named, first.georeference)
         with show.counting():
             yield show
 
@@ -248,14 +248,6 @@ def _at_their_level(rasters: Mapping[str, Raster]) -> Raster:
         if number and level.size in sizes:
             return Raster(image.file, slide=SlideWish(level=number, generic=True))
     return image
-
-
-def _values_in(labels: Iterable[Pyramid]) -> list[int]:
-    """All values that masks hold: they have to be counted beforehand."""
-    found = Shares()
-    for each in labels:
-        count(each, None, None, found, threading.Event())
-    return np.flatnonzero(found.pixels).tolist()
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -71,8 +71,7 @@ async function start() {
   for (const [id, entry] of layers) $("layers").append(layerRow(id, entry, refresh));
   refresh();
 
-  legend(facts, layers);
-  if (facts.legend.length) count(facts);
+  if (facts.counts) count(legend(layers));
   pointer(map, facts);
   if (facts.metres) scale(map, facts.metres, zooms);
 }
@@ -145,10 +144,10 @@ function swiping(map, layers) {
   return self;
 }
 
-function legend(facts, layers) {
-  const hidden = new Set();
-  $("classes").hidden = !facts.legend.length;
-  for (const { value, name, colour } of facts.legend) {
+// A switch for every class, by value; what adds those that are new.
+function legend(layers) {
+  const hidden = new Set(), rows = new Map();
+  const add = ({ value, name, colour }) => {
     const box = make("input", { type: "checkbox", checked: true, id: `class-${value}` });
     const swatch = make("span", { className: "swatch" });
     swatch.style.background = colour;
@@ -162,14 +161,21 @@ function legend(facts, layers) {
     };
     const share = make("span", { className: "share", id: `share-${value}` });
     const label = make("label", { className: "grow", htmlFor: box.id, textContent: name });
-    $("legend").append(make("li", { className: "row" }, box, swatch, label, share));
-  }
+    const row = make("li", { className: "row" }, box, swatch, label, share);
+    const after = [...rows.keys()].filter((other) => other > value);
+    $("legend").insertBefore(row, after.length ? rows.get(Math.min(...after)) : null);
+    rows.set(value, row);
+  };
+  return (classes) => {
+    $("classes").hidden = !classes.length;
+    classes.filter(({ value }) => !rows.has(value)).forEach(add);
+  };
 }
 
-async function count(facts) {
+async function count(list) {
   const found = await ask("counted");
-  for (const { value } of facts.legend) {
-    const { share, area } = found.classes[value];
+  list(found.classes);
+  for (const { value, share, area } of found.classes) {
     const cell = $(`share-${value}`);
     cell.textContent = `${(100 * share).toFixed(1)} %`;
     if (area) cell.append(make("small", { textContent: ground(area) }));
@@ -177,7 +183,7 @@ async function count(facts) {
   $("counted").textContent = found.done < 1 ? `counted ${Math.floor(100 * found.done)} %` : "";
   $("wrong").textContent = found.wrong === null ? ""
     : `${(100 * found.wrong).toFixed(2)} % of the known ground differs from the truth`;
-  if (found.done < 1) setTimeout(() => count(facts), 500);
+  if (found.done < 1) setTimeout(() => count(list), 500);
 }
 
 function pointer(map, facts) {
