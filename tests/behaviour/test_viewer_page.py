@@ -19,6 +19,7 @@ from rasterio.transform import Affine
 
 from glnet.datasets.classes import default_colour
 from makers import write_png, write_tif
+from small_slides import make_slide, noisy
 from viewing import viewed
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -229,6 +230,32 @@ def test_shares_are_those_of_the_whole_mask(page):
     assert page.locator("#share-1").inner_text().startswith("50.0 %")
     assert "km²" in page.locator("#share-2").inner_text()
     assert page.locator("#wrong").inner_text().startswith("50.00 %")
+
+
+def check_bar(page, metres, told):
+    """The bar says what it should, and is as long as that on a screen of so many metres a pixel."""
+    bar = page.locator(".scale")
+    number, unit = bar.inner_text().split()
+    length = float(number) * {"km": 1e3, "m": 1, "mm": 1e-3, "µm": 1e-6}[unit]
+    assert bar.inner_text() == told
+    assert bar.bounding_box()["width"] == pytest.approx(length / metres, abs=0.1)
+
+
+def test_the_bar_is_as_long_as_it_says(page, browser, tmp_path):
+    """Four screen pixels for 0.01 degrees at the equator; a slide's pixels of half a micron."""
+    check_bar(page, np.radians(0.01) * 6_371_008.8 / 4, "20 km")
+
+    slide = make_slide(tmp_path / "a.svs", noisy([(1024, 1024)]))  # zoom 2 shows each pixel as one
+    mask = write_tif(tmp_path / "m.tif", np.ones((1, 1024, 1024), np.uint8))
+    opened = browser.new_page(viewport={"width": 1000, "height": 700})
+    with viewed(slide, mask) as shown:
+        for zoom, told in ((2, "50 µm"), (0, "200 µm"), (5, "5 µm")):
+            opened.goto("about:blank")
+            opened.goto(f"{shown.address}#{zoom}/512/512")
+            opened.wait_for_selector("#share-1 small")
+            check_bar(opened, 0.5e-6 * 2 ** (2 - zoom), told)
+        assert opened.locator("#share-1 small").inner_text() == "0.262 mm²"
+        opened.close()
 
 
 def test_classes_without_names_are_listed_as_they_are_found(browser, tmp_path, waiting):

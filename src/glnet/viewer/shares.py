@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from glnet.geometry import Window
-from glnet.georeference import Georeference
+from glnet.georeference import Georeference, Resolution
 from glnet.viewer.pyramid import Pyramid
 
 #: Side of what is read at a time.
@@ -39,14 +39,14 @@ class Shares:
 
 def count(
     labels: Sequence[Pyramid], differ: Callable[[Sequence[Read]], np.ndarray],
-    ground: Georeference | None, shares: Shares, stop: threading.Event,
+    pixel_area: Callable[[Window], float], shares: Shares, stop: threading.Event,
 ) -> None:  # fmt: skip
     """Count all of a mask, strip by strip, until told to stop.
 
     Args:
         labels: The mask, whose values are counted; and the truth, where there is one.
         differ: Of what both hold: -1 unknown, 0 as the truth, 1 wrong.
-        ground: Where it lies.
+        pixel_area: Square metres of a pixel of a window; 0: nobody knows.
         shares: What is added to.
         stop: Set by whoever wants no more of it.
     """
@@ -58,7 +58,7 @@ def count(
         held = [np.bincount(values[0][known], minlength=256) for values, known in seen]
         shares.found |= np.any(held, axis=0)
         shares.pixels += held[0]
-        shares.area += held[0] * _pixel_area(ground, window)
+        shares.area += held[0] * pixel_area(window)
         if len(seen) > 1:
             found = differ(seen)
             shares.compared += int((found >= 0).sum())
@@ -74,11 +74,23 @@ def _windows(mask: Pyramid) -> Iterator[Window]:
             yield Window(top, left, height, min(_SIDE, mask.size.width - left))
 
 
-def _pixel_area(ground: Georeference | None, window: Window) -> float:
-    """Square metres of a pixel at a window's middle: degrees are narrower further north."""
-    if ground is None:
-        return 0.0
-    affine = ground.transform
-    corner = affine @ type(affine).translation(window.left, window.top)
-    resolution = Georeference(ground.crs, corner).resolution(window.size)
-    return 0.0 if resolution is None else resolution.rows * resolution.columns
+def area_of_pixels(
+    ground: Georeference | None, resolution: Resolution | None
+) -> Callable[[Window], float]:
+    """Square metres of a pixel by the window that it is in.
+
+    Args:
+        ground: Where a raster lies; degrees are narrower further north, so each window's middle
+            counts.
+        resolution: Of its pixels, where all are alike: a slide's.
+    """
+
+    def area(window: Window) -> float:
+        here = resolution
+        if ground is not None:
+            affine = ground.transform
+            corner = affine @ type(affine).translation(window.left, window.top)
+            here = Georeference(ground.crs, corner).resolution(window.size)
+        return here.rows * here.columns if here else 0.0
+
+    return area

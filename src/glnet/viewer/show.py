@@ -15,11 +15,11 @@ from rasterio.warp import transform
 from glnet.datasets.classes import read_classes
 from glnet.datasets.masks import check_size
 from glnet.errors import DataError
-from glnet.georeference import Georeference
+from glnet.georeference import Georeference, Resolution
 from glnet.raster import Raster, SlideWish
 from glnet.viewer.legend import Entry, colours_of, legend_of, unnamed
 from glnet.viewer.pyramid import TILE, Pyramid, Said
-from glnet.viewer.shares import Shares, count
+from glnet.viewer.shares import Shares, area_of_pixels, count
 from glnet.viewer.sources import Copies, labels_of, picture_of
 
 #: What is wrong, and what the network was not sure of.
@@ -44,6 +44,7 @@ class Show:
         legend: The classes of mask and truth; where none is named, all values there could be.
         named: Are they?
         ground: Where the raster lies.
+        resolution: Of its pixels, on the ground or on a slide's glass.
         shares: How much every class has of the mask; grows for a while.
     """
 
@@ -54,6 +55,7 @@ class Show:
     legend: tuple[Entry, ...]
     named: bool
     ground: Georeference | None
+    resolution: Resolution | None
     shares: Shares = field(default_factory=Shares)
 
     @property
@@ -137,7 +139,7 @@ class Show:
     def facts(self) -> dict[str, object]:
         """What a page has to know before it asks for tiles."""
         size = self.image.size
-        resolution = self.ground.resolution(size) if self.ground else None
+        resolution = self.resolution
         named = self.ground is not None and self.ground.crs is not None
         return {
             "name": self.name, "height": size.height, "width": size.width, "tile": TILE,
@@ -171,7 +173,8 @@ class Show:
             yield
             return
         stop = threading.Event()
-        task = ([*self.labels.values()], self._differ, self.ground, self.shares, stop)
+        area = area_of_pixels(self.ground, self.resolution)
+        task = ([*self.labels.values()], self._differ, area, self.shares, stop)
         thread = threading.Thread(target=count, args=task, daemon=True)
         thread.start()
         try:
@@ -235,7 +238,8 @@ def opened_show(
         named = bool(legend)
         if labels and not named:
             legend = unnamed(rasters[next(iter(labels))])
-        show = Show(image.name, seen, labels, sure, legend, named, first.georeference)
+        place = first.georeference, first.resolution
+        show = Show(image.name, seen, labels, sure, legend, named, *place)
         with show.counting():
             yield show
 

@@ -22,7 +22,9 @@ async function ask(address) {
 
 const round = (value, digits) => Number(value.toPrecision(digits)).toLocaleString("en");
 
-function ground(metres2) {
+function area(metres2) {
+  if (metres2 < 1e-9) return `${round(metres2 * 1e12, 3)} µm²`;
+  if (metres2 < 1e-2) return `${round(metres2 * 1e6, 3)} mm²`;
   if (metres2 >= 1e6) return `${round(metres2 / 1e6, 3)} km²`;
   return metres2 >= 1e4 ? `${round(metres2 / 1e4, 3)} ha` : `${round(metres2, 3)} m²`;
 }
@@ -175,10 +177,10 @@ function legend(layers) {
 async function count(list) {
   const found = await ask("counted");
   list(found.classes);
-  for (const { value, share, area } of found.classes) {
+  for (const { value, share, area: metres2 } of found.classes) {
     const cell = $(`share-${value}`);
     cell.textContent = `${(100 * share).toFixed(1)} %`;
-    if (area) cell.append(make("small", { textContent: ground(area) }));
+    if (metres2) cell.append(make("small", { textContent: area(metres2) }));
   }
   $("counted").textContent = found.done < 1 ? `counted ${Math.floor(100 * found.done)} %` : "";
   $("wrong").textContent = found.wrong === null ? ""
@@ -220,7 +222,13 @@ function pointer(map, facts) {
   });
 }
 
-// A bar of a round length on the ground.
+function length(metres) {
+  if (metres < 1e-3) return `${round(metres * 1e6, 1)} µm`;
+  if (metres < 0.1) return `${round(metres * 1e3, 1)} mm`;
+  return metres >= 1000 ? `${round(metres / 1000, 1)} km` : `${round(metres, 1)} m`;
+}
+
+// A bar of a round length on the ground or the glass.
 function scale(map, metres, zooms) {
   const control = L.control({ position: "bottomleft" });
   const bar = make("div", { className: "scale" });
@@ -229,9 +237,9 @@ function scale(map, metres, zooms) {
   const draw = () => {
     const each = metres * 2 ** (zooms - map.getZoom()), most = 120 * each;
     const power = 10 ** Math.floor(Math.log10(most));
-    const length = power * [5, 2, 1].find((step) => step * power <= most);
-    bar.style.width = `${length / each}px`;
-    bar.textContent = length >= 1000 ? `${length / 1000} km` : `${length} m`;
+    const told = power * [5, 2, 1].find((step) => step * power <= most);
+    bar.style.width = `${told / each}px`;
+    bar.textContent = length(told);
   };
   map.on("zoomend", draw);
   draw();
