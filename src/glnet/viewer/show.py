@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from PIL import Image
-from rasterio.warp import transform
 
 from glnet.datasets.classes import read_classes
 from glnet.datasets.masks import check_size
@@ -18,6 +17,7 @@ from glnet.errors import DataError
 from glnet.georeference import Georeference, Resolution
 from glnet.raster import Raster, SlideWish
 from glnet.viewer.legend import Entry, colours_of, legend_of, unnamed
+from glnet.viewer.places import Places, places_of
 from glnet.viewer.pyramid import TILE, Pyramid, Said
 from glnet.viewer.shares import Shares, area_of_pixels, count
 from glnet.viewer.sources import Copies, labels_of, picture_of
@@ -44,6 +44,7 @@ class Show:
         legend: The classes of mask and truth; where none is named, all values there could be.
         named: Are they?
         ground: Where the raster lies.
+        places: The same, on the Earth.
         resolution: Of its pixels, on the ground or on a slide's glass.
         shares: How much every class has of the mask; grows for a while.
     """
@@ -55,6 +56,7 @@ class Show:
     legend: tuple[Entry, ...]
     named: bool
     ground: Georeference | None
+    places: Places | None
     resolution: Resolution | None
     shares: Shares = field(default_factory=Shares)
 
@@ -128,8 +130,17 @@ class Show:
         if self.ground is None or self.ground.crs is None:
             return {}
         x, y = self.ground.transform @ (column + 0.5, row + 0.5)
-        (longitude,), (latitude,) = transform(self.ground.crs, "OGC:CRS84", [x], [y])
-        return {"x": x, "y": y, "longitude": longitude, "latitude": latitude}
+        return {"x": x, "y": y} | (self.earth(row + 0.5, column + 0.5) or {})
+
+    def earth(self, row: float, column: float) -> dict[str, object] | None:
+        """Where a point lies, and how many metres a pixel is there; None: nowhere."""
+        if self.places is None:
+            return None
+        ((longitude, latitude),) = self.places.on_earth(np.array([(column, row)])).tolist()
+        if longitude != longitude:  # noqa: PLR0124  NaN
+            return None
+        metres = self.places.metres(column, row)
+        return {"latitude": latitude, "longitude": longitude, "metres": metres}
 
     @property
     def entries(self) -> list[Entry]:
@@ -145,6 +156,7 @@ class Show:
             "name": self.name, "height": size.height, "width": size.width, "tile": TILE,
             "zooms": self.image.zooms, "layers": self.layers, "counts": bool(self.labels),
             "metres": resolution and (resolution.rows * resolution.columns) ** 0.5,
+            "placed": self.places is not None,
             "system": str(self.ground.crs) if named and self.ground else None,
         }  # fmt: skip
 
@@ -238,7 +250,8 @@ def opened_show(
         named = bool(legend)
         if labels and not named:
             legend = unnamed(rasters[next(iter(labels))])
-        place = first.georeference, first.resolution
+        ground = first.georeference
+        place = ground, places_of(ground, first.size), first.resolution
         show = Show(image.name, seen, labels, sure, legend, named, *place)
         with show.counting():
             yield show

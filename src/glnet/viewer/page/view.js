@@ -45,7 +45,7 @@ async function start() {
     crs, minZoom: 0, maxZoom: zooms + CLOSER, attributionControl: false, zoomSnap: 0.5,
     maxBounds: L.latLngBounds(whole).pad(0.5),
   });
-  remembered(map, whole);
+  await remembered(map, facts);
 
   const layers = new Map();
   for (const [order, id] of facts.layers.entries()) {
@@ -75,18 +75,11 @@ async function start() {
 
   if (facts.counts) count(legend(layers));
   pointer(map, facts);
+  if (facts.placed) {
+    grid(map, facts);
+    clicked(map);
+  }
   if (facts.metres) scale(map, facts.metres, zooms);
-}
-
-// The address after # holds the place, so that it can be kept and sent.
-function remembered(map, whole) {
-  const told = location.hash.slice(1).split("/").map(Number);
-  if (told.length === 3 && told.every(Number.isFinite)) map.setView([told[1], told[2]], told[0]);
-  else map.fitBounds(whole);
-  map.on("moveend", () => {
-    const { lat, lng } = map.getCenter();
-    history.replaceState(null, "", `#${map.getZoom()}/${lat.toFixed(1)}/${lng.toFixed(1)}`);
-  });
 }
 
 function layerRow(id, entry, refresh) {
@@ -207,10 +200,8 @@ function pointer(map, facts) {
       lines.push(["confidence", sure === null ? "no data" : `${(100 * sure).toFixed(0)} %`]);
     }
     lines.push(["shown", found.values ? found.values.join(", ") : "no data"]);
-    if ("x" in found) {
-      lines.push(["x, y", `${found.x.toFixed(2)}, ${found.y.toFixed(2)}`]);
-      lines.push(["lat, lon", `${found.latitude.toFixed(6)}, ${found.longitude.toFixed(6)}`]);
-    }
+    if ("x" in found) lines.push(["x, y", `${found.x.toFixed(2)}, ${found.y.toFixed(2)}`]);
+    if ("latitude" in found) lines.push(["lat, lon", degrees(found)]);
     $("pixel").replaceChildren(...lines.flatMap(([name, value]) =>
       [make("dt", { textContent: name }), make("dd", { textContent: value, id: `at-${name.split(",")[0]}` })]));
   };
