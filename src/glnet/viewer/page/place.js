@@ -24,10 +24,10 @@ async function remembered(map, facts) {
     const { lat: row, lng: column } = map.getCenter(), zoom = map.getZoom(), mine = ++latest;
     let place = `${zoom}/${row.toFixed(1)}/${column.toFixed(1)}`;
     if (placed) {
-      const found = await ask(`earth?row=${row.toFixed(3)}&column=${column.toFixed(3)}`);
+      const found = await ask(`earth?row=${row.toFixed(6)}&column=${column.toFixed(6)}`);
       if (!found || mine !== latest) return;
       const { latitude, longitude, metres } = found;
-      const web = zoom - zooms + webZoom(latitude, metres), digits = digitsOf(metres / 10);
+      const web = zoom - zooms + webZoom(latitude, metres), digits = digitsOf((metres * 2 ** (zooms - zoom)) / 100);
       place = `${web.toFixed(2)}/${latitude.toFixed(digits)}/${longitude.toFixed(digits)}`;
     }
     history.replaceState(null, "", `#${place}`);
