@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 
 # Small networks lose more to waiting threads than they gain, and files run side by side: also in
 # the processes that tests start. Before anything reads it.
@@ -34,6 +35,22 @@ def glnet(monkeypatch, capfd):
         return left.value.code, capfd.readouterr().err.splitlines()
 
     return run
+
+
+@pytest.fixture
+def waiting(monkeypatch):
+    """An event: the viewer counts nothing before it is set."""
+    from glnet.viewer import show  # noqa: PLC0415  an extra
+
+    event, count = threading.Event(), show.count
+
+    def later(*task):
+        while not event.wait(0.05) and not task[-1].is_set():
+            pass
+        count(*task)
+
+    monkeypatch.setattr(show, "count", later)
+    return event
 
 
 def pytest_terminal_summary(terminalreporter):

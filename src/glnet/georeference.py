@@ -9,7 +9,7 @@ import numpy as np
 from glnet.geometry import Size
 
 #: Metres of a degree along a meridian, of the sphere with the Earth's mean radius.
-_METRES_PER_DEGREE = 6_371_008.8 * pi / 180
+METRES_PER_DEGREE = 6_371_008.8 * pi / 180
 
 
 class Resolution(NamedTuple):
@@ -34,7 +34,7 @@ class Georeference:
         steps = (affine.b, affine.e), (affine.a, affine.d)  # (x, y) of a row, of a column
         if self.crs.is_geographic:
             _, latitude = affine @ (size.width / 2, size.height / 2)
-            scale = _METRES_PER_DEGREE * cos(radians(latitude)), _METRES_PER_DEGREE
+            scale = METRES_PER_DEGREE * cos(radians(latitude)), METRES_PER_DEGREE
         elif self.crs.is_projected:
             scale = (self.crs.linear_units_factor[1],) * 2
         else:

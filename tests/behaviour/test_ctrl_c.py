@@ -16,7 +16,9 @@ import time
 
 import numpy as np
 import pytest
+import yaml
 
+from layouts import make_deepglobe
 from makers import write_manifest, write_tif
 from networks import exported_tiny, random_scene
 from runs import write_data, write_recipe
@@ -227,6 +229,45 @@ def test_export_leaves_the_model_as_it_was(model, tmp_path):
 
     assert last == NOTHING
     assert files(own) == before
+
+
+def test_export_of_int8_leaves_the_model_as_it_was(model, image, tmp_path):
+    own = shutil.copytree(model, tmp_path / "model")
+    before = files(own)
+
+    last = stopped_at("graphs quantised", "export", own, "--int8", image)
+
+    assert last == "glnet: interrupted; no int8 graph was written"
+    assert files(own) == before
+    assert {path.name for path in own.rglob("*") if path.is_dir()} == {"graphs"}
+
+
+def test_checking_a_data_set_writes_nothing(tmp_path):
+    make_deepglobe(tmp_path, size=(900, 900))
+    before = files(tmp_path)
+
+    last = stopped_at("images and masks", "data", "check", tmp_path)
+
+    assert last == NOTHING
+    assert files(tmp_path) == before
+
+
+def test_a_benchmark_goes_on_where_it_was_stopped(data, tmp_path):
+    """While another process of it measures: no table, and not a word of that process."""
+    recipe = write_recipe(data, "benchmark", (1, 1, 1))
+    study = {
+        "title": "Stopped", "recipe": yaml.safe_load(recipe.read_text()),
+        "entries": [{"name": "one", "settings": {"model": {"branches": "global"}}}],
+    }  # fmt: skip
+    (data / "study.yaml").write_text(yaml.safe_dump(study))
+    out = tmp_path / "out"
+
+    last = stopped_at("measuring a prediction", "benchmark", data / "study.yaml", "-o", out)
+
+    assert last == GOES_ON
+    assert not (out / "table.csv").exists()
+    assert not [path for path in out.rglob("*") if ".partial" in path.name]
+    assert (out / "runs/one/seed-0-fold-0/model").is_dir()
 
 
 def test_a_terminal_shows_how_far_it_is(model, image, tmp_path):

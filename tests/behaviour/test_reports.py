@@ -4,8 +4,10 @@ import base64
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -419,7 +421,70 @@ def test_a_comparison_shows_both_and_what_is_between(data, command):
     ]  # fmt: skip
     assert page.values["scores"][0] == ours.scores().mean_iou
     assert "A is better in mean IoU" in " ".join(page.words)
-    assert page.values["lowest"][0] == np.nanmin(ours.image_mean_ious())
+    assert "behind" in page.images
+    assert "ahead" not in page.images
+
+
+def test_a_comparison_shows_the_images_that_are_farthest_apart(data, command):
+    """Numbers 0 and 1 are better by A, 3 and 4 by B, 2 is the same: predictions and errors of both.
+
+    A is wrong in i columns of number i; B in 4 - i.
+    """
+    (data / "other").mkdir()
+    for i in range(5):
+        shutil.copy(data / "masks" / f"{4 - i}.png", data / "other" / f"{i}.png")
+
+    command(*MASKS, "--against", "other", "--report", "out")
+
+    page, own = Page(data / "out" / FILE), evaluated(data).image_mean_ious()
+    words = " ".join(page.words)
+    assert re.findall(r"\b(\d)\.png", words) == ["0", "1", "4", "3"]
+    assert words.index("B furthest behind A") < words.index("B furthest ahead of A")
+    far, near = own[0] - own[4], own[1] - own[3]
+    assert page.values["behind"] == [-far, own[0], own[4], -near, own[1], own[3]]
+    assert page.values["ahead"] == [far, own[4], own[0], near, own[3], own[1]]
+    for place, number in (("behind", 0), ("ahead", 4)):
+        _, truth, *sides = map(picture, page.images[place][:6])
+        assert (truth[:20, :15] == FIELD).all()
+        for wrong, (prediction, errors) in zip(
+            (number, 4 - number), (sides[:2], sides[2:]), strict=True
+        ):
+            assert (prediction[:, :wrong] == FOREST).all()
+            assert (prediction[:20, wrong:15] == FIELD).all()
+            assert (errors[:20, :wrong] == WRONG).all()
+            assert (errors[:20, wrong:] == RIGHT).all()
+    for caption in ("errors of A, masks", "errors of B, other"):
+        assert caption in page.words
+
+
+def test_sides_that_are_alike_show_no_image(data, command):
+    shutil.copytree(data / "masks", data / "other")
+    command(*MASKS, "--against", "other", "--report", "out")
+
+    page = Page(data / "out" / FILE)
+    assert page.images == {}
+    assert "no image whose mean IoU" in " ".join(page.words)
+
+
+def test_models_of_other_tables_are_shown_in_their_own_colours(data, command):
+    """Both models see every image; the second has other colours for the same classes."""
+    write_model(data / "a")
+    rows = [replace(row, colour=(row.value, 90, 250)) for row in TABLE.rows]
+    torch.manual_seed(1)
+    save_model(data / "b", build_glnet(TINY, 2), ClassTable(tuple(rows)), "Made for a test.")
+    computed = ("--device", "cpu", "--engine", "torch")
+
+    status, _ = command("-m", "a", "--against", "b", *computed, "--report", "out")
+
+    assert status == 0
+    page = Page(data / "out" / FILE)
+    assert page.images
+    for images in page.images.values():
+        for first in range(0, len(images), 6):
+            _, truth, one, _, two, _ = map(picture, images[first : first + 6])
+            assert {tuple(map(int, p)) for p in one.reshape(-1, 3)} <= {FIELD, FOREST}
+            assert {tuple(map(int, p)) for p in two.reshape(-1, 3)} <= {(1, 90, 250), (2, 90, 250)}
+            assert (truth[:20, :15] == FIELD).all()
 
 
 def test_masks_are_reported_without_images_and_without_pytorch(data):

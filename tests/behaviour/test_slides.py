@@ -416,6 +416,24 @@ def test_the_viewer_shows_a_slide_at_its_masks_level(models, tmp_path, level):
     assert sorted(tmp_path.iterdir()) == before, "no copies are made"
 
 
+def test_areas_on_a_slide_are_of_its_glass(tmp_path):
+    """Its level's pixels: count times 4 x 0.5 microns squared; none where it says no microns."""
+    levels = noisy([(1200, 2000), (300, 500)])
+    values = np.random.default_rng(0).integers(0, 2, (1, 300, 500), np.uint8)
+    mask = write_tif(tmp_path / "m.tif", values)
+
+    with viewed(make_slide(tmp_path / "a.svs", levels), mask) as page:
+        facts, found = page.json("facts"), page.counted()["classes"]
+    with viewed(make_slide(tmp_path / "b.svs", levels, microns=None), mask) as page:
+        unknown, nothing = page.json("facts"), page.counted()["classes"]
+
+    assert facts["metres"] == pytest.approx(2e-6, rel=1e-12)
+    for each in found:
+        assert each["area"] == pytest.approx((values == each["value"]).sum() * 4e-12, rel=1e-12)
+    assert unknown["metres"] is None
+    assert [each["area"] for each in nothing] == [None, None]
+
+
 def test_a_slide_alone_is_shown_at_its_finest_level(tmp_path):
     levels = noisy()
     with viewed(make_slide(tmp_path / "a.svs", levels)) as page:

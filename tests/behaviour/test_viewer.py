@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 from rasterio.transform import Affine
 
+from glnet.datasets.classes import default_colour
 from glnet.viewer import pyramid, sources
 from makers import (
     check_one_line,
@@ -264,15 +265,15 @@ def test_shares_are_exact(compared):
         found = page.counted()["classes"]
 
     known = (mask != 255).sum()
-    assert {value: each["share"] for value, each in found.items()} == {
-        str(value): pytest.approx((mask == value).sum() / known) for value in (0, 1)
+    assert {each["value"]: each["share"] for each in found} == {
+        value: pytest.approx((mask == value).sum() / known) for value in (0, 1)
     }
 
 
 def area_of_water(path, values, crs, transform):
     mask = write_mask(path, values, crs=crs, transform=transform)
     with viewed(mask, mask) as page:
-        return page.counted()["classes"]["1"]["area"]
+        return {each["name"]: each["area"] for each in page.counted()["classes"]}["water"]
 
 
 def test_areas_are_of_the_ground(tmp_path):
@@ -303,6 +304,25 @@ def test_places_on_the_ground_are_told(tmp_path):
     assert facts["system"] == "EPSG:32640"
 
 
+def test_numbers_alone_are_asked_for_on_the_earth(tmp_path):
+    """4xx for all else; null for what has no place, as Mercator's plane has beyond the pole."""
+    ground = {"crs": "EPSG:3857", "transform": Affine(2, 0, 500_000, 0, -2, 2_800_000)}
+    image = write_tif(tmp_path / "a.tif", noise(1, 50, 50), **ground)
+
+    with viewed(image) as page:
+        here = page.json("earth?row=10.5&column=20.5")
+        back = page.json("raster?latitude={latitude}&longitude={longitude}".format(**here))
+        nowhere = page.json("raster?latitude=91&longitude=0")
+        for asked in (
+            "earth?row=nan&column=0", "earth?row=1e3&column=0", "raster?latitude=1",
+            "grid?top=0&left=0&bottom=0&right=9", "grid?top=0&left=9&bottom=5&right=inf",
+        ):  # fmt: skip
+            assert page.get(asked)[0] == 404
+
+    assert (back["row"], back["column"]) == (pytest.approx(10.5), pytest.approx(20.5))
+    assert nowhere is None
+
+
 def test_confidence_is_told_and_shown(tmp_path):
     sure = np.array([[254, 127, 0, 255]], np.uint8)
     image = write_tif(tmp_path / "a.tif", noise(1, 1, 4))
@@ -316,12 +336,31 @@ def test_confidence_is_told_and_shown(tmp_path):
     assert alpha.tolist() == [0, 128, 255, 0]
 
 
-def test_values_without_names_go_by_themselves(tmp_path):
-    image = write_tif(tmp_path / "a.tif", noise(1, 20, 20))
-    mask = write_png(tmp_path / "m.png", labels(20, 20, values=(3, 9))[None])
+def test_values_without_names_are_shown_before_they_are_counted(tmp_path, waiting):
+    """All of them, in mask, errors and under the pointer; the list grows, the colours stay."""
+    mask, truth = labels(300, 280, 1, (3, 9, 200)), labels(300, 280, 2, (3, 9, 77))
+    image = write_tif(tmp_path / "a.tif", noise(1, 300, 280))
+    paths = [write_png(tmp_path / f"{i}.png", each) for i, each in enumerate((mask, truth))]
+    colours = np.array([(*default_colour(value), 255) for value in range(256)], np.uint8)
 
-    with viewed(image, mask) as page:
-        assert [each["name"] for each in page.json("facts")["legend"]] == ["value 3", "value 9"]
+    with viewed(image, *paths) as page:
+        early = page.json("counted")
+        tiles = [page.whole(layer) for layer in ("mask", "truth", "errors")]
+        pixel = page.json("pixel?row=7&column=8")
+        waiting.set()
+        found = page.counted()["classes"]
+        later = [page.whole(layer) for layer in ("mask", "truth", "errors")]
+
+    assert (early["done"], early["classes"]) == (0, [])
+    assert np.array_equal(tiles[0], colours[mask])
+    assert np.array_equal(tiles[1], colours[truth])
+    assert np.array_equal(tiles[2][..., 3] > 0, mask != truth)
+    assert np.array_equal(tiles, later)
+    assert pixel["mask"] == f"value {mask[7, 8]}"
+    assert [(each["name"], each["share"]) for each in found] == [
+        (f"value {value}", (mask == value).sum() / mask.size) for value in (3, 9, 77, 200)
+    ]
+    assert found[2]["colour"] == "#{:02x}{:02x}{:02x}".format(*default_colour(77))
 
 
 def test_files_that_do_not_go_together_are_refused(tmp_path, glnet):
@@ -349,7 +388,8 @@ HOSTILE = [
     "tiles/mask/0/999999999/0", "tiles/mask/0/-1/0", "tiles/mask/0/0/1.5", "tiles/mask/0/0/0x0",
     "tiles/mask/0/0/0?without=a", "tiles/mask/0/0/0?without=" + "9" * 99, "tiles/mask/0/0/%00",
     "m.tif", "classes.csv", "view.py", "page/view.js", "..", "leaflet-src.js", "pixel",
-    "pixel?row=0",
+    "pixel?row=0", "earth?row=0&column=0", "raster?latitude=0&longitude=0",
+    "grid?top=0&left=0&bottom=9&right=9", "grid?top=nan&left=0&bottom=9&right=9",
     "pixel?row=-1&column=0", "pixel?row=9999&column=0", "pixel?row=0&column=1e3",
 ]  # fmt: skip
 

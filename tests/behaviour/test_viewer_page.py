@@ -16,6 +16,12 @@ import pytest
 import rasterio
 from PIL import Image
 from rasterio.transform import Affine
+from rasterio.warp import transform
+
+from glnet.datasets.classes import default_colour
+from makers import write_png, write_tif
+from small_slides import make_slide, noisy
+from viewing import viewed
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -23,6 +29,8 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium h
 
 HEIGHT, WIDTH = 18_000, 36_000
 ROW, COLUMN = 9_000, 21_000
+#: There, by zoom, latitude and longitude; a pixel is four of the screen.
+PLACE = "#9.14/0/30"
 #: Left and right of COLUMN: what the image holds, and the classes of mask and truth.
 GREY, MASK, TRUTH = (40, 200), (1, 2), (1, 1)
 COLOURS = {1: (220, 30, 40), 2: (20, 60, 230)}
@@ -92,7 +100,7 @@ def page(browser, server):
     opened.on("requestfailed", lambda request: wrong.append((request.url, request.failure)))
     elsewhere = []
     opened.on("request", lambda request: elsewhere.append(request.url))
-    opened.goto(f"{server[0]}#10/{ROW}/{COLUMN}")
+    opened.goto(f"{server[0]}{PLACE}")
     opened.wait_for_load_state("networkidle")
     yield opened
     # Tiles that the page itself no longer wants are given up, not lost.
@@ -119,6 +127,12 @@ def seen(page, columns=6):
     return tuple(map(int, pixels[y + 40, x - columns])), tuple(
         map(int, pixels[y + 40, x + columns])
     )
+
+
+def map_of(page):
+    """Colours of all that the map shows."""
+    taken = page.locator("#map").screenshot()
+    return np.asarray(Image.open(io.BytesIO(taken)).convert("RGB"))
 
 
 def near(found, wanted):
@@ -227,17 +241,158 @@ def test_shares_are_those_of_the_whole_mask(page):
     assert page.locator("#wrong").inner_text().startswith("50.00 %")
 
 
-def test_a_place_can_be_kept_as_an_address(page):
-    x, y = centre(page)
-    page.mouse.move(x, y)
-    page.mouse.wheel(0, -200)
+def check_bar(page, metres, told):
+    """The bar says what it should, and is as long as that on a screen of so many metres a pixel."""
+    bar = page.locator(".scale")
+    number, unit = bar.inner_text().split()
+    length = float(number) * {"km": 1e3, "m": 1, "mm": 1e-3, "µm": 1e-6}[unit]
+    assert bar.inner_text() == told
+    assert bar.bounding_box()["width"] == pytest.approx(length / metres, abs=0.1)
+
+
+def test_the_bar_is_as_long_as_it_says(page, browser, tmp_path):
+    """Four screen pixels for 0.01 degrees at the equator; a slide's pixels of half a micron."""
+    check_bar(page, np.radians(0.01) * 6_371_008.8 / 4, "20 km")
+
+    slide = make_slide(tmp_path / "a.svs", noisy([(1024, 1024)]))  # zoom 2 shows each pixel as one
+    mask = write_tif(tmp_path / "m.tif", np.ones((1, 1024, 1024), np.uint8))
+    opened = browser.new_page(viewport={"width": 1000, "height": 700})
+    with viewed(slide, mask) as shown:
+        for zoom, told in ((2, "50 µm"), (0, "200 µm"), (5, "5 µm")):
+            opened.goto("about:blank")
+            opened.goto(f"{shown.address}#{zoom}/512/512")
+            opened.wait_for_selector("#share-1 small")
+            check_bar(opened, 0.5e-6 * 2 ** (2 - zoom), told)
+        assert opened.locator("#share-1 small").inner_text() == "0.262 mm²"
+        opened.close()
+
+
+def test_classes_without_names_are_listed_as_they_are_found(browser, tmp_path, waiting):
+    """All is shown before anything is counted; a class that came later can be switched off."""
+    values = np.repeat(np.array([[9, 3]], np.uint8), 150, axis=1).repeat(200, axis=0)
+    image = write_tif(tmp_path / "a.tif", np.full((1, 200, 300), 40, np.uint8))
+    mask = write_png(tmp_path / "m.png", values)
+    opened = browser.new_page(viewport={"width": 1000, "height": 700})
+
+    with viewed(image, mask) as page:
+        opened.goto(page.address)
+        set_to(opened, "#opacity-mask", 100)
+        assert seen(opened) == (default_colour(9), default_colour(3))
+        assert opened.locator("#legend li").count() == 0
+        waiting.set()
+        opened.wait_for_selector("#class-3")
+        assert opened.locator("#legend label").all_inner_texts() == ["value 3", "value 9"]
+        opened.get_by_label("value 3").uncheck()
+        assert seen(opened) == (default_colour(9), (40, 40, 40))
+        opened.close()
+
+
+def place_of(page):
+    """The address's numbers, once it has changed."""
+    page.wait_for_function("place => location.hash !== place", arg=PLACE)
     settled(page)
+    return [float(each) for each in page.evaluate("location.hash").lstrip("#").split("/")]
 
-    zoom, row, column = map(float, page.evaluate("location.hash").lstrip("#").split("/"))
 
-    assert zoom > 10
-    assert abs(row - ROW) < 1
-    assert abs(column - COLUMN) < 1
+def test_a_place_can_be_kept_as_an_address(page, server):
+    x, y = centre(page)
+    page.mouse.move(x + 120, y - 90)
+    page.mouse.wheel(0, -200)
+    zoom, latitude, longitude = place_of(page)
+
+    assert zoom > 9.5
+    assert 0 < latitude < 0.225
+    assert 30 < longitude < 30.3
+    kept, before = page.evaluate("location.hash"), map_of(page)
+    page.goto("about:blank")
+    page.goto(server[0] + kept)
+    settled(page)
+    assert np.array_equal(map_of(page), before)
+
+
+def test_an_address_fits_another_raster_of_the_place(browser, page, tmp_path):
+    """In UTM, with pixels of 1 km, turned: the middle is the same, and the size on the ground."""
+    page.keyboard.press("Escape")
+    page.locator("#map").press("+")
+    zoom, latitude, longitude = place_of(page)
+    (x,), (y,) = transform("OGC:CRS84", "EPSG:32636", [longitude], [latitude])
+    turned = Affine.translation(x, y) @ Affine.rotation(30) @ Affine.scale(1000, -1000)
+    place = {"crs": "EPSG:32636", "transform": turned @ Affine.translation(-300, -200)}
+    image = write_tif(tmp_path / "a.tif", np.zeros((1, 500, 700), np.uint8), **place)
+    opened = browser.new_page(viewport={"width": 1000, "height": 700})
+    with viewed(image) as shown:
+        opened.goto(f"{shown.address}#{zoom}/{latitude}/{longitude}")
+        opened.wait_for_selector("#map img.leaflet-tile-loaded")
+        opened.mouse.move(*centre(opened))
+        opened.wait_for_selector("#at-row")
+        row, column = map(int, opened.locator("#at-row").inner_text().split(", "))
+        widths = [each.locator(".scale").bounding_box()["width"] for each in (page, opened)]
+        tell = [each.locator(".scale").inner_text().split() for each in (page, opened)]
+        opened.close()
+
+    assert abs(row - 200) <= 1
+    assert abs(column - 300) <= 1
+    metres = [
+        float(n) * 1000 ** (unit == "km") / w for (n, unit), w in zip(tell, widths, strict=True)
+    ]
+    assert 2**-0.26 < metres[0] / metres[1] < 2**0.26
+
+
+def test_the_grid_lies_where_degrees_are(page, server):
+    """The equator and 30 degrees east cross 80 screen pixels right of and below the middle."""
+    page.goto("about:blank")
+    page.goto(server[0] + "#9.14/0.2/29.8")
+    page.wait_for_selector("#gridded")
+    page.uncheck("#show-mask")
+    settled(page)
+    before = map_of(page)
+    page.check("#gridded")
+    page.wait_for_selector("#grid span")
+    settled(page)
+    after = map_of(page)
+
+    x, y = (side / 2 for side in before.shape[1::-1])
+    drawn = (after != before).any(axis=2)
+    for along, place in ((drawn.mean(axis=0), x + 80), (drawn.mean(axis=1), y + 80)):
+        assert np.abs(np.flatnonzero(along > 0.8) - place).min() <= 2
+    labels = page.locator("#grid span").all_inner_texts()
+    assert {"0.0°", "30.0°E"} <= set(labels)
+    assert 4 <= sum(label.endswith("E") for label in labels) <= 8
+    page.uncheck("#gridded")
+    settled(page)
+    assert np.array_equal(map_of(page), before)
+
+
+def test_what_was_clicked_stays_to_be_copied(page):
+    x, y = centre(page)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.mouse.click(x + 40, y + 20)
+    page.wait_for_selector("#copy")
+    page.mouse.move(x - 100, y - 100)
+    page.click("#copy")
+
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert [float(each) for each in copied.split(", ")] == pytest.approx(
+        [-0.05, 0.1 + 30], abs=2.6e-3
+    )
+
+
+def test_without_a_place_there_is_no_grid(browser, tmp_path):
+    """And addresses hold row and column."""
+    image = write_tif(tmp_path / "a.tif", np.zeros((1, 600, 900), np.uint8))
+    opened = browser.new_page(viewport={"width": 1000, "height": 700})
+    with viewed(image) as shown:
+        opened.goto(f"{shown.address}#3/200/300")
+        opened.wait_for_selector("#map img.leaflet-tile-loaded")
+        assert not opened.locator("#gridded").is_visible()
+        opened.mouse.move(*centre(opened))
+        opened.mouse.wheel(0, -200)
+        zoom, row, column = place_of(opened)
+        opened.close()
+
+    assert zoom > 3
+    assert abs(row - 200) < 1
+    assert abs(column - 300) < 1
 
 
 @pytest.mark.parametrize("width", [390, 1280])

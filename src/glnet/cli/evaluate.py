@@ -21,7 +21,7 @@ from glnet.cli.scores import show_comparison, show_details, show_evaluation
 from glnet.cli.stopping import NOTHING, WRITING, when_stopped
 from glnet.evaluation.comparison import Comparison
 from glnet.evaluation.masks import evaluate_masks
-from glnet.evaluation.observer import Observer
+from glnet.evaluation.observer import BothObserver, Observer
 from glnet.evaluation.result import Evaluation
 from glnet.metrics import PROTOCOLS
 from glnet.outputs.files import check_target
@@ -77,7 +77,9 @@ def evaluate_command(
         if path is not None:
             check_target(path, (suffix,), read)
     page = report_in(report, read) if report is not None else None
-    observer = Observer() if page is not None else None
+    observer = None
+    if page is not None:
+        observer = Observer() if against is None else BothObserver()
     chosen = None if split == "all" else split
     told = {"protocol": protocol, "boundary": boundary, "tolerance": tolerance}
     options = {**told, "observer": observer}
@@ -127,7 +129,9 @@ def _by_masks(
         found = evaluate_masks(masks, manifest, classes, split, **options)
         if against is None:
             return found
-        options = options | {"observer": None}
+        observer = options["observer"]
+        other = observer.other if isinstance(observer, BothObserver) else None
+        options = options | {"observer": other}
         return Comparison(found, evaluate_masks(against, manifest, classes, split, **options))
 
 

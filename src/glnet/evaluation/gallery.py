@@ -104,7 +104,9 @@ class Gallery:
         self._left[sample.image] -= 1
         if self._left[sample.image]:
             return
-        picture = self._open.pop(sample.image)
+        self._keep(score, self._open.pop(sample.image))
+
+    def _keep(self, score: float, picture: Picture) -> None:
         if np.isnan(score):
             return
         self._kept.append((score, self._finished, picture))

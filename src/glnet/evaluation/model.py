@@ -14,7 +14,7 @@ from glnet.engines.loading import load_engine
 from glnet.engines.scoring import predict_samples
 from glnet.engines.tables import table_of
 from glnet.evaluation.comparison import Comparison, check_same_classes
-from glnet.evaluation.observer import Observer
+from glnet.evaluation.observer import BothObserver, Observer
 from glnet.evaluation.result import Evaluation
 from glnet.evaluation.tally import Tally
 from glnet.metrics import ProtocolName
@@ -96,7 +96,7 @@ def compare(
     Args:
         model, against: Bundles with the same known classes.
         manifest, split, options: See `evaluate`.
-        observer: Sees the evaluation of `model`.
+        observer: Sees the evaluation of `model`; one of both sides, that of `against` too.
 
     Raises:
         GlnetError: see `evaluate`, or the classes differ; that is found before the work.
@@ -104,4 +104,5 @@ def compare(
     ours, theirs = (find_model(each) for each in (model, against))
     check_same_classes(*(table_of(each, read_config(each)) for each in (ours, theirs)))
     found = evaluate(ours, manifest, split, observer=observer, **options)
-    return Comparison(found, evaluate(theirs, manifest, split, **options))
+    other = observer.other if isinstance(observer, BothObserver) else None
+    return Comparison(found, evaluate(theirs, manifest, split, observer=other, **options))

@@ -9,6 +9,7 @@ from glnet.datasets.manifest import Sample
 from glnet.engines.engine import Engine
 from glnet.engines.held import peak
 from glnet.evaluation.gallery import Gallery
+from glnet.evaluation.sides import FirstSide, SecondSide
 from glnet.geometry import Size, Window
 
 
@@ -24,9 +25,9 @@ class Observer:
         device: cpu, cuda or mps; None for masks from disk.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gallery: Gallery | None = None) -> None:
         """Nothing was seen."""
-        self.gallery = Gallery()
+        self.gallery = gallery or Gallery()
         self.pixels = 0
         self.seconds = 0.0
         self.memory: int | None = None
@@ -66,3 +67,14 @@ class Observer:
         self.gallery.finish(sample, score)
         self.seconds = time.perf_counter() - self._began
         self.memory = peak()
+
+
+class BothObserver(Observer):
+    """Looks on while the first side of a comparison is evaluated, `other` at the second one."""
+
+    def __init__(self) -> None:
+        """Nothing was seen."""
+        first = FirstSide()
+        super().__init__(first)
+        self.sides = SecondSide(first)
+        self.other = Observer(self.sides)

@@ -11,14 +11,14 @@ from glnet.datasets.classes import Colour
 from glnet.engines.threads import threads
 from glnet.evaluation.comparison import Comparison
 from glnet.evaluation.gallery import LONG_SIDE
-from glnet.evaluation.observer import Observer
+from glnet.evaluation.observer import BothObserver, Observer
 from glnet.evaluation.result import Evaluation
 from glnet.evaluation.words import images, remarks, verdict
 from glnet.metrics.protocol import ratio
 from glnet.recipe.amounts import show_bytes
 from glnet.reports.curves import curves, read_epochs
 from glnet.reports.page import write_page
-from glnet.reports.pictures import PLAIN, RIGHT, STRIPE, WRONG, show
+from glnet.reports.pictures import PLAIN, RIGHT, STRIPE, WRONG, Shown, show
 
 #: A matrix of more classes would not be read.
 _MATRIX = 30
@@ -73,12 +73,12 @@ def write_evaluation(
     settings: Mapping[str, str],
     model: Path | None = None,
 ) -> None:
-    """Write a page on an evaluation; of a comparison, on its first side and on both scores.
+    """Write a page on an evaluation; of a comparison, on its first side, both scores and pictures.
 
     Args:
         path: What to write.
         found: The scores.
-        observer: What was seen meanwhile; of a comparison, of its first side.
+        observer: What was seen meanwhile; of a comparison, of both sides.
         names: Of what was evaluated: one, or two of a comparison.
         settings: What was asked for, as a reader shall see it.
         model: The folder of what was evaluated; None for masks.
@@ -87,8 +87,7 @@ def write_evaluation(
         RasterError: the file could not be written.
     """
     result = found.model if isinstance(found, Comparison) else found
-    colours, classes = list(result.table.colours), class_rows(result)
-    gallery = {"Lowest": observer.gallery.lowest, "Highest": observer.gallery.highest}
+    classes = class_rows(result)
     values = {
         "names": list(names),
         "count": images(result),
@@ -101,11 +100,7 @@ def write_evaluation(
         "comparison": _comparison(found) if isinstance(found, Comparison) else None,
         "charts": curves(read_epochs(model)) if model else [],
         "cost": _cost(result, observer),
-        "gallery": {
-            heading: [show(*kept, colours, result.protocol) for kept in pictures]
-            for heading, pictures in gallery.items()
-            if pictures
-        },
+        "gallery": {name: shown for name, shown in _gallery(found, observer).items() if shown},
         "long_side": LONG_SIDE,
         "key": {"right": RIGHT, "wrong": WRONG, "plain": PLAIN, "stripe": STRIPE},
         "settings": {**settings, "view": result.view, **_origin(model), **_computed(observer)},
@@ -204,6 +199,32 @@ def _comparison(found: Comparison) -> dict[str, object]:
         "classes": list(zip(found.names, *found.class_ious.tolist(), strict=True)),
         "better": int((ours > theirs).sum()),
         "worse": int((ours < theirs).sum()),
+    }
+
+
+def _gallery(found: Evaluation | Comparison, observer: Observer) -> dict[str, list[Shown]]:
+    """The images that are shown, by where they stand."""
+    if not isinstance(found, Comparison):
+        how = list(found.table.colours), found.protocol
+        return {
+            "lowest": [show((*kept, *how)) for kept in observer.gallery.lowest],
+            "highest": [show((*kept, *how)) for kept in observer.gallery.highest],
+        }
+    if not isinstance(observer, BothObserver):
+        return {}
+    hows = [(list(each.table.colours), each.protocol) for each in (found.model, found.against)]
+    kept = {"behind": observer.sides.behind, "ahead": observer.sides.ahead}
+    return {
+        name: [
+            show(
+                *(
+                    (score, picture, *how)
+                    for score, picture, how in zip(both.scores, both.pictures, hows, strict=True)
+                )
+            )
+            for both in pairs
+        ]
+        for name, pairs in kept.items()
     }
 
 

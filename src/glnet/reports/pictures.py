@@ -30,40 +30,59 @@ _PORTION = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """An image with its score and its pictures as data URIs.
+class Side:
+    """An image's own mean IoU, and the prediction and its errors as data URIs."""
 
-    Attributes:
-        name: Of the file.
-        place: Which part of it, in words; empty for all.
-        score: Its own mean IoU.
-        size: Of the pictures.
-        image: None where the file cannot be read.
-        truth, prediction, errors: See the module.
-    """
-
-    name: str
-    place: str
     score: float
-    size: Size
-    image: str | None
-    truth: str
     prediction: str
     errors: str
 
 
-def show(score: float, picture: Picture, colours: list[Colour], protocol: Protocol) -> Shown:
-    """A picture as a page shows it."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An image and its pictures as data URIs.
+
+    Attributes:
+        name: Of the file.
+        place: Which part of it, in words; empty for all.
+        size: Of the pictures.
+        image: None where the file cannot be read.
+        truth: See the module.
+        sides: What was evaluated: one, or two of a comparison.
+    """
+
+    name: str
+    place: str
+    size: Size
+    image: str | None
+    truth: str
+    sides: list[Side]
+
+
+#: A score, and its picture, with the colours and the protocol of the evaluation that it is of.
+Scored = tuple[float, Picture, list[Colour], Protocol]
+
+
+def show(*sides: Scored) -> Shown:
+    """A picture as a page shows it, by one evaluation or by two."""
+    _, picture, colours, _ = sides[0]
     palette, extent = dict(enumerate(colours)), picture.extent
     photo, whole = _photo(picture)
     place = f"rows {extent.top} to {extent.bottom}, columns {extent.left} to {extent.right}"
     return Shown(
         picture.image.as_posix(),
         "" if whole == extent.size else place,
-        score,
         Size(*picture.labels.shape),
         photo,
         _png(_striped(picture.labels, picture.labels == IGNORE), palette),
+        [_side(*side) for side in sides],
+    )
+
+
+def _side(score: float, picture: Picture, colours: list[Colour], protocol: Protocol) -> Side:
+    palette = dict(enumerate(colours))
+    return Side(
+        score,
         _png(_striped(picture.prediction, picture.prediction == IGNORE), palette),
         _png(error_map(picture, protocol), {_RIGHT: RIGHT, _WRONG: WRONG}),
     )

@@ -1,6 +1,5 @@
 """What the values of a mask mean: from a class table, or from the mask itself."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,9 +30,9 @@ def legend_of(mask: Raster, table: ClassTable | None) -> tuple[Entry, ...]:
     return tuple(Entry(value, named[value], _colour(mask, value)) for value in sorted(named))
 
 
-def unnamed(mask: Raster, values: Iterable[int]) -> tuple[Entry, ...]:
-    """Classes that go by their values."""
-    return tuple(Entry(value, f"value {value}", _colour(mask, value)) for value in sorted(values))
+def unnamed(mask: Raster) -> tuple[Entry, ...]:
+    """All values that a mask may hold, as classes that go by them."""
+    return tuple(Entry(value, f"value {value}", _colour(mask, value)) for value in range(256))
 
 
 def _colour(mask: Raster, value: int) -> Colour:

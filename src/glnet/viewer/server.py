@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import uvicorn
 from anyio.to_thread import current_default_thread_limiter
 from rasterio.errors import RasterioError
@@ -24,6 +25,7 @@ from starlette.routing import Route
 from xstatic.pkg import leaflet
 
 from glnet.errors import GlnetError, RunError
+from glnet.viewer.grid import grid
 from glnet.viewer.show import Show
 
 #: Tried first, so that an address can be kept.
@@ -33,6 +35,7 @@ PORT = 8642
 _THREADS = 4
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
+_DECIMAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,20})?")
 
 #: Nothing from elsewhere; tiles are pictures, opacity and place are styles.
 _HEADERS = {
@@ -45,7 +48,7 @@ _HEADERS = {
 
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "png": "image/png"}
 
-_PAGE = ("view.html", "view.js", "view.css")
+_PAGE = ("view.html", "view.js", "place.js", "grid.js", "view.css")
 _LEAFLET = ("leaflet.js", "leaflet.css")
 
 
@@ -82,6 +85,32 @@ class _Pages:
         found = None if place is None else self._show.pixel(*place)
         return JSONResponse(found, 200, _HEADERS) if found else _missing("pixel")
 
+    def earth(self, request: Request) -> Response:
+        """Of a point of the raster; null: it lies nowhere."""
+        point = _decimals(request, "row", "column")
+        if point is None or self._show.places is None:
+            return _missing("place")
+        return JSONResponse(self._show.earth(*point), 200, _HEADERS)
+
+    def raster(self, request: Request) -> Response:
+        """Row and column of a place on the Earth; null: it has none."""
+        place, places = _decimals(request, "longitude", "latitude"), self._show.places
+        if place is None or places is None:
+            return _missing("place")
+        ((column, row),) = places.in_raster(np.array([place])).tolist()
+        here = self._show.earth(row, column) if row == row else None  # noqa: PLR0124  NaN
+        return JSONResponse(here and here | {"row": row, "column": column}, 200, _HEADERS)
+
+    def grid(self, request: Request) -> Response:
+        box, places = _decimals(request, "top", "left", "bottom", "right"), self._show.places
+        if box is None or places is None or box[0] >= box[2] or box[1] >= box[3]:
+            return _missing("grid")
+        lines = [
+            {"label": line.label, "points": line.points.round(4).tolist()}
+            for line in grid(places, (box[0], box[1], box[2], box[3]))
+        ]
+        return JSONResponse(lines, 200, _HEADERS)
+
 
 def application(show: Show) -> Starlette:
     """The web application over a show."""
@@ -92,6 +121,9 @@ def application(show: Show) -> Starlette:
             Route("/facts", pages.facts),
             Route("/counted", pages.counted),
             Route("/pixel", pages.pixel),
+            Route("/earth", pages.earth),
+            Route("/raster", pages.raster),
+            Route("/grid", pages.grid),
             Route("/tiles/{layer}/{zoom}/{x}/{y}", pages.tile),
             Route("/{name}", pages.file),
         ],
@@ -129,6 +161,12 @@ def _files() -> dict[str, bytes]:
 def _numbers(*texts: str) -> tuple[int, ...] | None:
     """Whole numbers of some digits; None: something else is among them."""
     return tuple(map(int, texts)) if all(map(_NUMBER.fullmatch, texts)) else None
+
+
+def _decimals(request: Request, *names: str) -> list[float] | None:
+    """Numbers that an address asks with; None: one is missing, or something else."""
+    texts = [request.query_params.get(name, "") for name in names]
+    return [float(text) for text in texts] if all(map(_DECIMAL.fullmatch, texts)) else None
 
 
 def serve(

@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,17 +10,16 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from PIL import Image
-from rasterio.warp import transform
 
 from glnet.datasets.classes import read_classes
 from glnet.datasets.masks import check_size
 from glnet.errors import DataError
-from glnet.geometry import Window
-from glnet.georeference import Georeference
+from glnet.georeference import Georeference, Resolution
 from glnet.raster import Raster, SlideWish
 from glnet.viewer.legend import Entry, colours_of, legend_of, unnamed
+from glnet.viewer.places import Places, places_of
 from glnet.viewer.pyramid import TILE, Pyramid, Said
-from glnet.viewer.shares import Shares, count
+from glnet.viewer.shares import Shares, area_of_pixels, count
 from glnet.viewer.sources import Copies, labels_of, picture_of
 
 #: What is wrong, and what the network was not sure of.
@@ -42,8 +41,11 @@ class Show:
         image: Its pixels.
         labels: The mask and the truth, by their names, where given.
         confidence: How sure the network was, where given.
-        legend: The classes of mask and truth.
+        legend: The classes of mask and truth; where none is named, all values there could be.
+        named: Are they?
         ground: Where the raster lies.
+        places: The same, on the Earth.
+        resolution: Of its pixels, on the ground or on a slide's glass.
         shares: How much every class has of the mask; grows for a while.
     """
 
@@ -52,7 +54,10 @@ class Show:
     labels: dict[str, Pyramid]
     confidence: Pyramid | None
     legend: tuple[Entry, ...]
+    named: bool
     ground: Georeference | None
+    places: Places | None
+    resolution: Resolution | None
     shares: Shares = field(default_factory=Shares)
 
     @property
@@ -125,40 +130,53 @@ class Show:
         if self.ground is None or self.ground.crs is None:
             return {}
         x, y = self.ground.transform @ (column + 0.5, row + 0.5)
-        (longitude,), (latitude,) = transform(self.ground.crs, "OGC:CRS84", [x], [y])
-        return {"x": x, "y": y, "longitude": longitude, "latitude": latitude}
+        return {"x": x, "y": y} | (self.earth(row + 0.5, column + 0.5) or {})
+
+    def earth(self, row: float, column: float) -> dict[str, object] | None:
+        """Where a point lies, and how many metres a pixel is there; None: nowhere."""
+        if self.places is None:
+            return None
+        ((longitude, latitude),) = self.places.on_earth(np.array([(column, row)])).tolist()
+        if longitude != longitude:  # noqa: PLR0124  NaN
+            return None
+        metres = self.places.metres(column, row)
+        return {"latitude": latitude, "longitude": longitude, "metres": metres}
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Of the legend what a page lists: classes with names, or values that were found so far."""
+        return [e for e in self.legend if self.named or self.shares.found[e.value]]
 
     def facts(self) -> dict[str, object]:
         """What a page has to know before it asks for tiles."""
         size = self.image.size
-        resolution = self.ground.resolution(size) if self.ground else None
+        resolution = self.resolution
         named = self.ground is not None and self.ground.crs is not None
         return {
             "name": self.name, "height": size.height, "width": size.width, "tile": TILE,
-            "zooms": self.image.zooms, "layers": self.layers,
-            "legend": [
-                {"value": e.value, "name": e.name, "colour": f"#{bytes(e.colour).hex()}"}
-                for e in self.legend
-            ],
+            "zooms": self.image.zooms, "layers": self.layers, "counts": bool(self.labels),
             "metres": resolution and (resolution.rows * resolution.columns) ** 0.5,
+            "placed": self.places is not None,
             "system": str(self.ground.crs) if named and self.ground else None,
         }  # fmt: skip
 
     def counted(self) -> dict[str, object]:
-        """How much every class has of the mask so far."""
+        """The classes that are known so far, and how much each has of the mask."""
         shares = self.shares
+        done = shares.done if self.labels else 1.0  # first: what is told with 1 has to be all
         total = max(1, int(shares.pixels[[e.value for e in self.legend]].sum()))
         return {
-            "done": shares.done if self.labels else 1.0,
-            "classes": {
-                e.value: {
+            "done": done,
+            "classes": [
+                {
+                    "value": e.value, "name": e.name, "colour": f"#{bytes(e.colour).hex()}",
                     "share": int(shares.pixels[e.value]) / total,
                     "area": float(shares.area[e.value]) or None,
                 }
-                for e in self.legend
-            },
+                for e in self.entries
+            ],
             "wrong": shares.wrong / shares.compared if shares.compared else None,
-        }
+        }  # fmt: skip
 
     @contextmanager
     def counting(self) -> Iterator[None]:
@@ -166,13 +184,9 @@ class Show:
         if not self.labels:
             yield
             return
-        mask, *truth = self.labels.values()
         stop = threading.Event()
-
-        def differ(window: Window) -> np.ndarray:
-            return self._differ([mask.read(window), truth[0].read(window)])
-
-        task = (mask, differ if truth else None, self.ground, self.shares, stop)
+        area = area_of_pixels(self.ground, self.resolution)
+        task = ([*self.labels.values()], self._differ, area, self.shares, stop)
         thread = threading.Thread(target=count, args=task, daemon=True)
         thread.start()
         try:
@@ -233,9 +247,12 @@ def opened_show(
         legend: tuple[Entry, ...] = ()
         for name in labels:
             legend = legend or legend_of(rasters[name], table)
-        if labels and not legend:
-            legend = unnamed(rasters[next(iter(labels))], _values_in(labels.values()))
-        show = Show(image.name, seen, labels, sure, legend, first.georeference)
+        named = bool(legend)
+        if labels and not named:
+            legend = unnamed(rasters[next(iter(labels))])
+        ground = first.georeference
+        place = ground, places_of(ground, first.size), first.resolution
+        show = Show(image.name, seen, labels, sure, legend, named, *place)
         with show.counting():
             yield show
 
@@ -248,14 +265,6 @@ def _at_their_level(rasters: Mapping[str, Raster]) -> Raster:
         if number and level.size in sizes:
             return Raster(image.file, slide=SlideWish(level=number, generic=True))
     return image
-
-
-def _values_in(labels: Iterable[Pyramid]) -> list[int]:
-    """All values that masks hold: they have to be counted beforehand."""
-    found = Shares()
-    for each in labels:
-        count(each, None, None, found, threading.Event())
-    return np.flatnonzero(found.pixels).tolist()
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -22,7 +22,9 @@ async function ask(address) {
 
 const round = (value, digits) => Number(value.toPrecision(digits)).toLocaleString("en");
 
-function ground(metres2) {
+function area(metres2) {
+  if (metres2 < 1e-9) return `${round(metres2 * 1e12, 3)} µm²`;
+  if (metres2 < 1e-2) return `${round(metres2 * 1e6, 3)} mm²`;
   if (metres2 >= 1e6) return `${round(metres2 / 1e6, 3)} km²`;
   return metres2 >= 1e4 ? `${round(metres2 / 1e4, 3)} ha` : `${round(metres2, 3)} m²`;
 }
@@ -43,7 +45,7 @@ async function start() {
     crs, minZoom: 0, maxZoom: zooms + CLOSER, attributionControl: false, zoomSnap: 0.5,
     maxBounds: L.latLngBounds(whole).pad(0.5),
   });
-  remembered(map, whole);
+  await remembered(map, facts);
 
   const layers = new Map();
   for (const [order, id] of facts.layers.entries()) {
@@ -71,21 +73,13 @@ async function start() {
   for (const [id, entry] of layers) $("layers").append(layerRow(id, entry, refresh));
   refresh();
 
-  legend(facts, layers);
-  if (facts.legend.length) count(facts);
+  if (facts.counts) count(legend(layers));
   pointer(map, facts);
+  if (facts.placed) {
+    grid(map, facts);
+    clicked(map);
+  }
   if (facts.metres) scale(map, facts.metres, zooms);
-}
-
-// The address after # holds the place, so that it can be kept and sent.
-function remembered(map, whole) {
-  const told = location.hash.slice(1).split("/").map(Number);
-  if (told.length === 3 && told.every(Number.isFinite)) map.setView([told[1], told[2]], told[0]);
-  else map.fitBounds(whole);
-  map.on("moveend", () => {
-    const { lat, lng } = map.getCenter();
-    history.replaceState(null, "", `#${map.getZoom()}/${lat.toFixed(1)}/${lng.toFixed(1)}`);
-  });
 }
 
 function layerRow(id, entry, refresh) {
@@ -145,10 +139,10 @@ function swiping(map, layers) {
   return self;
 }
 
-function legend(facts, layers) {
-  const hidden = new Set();
-  $("classes").hidden = !facts.legend.length;
-  for (const { value, name, colour } of facts.legend) {
+// A switch for every class, by value; what adds those that are new.
+function legend(layers) {
+  const hidden = new Set(), rows = new Map();
+  const add = ({ value, name, colour }) => {
     const box = make("input", { type: "checkbox", checked: true, id: `class-${value}` });
     const swatch = make("span", { className: "swatch" });
     swatch.style.background = colour;
@@ -162,22 +156,29 @@ function legend(facts, layers) {
     };
     const share = make("span", { className: "share", id: `share-${value}` });
     const label = make("label", { className: "grow", htmlFor: box.id, textContent: name });
-    $("legend").append(make("li", { className: "row" }, box, swatch, label, share));
-  }
+    const row = make("li", { className: "row" }, box, swatch, label, share);
+    const after = [...rows.keys()].filter((other) => other > value);
+    $("legend").insertBefore(row, after.length ? rows.get(Math.min(...after)) : null);
+    rows.set(value, row);
+  };
+  return (classes) => {
+    $("classes").hidden = !classes.length;
+    classes.filter(({ value }) => !rows.has(value)).forEach(add);
+  };
 }
 
-async function count(facts) {
+async function count(list) {
   const found = await ask("counted");
-  for (const { value } of facts.legend) {
-    const { share, area } = found.classes[value];
+  list(found.classes);
+  for (const { value, share, area: metres2 } of found.classes) {
     const cell = $(`share-${value}`);
     cell.textContent = `${(100 * share).toFixed(1)} %`;
-    if (area) cell.append(make("small", { textContent: ground(area) }));
+    if (metres2) cell.append(make("small", { textContent: area(metres2) }));
   }
   $("counted").textContent = found.done < 1 ? `counted ${Math.floor(100 * found.done)} %` : "";
   $("wrong").textContent = found.wrong === null ? ""
     : `${(100 * found.wrong).toFixed(2)} % of the known ground differs from the truth`;
-  if (found.done < 1) setTimeout(() => count(facts), 500);
+  if (found.done < 1) setTimeout(() => count(list), 500);
 }
 
 function pointer(map, facts) {
@@ -199,10 +200,8 @@ function pointer(map, facts) {
       lines.push(["confidence", sure === null ? "no data" : `${(100 * sure).toFixed(0)} %`]);
     }
     lines.push(["shown", found.values ? found.values.join(", ") : "no data"]);
-    if ("x" in found) {
-      lines.push(["x, y", `${found.x.toFixed(2)}, ${found.y.toFixed(2)}`]);
-      lines.push(["lat, lon", `${found.latitude.toFixed(6)}, ${found.longitude.toFixed(6)}`]);
-    }
+    if ("x" in found) lines.push(["x, y", `${found.x.toFixed(2)}, ${found.y.toFixed(2)}`]);
+    if ("latitude" in found) lines.push(["lat, lon", degrees(found)]);
     $("pixel").replaceChildren(...lines.flatMap(([name, value]) =>
       [make("dt", { textContent: name }), make("dd", { textContent: value, id: `at-${name.split(",")[0]}` })]));
   };
@@ -214,7 +213,13 @@ function pointer(map, facts) {
   });
 }
 
-// A bar of a round length on the ground.
+function length(metres) {
+  if (metres < 1e-3) return `${round(metres * 1e6, 1)} µm`;
+  if (metres < 0.1) return `${round(metres * 1e3, 1)} mm`;
+  return metres >= 1000 ? `${round(metres / 1000, 1)} km` : `${round(metres, 1)} m`;
+}
+
+// A bar of a round length on the ground or the glass.
 function scale(map, metres, zooms) {
   const control = L.control({ position: "bottomleft" });
   const bar = make("div", { className: "scale" });
@@ -223,9 +228,9 @@ function scale(map, metres, zooms) {
   const draw = () => {
     const each = metres * 2 ** (zooms - map.getZoom()), most = 120 * each;
     const power = 10 ** Math.floor(Math.log10(most));
-    const length = power * [5, 2, 1].find((step) => step * power <= most);
-    bar.style.width = `${length / each}px`;
-    bar.textContent = length >= 1000 ? `${length / 1000} km` : `${length} m`;
+    const told = power * [5, 2, 1].find((step) => step * power <= most);
+    bar.style.width = `${told / each}px`;
+    bar.textContent = length(told);
   };
   map.on("zoomend", draw);
   draw();
