@@ -1,0 +1,25 @@
+"""What the README says was measured is what the records say."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parents[2]
+
+
+def test_the_table_of_results_is_made_from_the_records():
+    path = HOME / "benchmarks/readme.py"
+    spec = importlib.util.spec_from_file_location("readme", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    text = (HOME / "README.md").read_text(encoding="utf-8")
+
+    assert script.with_table(text) == text, "run: python benchmarks/readme.py"
+
+
+def test_every_record_is_listed():
+    listed = re.findall(r"\(records/([\w-]+)\.md\)", (HOME / "benchmarks/README.md").read_text())
+
+    assert sorted(listed) == sorted(
+        path.stem for path in (HOME / "benchmarks/records").glob("*.md")
+    )
