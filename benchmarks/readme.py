@@ -17,9 +17,11 @@ BEGIN, END = "<!-- made by benchmarks/readme.py -->\n", "<!-- end -->\n"
 def rows() -> list[str]:
     """The table's lines."""
     found = ["| what | found | record |", "|---|---|---|"]
-    for name in re.findall(r"^\| \[([\w-]+)\]\(records/", (HERE / "README.md").read_text(), re.M):
+    for name in re.findall(
+        r"^\| \[([\w-]+)\]\(records/", (HERE / "README.md").read_text(), re.MULTILINE
+    ):
         record = HERE / "records" / f"{name}.md"
-        row = re.search(r"^> (.+)$", record.read_text(encoding="utf-8"), re.M)
+        row = re.search(r"^> (.+)$", record.read_text(encoding="utf-8"), re.MULTILINE)
         if row:
             label = re.sub(r"^[\d-]+-", "", name)
             found.append(f"| {row[1]} | [{label}](benchmarks/records/{name}.md) |")
