@@ -131,10 +131,11 @@ class Story:
     def killed(self, moments: Moments, stage: str) -> bool:
         """Start the job and kill it in a stage; if it was faster, it is finished."""
         before, began = set(self.job.parts()), self.job.places()
+        told = self._told()
         running = self._start()
         moments.reach(running, stage, began)
         if not running.kill() or running.said("wrote"):
-            self._finished(running, len(before))
+            self._finished(running, len(before), told)
             return False
         after = set(self.job.parts())
         moved = self.job.places() != began
@@ -161,20 +162,25 @@ class Story:
 
     def finish(self) -> None:
         """Start the job, and let it come to its end."""
-        kept = len(self.job.parts())
+        kept, told = len(self.job.parts()), self._told()
         running = self._start()
         running.wait()
-        self._finished(running, kept)
+        self._finished(running, kept, told)
 
     def _start(self) -> Running:
         self.starts += 1
         return self.job.start()
 
-    def _finished(self, running: Running, kept: int) -> None:
+    def _told(self) -> bytes | None:
+        return self.job.report.read_bytes() if self.job.report.exists() else None
+
+    def _finished(self, running: Running, kept: int, told: bytes | None) -> None:
         if running.status not in {0, -signal.SIGKILL}:
             self.problems += [f"status {running.status}", *running.errors]
             return
         self.problems += differences(self.job, self.whole)
+        if self._told() == told:
+            return  # it was killed after its last word: all was there, and nothing was used
         report = json.loads(self.job.report.read_text(encoding="utf-8"))
         self.computed += report["computed"]
         self.reused = report["reused"]

@@ -67,7 +67,10 @@ class Running:
         self.process.join()
         self._look()
         with contextlib.suppress(FileNotFoundError):
-            self.errors = self._stderr.read_text(encoding="utf-8").splitlines()
+            said = self._stderr.read_text(encoding="utf-8").splitlines()
+            self.errors = [
+                line for line in said if not line.startswith("scenes: ")
+            ]  # how far it is
         shutil.rmtree(self._folder, ignore_errors=True)
         return self.status
 

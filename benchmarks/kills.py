@@ -163,8 +163,10 @@ def fill(
     """
     moments = Moments(job, whole, random)
     rows, problems = [], list[str]()
-    for number, stage in enumerate(stages):
-        story = Story(job, whole, older=number % 2 == 1)
+    waiting = list(stages)
+    while waiting:
+        stage = waiting.pop(0)
+        story = Story(job, whole, older=len(rows) % 2 == 1)
         job.empty(older=story.older)
         began = job.places()
         if stage in STAGES:
@@ -175,6 +177,10 @@ def fill(
             filled = ballast(job.folder / "ballast")
             running = job.start()
         status, lines = running.wait(), running.errors
+        if status == 0 and not lines:  # all was written before the disk was full
+            filled.unlink()
+            waiting.insert(0, stage)
+            continue
         if status != 1 or len(lines) != 1:
             story.problems.append(f"disk full while {stage}: status {status}, {lines}")
         story.moved = job.places() != began
