@@ -8,11 +8,13 @@ BIN := .venv/bin
 
 install: .venv/ready
 
+# Compiled once: where PYTHONDONTWRITEBYTECODE is set, as in many containers, every process that
+# imports torch would else compile it anew, for 15 seconds.
 .venv/ready: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "glnet needs Python 3.11 or newer; say make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.9
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirements requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
@@ -26,7 +28,7 @@ check: install
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 clean:
 	rm -rf .venv demo

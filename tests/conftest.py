@@ -14,6 +14,15 @@ from hypothesis import settings
 
 from glnet.cli.main import main
 
+#: Files that take longest, by their names. They run first: whole files go to a worker, and one that
+#: began with a long file at the end would be waited for by all others.
+LONGEST = (
+    "test_ray", "test_benchmark", "test_authors", "test_doctor", "test_large_rasters",
+    "test_ctrl_c", "test_docs", "test_paper_studies", "test_memory_budget", "test_resume",
+    "test_team", "test_slides", "test_training", "test_coarse_to_fine", "test_many_images",
+    "test_notebook", "test_interruptions", "test_training_memory", "test_viewer_page", "test_int8",
+)  # fmt: skip
+
 settings.register_profile("glnet", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("glnet")
 
@@ -22,6 +31,12 @@ settings.load_profile("glnet")
 def _one_thread() -> None:
     """For torch, wherever it was imported first."""
     torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first; within a file, and among the others, the order stays."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(LONGEST)))
 
 
 @pytest.fixture

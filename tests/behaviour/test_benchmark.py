@@ -43,7 +43,7 @@ def data(tmp_path_factory):
 
 def write_study(data, entries, name="study", **changes):
     """A study file over the miniature data; entries are names with settings."""
-    recipe = yaml.safe_load(write_recipe(data, epochs=(2, 2, 1)).read_text())
+    recipe = yaml.safe_load(write_recipe(data, epochs=(1, 1, 1)).read_text())
     listed = [{"name": entry, "settings": over} for entry, over in entries.items()]
     study = {"title": "Miniature", "recipe": recipe, "boundary": True, "entries": listed, **changes}
     path = data / f"{name}.yaml"
