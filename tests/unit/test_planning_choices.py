@@ -38,6 +38,26 @@ def test_sides_are_those_that_a_network_takes(sizes):
 
 
 @pytest.mark.parametrize(
+    ("sides", "scene"),
+    [
+        ((600, 600, 1200), None),
+        ((600, 600, 1201), 600),
+        ((600, 900, 1900), 900),
+        ((7000, 7000, 7000), None),
+        ((7000, 7001, 7001), 5000),
+        ((3000, 3000, 9000), 3000),
+        ((40, 40, 300), 256),  # two of the smallest patches
+    ],
+)
+def test_long_images_are_cut_and_those_far_longer_than_the_others(sides, scene):
+    chosen = choose_sides([Size(side, side // 2) for side in sides])
+
+    assert chosen.settings["model.scene"] == scene
+    if scene is not None:
+        assert "are cut into equal scenes" in chosen.reasons["model.scene"]
+
+
+@pytest.mark.parametrize(
     ("side", "patch", "branches", "sharing"),
     [
         (3000, 500, "both", "bidirectional"),

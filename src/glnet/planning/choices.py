@@ -24,6 +24,9 @@ WEIGHT_CAP = 10.0
 #: images of the paper.
 _LONGEST_SCENE, _SCENE = 7000, 5000
 
+#: Images longer than so many times the median are cut too, to scenes of the median's length.
+_UNEVEN = 2
+
 #: Patches drawn per image and step, where images have more.
 PATCHES = 8
 
@@ -43,6 +46,7 @@ class Choice:
 def choose_sides(sizes: Sequence[Size]) -> Choice:
     """Thumbnail, patch, overlap, branches and sharing, from the sizes of the training images."""
     median = statistics.median(min(size) for size in sizes)
+    typical = statistics.median(max(size) for size in sizes)
     longest = max(max(size) for size in sizes)
     side = int(median / 3) // OUTPUT_STRIDE * OUTPUT_STRIDE
     side = min(PAPER_SIDE, max(SMALLEST_SIDE, side))
@@ -72,15 +76,25 @@ def choose_sides(sizes: Sequence[Size]) -> Choice:
         f"Sides in pixels, multiples of {OUTPUT_STRIDE}; patches share a tenth at least."
         + (small or " As in the paper.")
     )
-    cut = longest > _LONGEST_SCENE
-    reasons["model.scene"] = (
-        f"Longer images are cut into equal scenes: of more than {_LONGEST_SCENE} px the thumbnail "
-        "would show too little."
-        if cut
-        else f"null: every image is one scene; none is longer than {_LONGEST_SCENE} px."
-    )
+    long, uneven = longest > _LONGEST_SCENE, longest > _UNEVEN * typical
+    if long:
+        reasons["model.scene"] = (
+            "Longer images are cut into equal scenes: of more than "
+            f"{_LONGEST_SCENE} px the thumbnail would show too little."
+        )
+    elif uneven:
+        reasons["model.scene"] = (
+            f"Longer images are cut into equal scenes: the longest has {longest} px, half of them "
+            f"at most {typical:g}; whole, their thumbnails would show ground at other scales, and "
+            "a step would learn as few patches of the large ones as of the small."
+        )
+    else:
+        reasons["model.scene"] = (
+            f"null: every image is one scene; none is longer than {_LONGEST_SCENE} px, or than "
+            f"{_UNEVEN} times the median."
+        )
     settings |= {
-        "model.scene": _SCENE if cut else None,
+        "model.scene": max(min(_SCENE, int(typical)), 2 * side) if long or uneven else None,
         "model.thumbnail": side,
         "model.patch": side,
         "model.overlap": round(side / 10),
