@@ -167,18 +167,22 @@ def test_it_finds_a_small_thing_with_few_patches_and_says_so(data, trained, caps
     assert f"The local branch saw {computed} of {whole} patches" in capsys.readouterr().out
 
 
-def test_a_stopped_run_goes_on_in_the_same_boxes(data, trained, tmp_path):
+def test_a_stopped_run_goes_on_in_the_same_boxes(data, tmp_path):
     """Stopped in the middle of the second stage, it ends with the bytes of one that was not."""
-    records = glnet.train(recipe_of(data, checkpoint_minutes=0), tmp_path)
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    recipe = recipe_of(data, (4, 4, 1), checkpoint_minutes=0)
+    notes = [r.text for r in glnet.train(recipe, whole) if isinstance(r, NoteRecord)]
+    assert any("boxes hold" in note for note in notes)
+    records = glnet.train(recipe, stopped)
     for record in records:
         if getattr(record, "stage", None) == "global_to_local" and getattr(record, "step", 0) > 3:
             break
     records.close()
 
-    for _ in glnet.train(recipe_of(data, checkpoint_minutes=0), tmp_path):
+    for _ in glnet.train(recipe, stopped):
         pass
 
-    (_, one), (_, other) = read_bundle(trained[0] / "model"), read_bundle(tmp_path / "model")
+    (_, one), (_, other) = read_bundle(whole / "model"), read_bundle(stopped / "model")
     assert one.keys() == other.keys()
     assert all((one[key] == other[key]).all() for key in one)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -34,6 +35,11 @@ def doctor(tmp_path):
         return done.returncode, done.stdout, done.stderr
 
     return run
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return exported_tiny(tmp_path_factory.mktemp("model") / "model", ["land", "water"])
 
 
 def by_level(stdout, level):
@@ -119,9 +125,7 @@ def test_coordinate_systems_of_another_installation_stop_predicting(doctor, tmp_
     assert problem["advice"] == "unset PROJ_DATA"
 
 
-def test_a_model_is_tried_without_torch(doctor, tmp_path):
-    model = exported_tiny(tmp_path / "model", ["land", "water"])
-
+def test_a_model_is_tried_without_torch(doctor, model):
     status, said, _ = doctor("--json", "-m", model, files={"sitecustomize.py": NO_TORCH})
 
     assert status == 0
@@ -131,8 +135,8 @@ def test_a_model_is_tried_without_torch(doctor, tmp_path):
     assert any("lies where the image does" in t for t in told)
 
 
-def test_a_model_that_cannot_run_is_a_problem_with_its_remedy(doctor, tmp_path):
-    model = exported_tiny(tmp_path / "model", ["land", "water"])
+def test_a_model_that_cannot_run_is_a_problem_with_its_remedy(doctor, model, tmp_path):
+    model = shutil.copytree(model, tmp_path / "model")
     (model / "graphs/weights.sha256").write_text("0" * 64)
 
     status, said, _ = doctor("--json", "-m", model, files={"sitecustomize.py": NO_TORCH})
