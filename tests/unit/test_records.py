@@ -4,6 +4,11 @@ import importlib.util
 import re
 from pathlib import Path
 
+import pytest
+
+from glnet.benchmark.study import load_study
+from glnet.recipe import load_recipe
+
 HOME = Path(__file__).resolve().parents[2]
 
 
@@ -23,3 +28,11 @@ def test_every_record_is_listed():
     assert sorted(listed) == sorted(
         path.stem for path in (HOME / "benchmarks/records").glob("*.md")
     )
+
+
+@pytest.mark.parametrize("path", sorted(HOME.glob("benchmarks/*/*.yaml")), ids=lambda p: p.stem)
+def test_recipes_and_studies_can_be_read(path):
+    """Those that take hours are not run by any test."""
+    read = load_recipe if path.stem == "recipe" else load_study
+
+    assert read(path) is not None
