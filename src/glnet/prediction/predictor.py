@@ -22,6 +22,9 @@ from glnet.recipe.amounts import read_bytes
 #: read, as stored, filled or resampled.
 _COPIES = 3
 
+#: Among many images one is written meanwhile: GDAL's blocks, and a thread that compresses them.
+_WRITING = 16 << 20
+
 
 class Computes(NamedTuple):
     """What computes, as far as results may depend on it."""
@@ -151,7 +154,7 @@ class Predictor:
         copies = _COPIES if scenes > 1 else 1
         whole = raster.size.height * raster.size.width * each if raster.decoded_whole else 0
         block = 0 if raster.decoded_whole else raster.block_bytes  # GDAL's, and a copy as it reads
-        kept = copies * scene + (2 if many else 1) * whole + block
+        kept = copies * scene + (2 if many else 1) * whole + block + (_WRITING if many else 0)
         return MemoryWish(
             self.budget, opened.scene, kept + 2 * stored + block, kept, self.options.tta, scenes
         )
