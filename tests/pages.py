@@ -183,4 +183,4 @@ def look(folder, arguments):
         finally:
             viewer.send_signal(signal.SIGINT)
         rest = viewer.stdout.read()
-    assert (viewer.returncode, rest.strip()) == (0, "closed")
+    assert (viewer.returncode, rest.strip()) == (0, "closed"), (viewer.returncode, rest)

@@ -1,6 +1,6 @@
 """`glnet view`."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -51,12 +51,12 @@ def view_command(
                     bands=bands_of(bands) or (), cache=cache, said=said,
                 )
             )  # fmt: skip
-        try:
+        # A script's background jobs ignore Ctrl-C but for the server, which ends without a word.
+        with suppress(KeyboardInterrupt):
             serve(
                 show,
                 port,
                 lambda address: typer.echo(f"{address} (Ctrl-C ends it)"),
                 browser=browser,
             )
-        except KeyboardInterrupt:
-            typer.echo("closed")
+        typer.echo("closed")
