@@ -80,6 +80,21 @@ def test_a_row_is_the_mean_over_seeds_of_the_mean_over_folds(two_by_two):
     assert row.mean_boundary == pytest.approx(0.375)
 
 
+def test_a_seed_without_all_its_folds_does_not_count_yet(two_by_two):
+    study, results = two_by_two
+    *whole, last = study.jobs
+    first = [job for job in whole if job.seed == 3]
+
+    (row,) = rows_of(study, {job: results[job] for job in whole})
+    (alone,) = rows_of(study, {job: results[job] for job in first})
+
+    assert last.seed == 5
+    assert (row.runs, row.planned) == (3, 4)
+    assert (row.mean_iou, row.class_iou, row.seconds) == (
+        alone.mean_iou, alone.class_iou, alone.seconds,
+    )  # fmt: skip
+
+
 def test_the_interval_pools_folds_and_draws_the_same_images_for_every_seed(two_by_two):
     """Against a slow loop over the draws."""
     study, results = two_by_two

@@ -21,7 +21,8 @@ class Row:
         entry: Whose.
         runs, planned: Finished and all.
         images: Tested, each by one fold.
-        mean_iou: Mean over seeds of the mean over folds.
+        mean_iou: Mean over seeds of the mean over folds; as all others over the seeds of which
+            every fold is finished, if there is one.
         spread: Standard deviation of that over seeds; NaN with one.
         interval: Over the images of all folds, the same ones for every seed.
         class_iou: By class name, mean over runs.
@@ -64,23 +65,25 @@ def rows_of(study: Study, results: Results) -> list[Row]:
         jobs = [job for job in study.jobs if job.entry.name == entry.name]
         found = {job: results[job] for job in jobs if job in results}
         if found:
-            rows.append(_row(entry, found, len(jobs)))
+            rows.append(_row(entry, found, len(jobs), max(1, len(study.settings.folds))))
     return rows
 
 
-def _row(entry: EntrySettings, found: Mapping[Job, Result], planned: int) -> Row:
+def _row(entry: EntrySettings, found: Mapping[Job, Result], planned: int, folds: int) -> Row:
     by_seed: dict[int, list[Result]] = {}
     for job, result in found.items():
         by_seed.setdefault(job.seed, []).append(result)
+    # Folds differ more than seeds: a seed with some of them would move the mean by which it has.
+    by_seed = {seed: runs for seed, runs in by_seed.items() if len(runs) == folds} or by_seed
     seeds = [
         _mean([r.evaluation().scores().mean_iou for r in results]) for results in by_seed.values()
     ]
-    results = list(found.values())
+    results = [result for runs in by_seed.values() for result in runs]
     evaluations = [result.evaluation() for result in results]
     names = evaluations[0].names
     known = evaluations[0].protocol.known(np.arange(len(names)))
     ious = _columns([e.scores().iou for e in evaluations])
-    costs = [result.cost for result in results if result.cost]
+    costs = [result.cost for result in found.values() if result.cost]
 
     def cost(name: str, over: str = "mean") -> float | None:
         values = [c[name] for c in costs if c[name] is not None]
