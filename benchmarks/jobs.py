@@ -68,9 +68,8 @@ class Running:
         self._look()
         with contextlib.suppress(FileNotFoundError):
             said = self._stderr.read_text(encoding="utf-8").splitlines()
-            self.errors = [
-                line for line in said if not line.startswith("scenes: ")
-            ]  # how far it is
+            # Others than how far it is.
+            self.errors = [line for line in said if not line.startswith("scenes: ")]
         shutil.rmtree(self._folder, ignore_errors=True)
         return self.status
 

@@ -103,8 +103,10 @@ def _score(
         boundary=study.boundary, tolerance=recipe.data.tolerance, device=recipe.train.device,
         views=[job.view], said=said, progress=progress,
     )  # fmt: skip
-    said("measuring a prediction")
-    cost = measure(model, image, job.view, recipe.train.device) if image else None
+    cost = None
+    if image is not None:
+        said("measuring a prediction")
+        cost = measure(model, image, job.view, recipe.train.device)
     sources = _sources(recipe, folder, trained)
     seconds = sum(_seconds(source, stage) for stage, source in sources.items())
     return Result.of(identity(job, study), evaluation, job.view, seconds, cost)
