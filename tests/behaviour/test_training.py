@@ -116,8 +116,7 @@ def retained_loss(model, loss, draws):
             pixels = torch.from_numpy(np.stack(draw.patches))
             places = [Place(item, draw.size, window) for window in draw.windows]
             local.append(model.local_pass(pixels, places, maps))
-            for index, window in enumerate(draw.windows):
-                canvas.add(local[-1].maps, index, window, COARSE_FIRST)
+            canvas.add(local[-1].maps, draw.windows, COARSE_FIRST)
             laid.append(canvas.finished())
         laid = SharedMaps(
             *(tuple(map(torch.stack, zip(*kind, strict=True))) for kind in zip(*laid, strict=True))

@@ -145,7 +145,7 @@ def slow_twin(model, windows):
     if model.refined_global is not None:
         canvas = Canvas(SCENE.size, model.thumbnail_size, "exact")
         for place, output in zip(places, outputs, strict=True):
-            canvas.add(output.maps, 0, place.window, COARSE_FIRST)
+            canvas.add(output.maps, [place.window], COARSE_FIRST)
         laid = SharedMaps(*(tuple(m[None] for m in kind) for kind in canvas.finished()))
         joined = model.refined_global_pass(thumbnail(model), laid).joined
     shape = (2, *SCENE.size.cells(OUTPUT_STRIDE))

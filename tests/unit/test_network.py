@@ -134,7 +134,7 @@ def test_a_refined_branch_starts_as_the_plain_one():
     for window in patch_grid(scene, 64, 16):
         patch = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
         local = model.local_pass(patch, [Place(0, scene, window)], plain.maps)
-        canvas.add(local.maps, 0, window, COARSE_FIRST)
+        canvas.add(local.maps, [window], COARSE_FIRST)
     laid = type(plain.maps)(*(tuple(m[None] for m in kind) for kind in canvas.finished()))
 
     refined = model.refined_global_pass(thumbnail, laid)

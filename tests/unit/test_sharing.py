@@ -51,8 +51,7 @@ def laid(scene, thumbnail, alignment, windows, make):
         torch.stack([make(window, window.size.cells(stride)) for window in windows])
         for stride in STRIDES
     ]
-    for index, window in enumerate(windows):
-        canvas.add(four_kinds(levels), index, window, STRIDES)
+    canvas.add(four_kinds(levels), windows, STRIDES)
     return canvas.finished()
 
 
@@ -124,8 +123,7 @@ def test_the_authors_merge_divides_by_the_resized_count_of_patches(seed, place):
     patches = [noise(seed, len(windows), 2, *windows[0].size.cells(s)) for s in STRIDES]
     canvas = Canvas(scene, thumbnail, "authors")
 
-    for index, window in enumerate(windows):
-        canvas.add(four_kinds(patches), index, window, STRIDES)
+    canvas.add(four_kinds(patches), windows, STRIDES)
 
     finished = canvas.finished()
     for number, stride in enumerate(STRIDES):
@@ -150,8 +148,7 @@ def test_the_authors_alignment_where_rounding_is_awkward(scene, thumbnail, patch
     patches = [noise(scene.height, len(windows), 1, *windows[0].size.cells(s)) for s in STRIDES]
     canvas = Canvas(scene, thumbnail, "authors")
 
-    for index, window in enumerate(windows):
-        canvas.add(four_kinds(patches), index, window, STRIDES)
+    canvas.add(four_kinds(patches), windows, STRIDES)
 
     finished = canvas.finished()
     for number, stride in enumerate(STRIDES):
@@ -275,8 +272,7 @@ def test_cutting_and_laying_back_is_the_identity_where_cells_agree(seed, data):
     canvas = Canvas(scene, scene, "exact")
 
     under = crop_maps(maps, [Place(0, scene, window) for window in windows], STRIDES, "exact")
-    for index, window in enumerate(windows):
-        canvas.add(under, index, window, STRIDES)
+    canvas.add(under, windows, STRIDES)
 
     for kind, wanted in zip(canvas.finished(), maps, strict=True):
         for found, level in zip(kind, wanted, strict=True):

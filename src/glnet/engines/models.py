@@ -16,6 +16,9 @@ from glnet.errors import BundleError
 from glnet.model import GLNet, build_glnet
 from glnet.model.folding import fold
 
+#: Patches that a GPU is given at a time where no budget of memory says how many.
+_ON_A_GPU = 4
+
 
 def load_model(folder: str | Path) -> tuple[GLNet, ClassTable]:
     """The network of a model folder, in evaluation mode, and its classes.
@@ -53,7 +56,7 @@ def load_torch(
         return TorchEngine(model, where, precision), table
     graphs = TorchGraphs(fold(model), where, precision)
     network = FoldedNetwork(model.settings, model.classes, graphs)
-    loaded = Engine(network, LIBRARY, 1, where.type)
+    loaded = Engine(network, LIBRARY, 1 if where.type == "cpu" else _ON_A_GPU, where.type)
     if where.type == "cuda" and (Path(folder) / GRAPHS).is_dir():
 
         def keep(plan: MemoryPlan) -> None:

@@ -67,7 +67,8 @@ class _Arithmetic:
         """An array as a tensor here; dtypes that torch lacks become float32."""
         if array.dtype not in (np.uint8, np.int16, np.float32):
             array = array.astype(np.float32)
-        return torch.from_numpy(array).to(self.device)
+        # Not waited for: memory that is not pinned has been read when the call returns.
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
 
 
 class PlainNetwork:
@@ -109,8 +110,7 @@ class PlainNetwork:
             maps = seen.maps if seen is not None else None
             made = self._model.local_pass(self._arithmetic.tensor(pixels), places, maps)
             if canvas is not None:
-                for index, place in enumerate(places):
-                    canvas.add(made.maps, index, place.window, COARSE_FIRST)
+                canvas.add(made.maps, [place.window for place in places], COARSE_FIRST)
             scores: dict[View, Tensor] = {}
             if "local" in views:
                 scores["local"] = made.logits.float()

@@ -6,6 +6,7 @@ Shapes: C channels; (Hg, Wg) cells of a global map over the scene; (h, w) cells 
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,22 +14,74 @@ from torch import Tensor
 
 from glnet.geometry import Alignment, Size, Window
 from glnet.model.branch import SharedMaps
-from glnet.resample import resample
+from glnet.resample import AxisMap
 from glnet.sharing import LEVELS, Place, crop_axis, lay_axis
+
+
+class _Axis(NamedTuple):
+    """One axis of several patches: their matrices as one array, and which cells of the scene.
+
+    A GPU waits for every single matrix that it is sent.
+
+    Attributes:
+        matrices: (P, target, source); as many of the scene's cells are met by every patch.
+        cells: Of the scene, by patch.
+    """
+
+    matrices: np.ndarray
+    cells: list[slice]
+
+
+def _crops(axes: Sequence[AxisMap], cells: int) -> _Axis:
+    """From the scene's `cells` to patches."""
+    reach = max(axis.weights.shape[1] for axis in axes)
+    matrices = np.zeros((len(axes), axes[0].weights.shape[0], reach))
+    firsts = [min(axis.source, cells - reach) for axis in axes]
+    for matrix, axis, first in zip(matrices, axes, firsts, strict=True):
+        matrix[:, axis.source - first :][:, : axis.weights.shape[1]] = axis.weights
+    return _Axis(matrices, [slice(first, first + reach) for first in firsts])
+
+
+def _lays(axes: Sequence[AxisMap], own: int, cells: int) -> _Axis:
+    """From patches of `own` cells to the scene's."""
+    reach = max(axis.weights.shape[0] for axis in axes)
+    matrices = np.zeros((len(axes), reach, own))
+    firsts = [min(axis.target, cells - reach) for axis in axes]
+    for matrix, axis, first in zip(matrices, axes, firsts, strict=True):
+        matrix[axis.target - first :, axis.source_slice][: axis.weights.shape[0]] = axis.weights
+    return _Axis(matrices, [slice(first, first + reach) for first in firsts])
+
+
+def _span(window: Window, axis: int) -> tuple[int, int]:
+    return (window.rows, window.columns)[axis]
+
+
+def _resampled(maps: Tensor, rows: np.ndarray, columns: np.ndarray) -> Tensor:
+    """Maps (P, C, h, w) by matrices (P, H, h) and (P, W, w): (P, C, H, W)."""
+    down, across = (
+        torch.from_numpy(axis).to(maps.device, maps.dtype, non_blocking=True)[:, None]
+        for axis in (rows, columns)
+    )
+    return down @ (maps @ across.mT)
 
 
 def crop_under(
     global_map: Tensor, places: Sequence[Place], cells: Size, alignment: Alignment
 ) -> Tensor:
     """The parts of a global map (B, C, Hg, Wg) that lie under patches: (patches, C, *cells)."""
-    crops = []
-    for item, scene, window in places:
-        rows = crop_axis(global_map.shape[2], scene.height, *window.rows, cells.height, alignment)
-        columns = crop_axis(
-            global_map.shape[3], scene.width, *window.columns, cells.width, alignment
+    rows, columns = (
+        _crops(
+            [
+                crop_axis(whole, p.scene[a], *_span(p.window, a), cells[a], alignment)
+                for p in places
+            ],
+            whole,
         )
-        crops.append(resample(global_map[item], rows, columns))
-    return torch.stack(crops)
+        for a, whole in enumerate(global_map.shape[2:])
+    )
+    parts = zip(places, rows.cells, columns.cells, strict=True)
+    read = torch.stack([global_map[place.item, :, tall, wide] for place, tall, wide in parts])
+    return _resampled(read, rows.matrices, columns.matrices)
 
 
 def crop_maps(
@@ -66,8 +119,8 @@ class Canvas:
         self._sums: SharedMaps | None = None
         self._coverage: list[np.ndarray] = []
 
-    def add(self, maps: SharedMaps, index: int, window: Window, strides: Sequence[int]) -> None:
-        """Lay the maps of patch `index` of a mini-batch at its window."""
+    def add(self, maps: SharedMaps, windows: Sequence[Window], strides: Sequence[int]) -> None:
+        """Lay the maps of a mini-batch of patches of one size at their windows."""
         sizes = [self._thumbnail.cells(stride) for stride in strides]
         if self._sums is None:
             self._sums = SharedMaps(
@@ -81,15 +134,22 @@ class Canvas:
             )
             self._coverage = [np.zeros(size) for size in sizes]
         for number in range(LEVELS):
-            local = maps.trunk[number].shape[-2:]
-            (rows, tall), (columns, wide) = (
-                lay_axis(local[a], self._scene[a], *span, sizes[number][a], self._alignment)
-                for a, span in enumerate((window.rows, window.columns))
+            own, whole = maps.trunk[number].shape[-2:], sizes[number]
+            rows, columns = (
+                [lay_axis(own[a], self._scene[a], *_span(w, a), whole[a], self._alignment)
+                 for w in windows]
+                for a in range(2)
+            )  # fmt: skip
+            for (_, tall), (_, wide) in zip(rows, columns, strict=True):
+                self._coverage[number] += np.outer(tall, wide)
+            down, across = (
+                _lays([axis for axis, _ in axes], own[a], whole[a])
+                for a, axes in enumerate((rows, columns))
             )
-            self._coverage[number] += np.outer(tall, wide)
-            place = (rows.target_slice, columns.target_slice)
             for kind, sums in zip(maps, self._sums, strict=True):
-                sums[number][:, *place] += resample(kind[number][index], rows, columns)
+                laid = _resampled(kind[number], down.matrices, across.matrices)
+                for part, *place in zip(laid, down.cells, across.cells, strict=True):
+                    sums[number][:, *place] += part
 
     def finished(self) -> SharedMaps:
         """The laid maps, (C, Hg, Wg) each: sums divided by coverage. Call once, at the end."""

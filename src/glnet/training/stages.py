@@ -169,8 +169,7 @@ class Step:
                 places = [Place(0, draw.size, draw.windows[w]) for w in some]
                 pixels = self._tensor([draw.patches[w] for w in some])
                 local = model.local_pass(pixels, places, maps)
-                for index, place in enumerate(places):
-                    canvas.add(local.maps, index, place.window, COARSE_FIRST)
+                canvas.add(local.maps, [place.window for place in places], COARSE_FIRST)
             finished.append(canvas.finished())
         return SharedMaps(
             *(_over_levels(torch.stack, kind) for kind in zip(*finished, strict=True))

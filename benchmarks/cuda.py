@@ -1,0 +1,203 @@
+"""The paper's network on a CUDA GPU: speed and memory of a prediction, and of a training step.
+
+    python benchmarks/cuda.py [--small] [--json FILE]
+
+ResNet-50, pyramids 256 wide, 508 px, both ways of sharing, random weights, one scene of 2448 px in
+memory: 36 patches. Prints tables. Memory is the most that tensors took, what the allocator held,
+and what the driver counts for the device, which other processes add to.
+"""
+
+import argparse
+import copy
+import gc
+import json
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from glnet.datasets.draws import Draw
+from glnet.engines.engine import Engine
+from glnet.engines.folded import FoldedNetwork
+from glnet.engines.torch_engine import LIBRARY, TorchEngine, TorchGraphs
+from glnet.geometry import Size, Window, patch_grid
+from glnet.model import GLNet, build_glnet
+from glnet.model.folding import fold
+from glnet.recipe import STAGES, ModelSettings, Recipe, Stage
+from glnet.resample import shrink
+from glnet.training.losses import PixelLoss
+from glnet.training.memory import estimate_memory
+from glnet.training.parts import prepare
+from glnet.training.stages import Step
+from paper_network import CLASSES, PAPER, SMALL, _random_network, texture
+
+_MIB = 1 << 20
+_SIDE = 2448
+_PASSES = 5
+_BATCHES = (1, 2, 4, 8)
+_TRAINED = 6
+
+
+@dataclass
+class Scene:
+    """A scene in memory."""
+
+    pixels: np.ndarray
+
+    @property
+    def size(self) -> Size:
+        """Rows and columns."""
+        return Size(*self.pixels.shape[1:])
+
+    def read(self, window: Window | None = None) -> np.ndarray:
+        """A part of it."""
+        return np.ascontiguousarray(self.pixels[:, *window.slices] if window else self.pixels)
+
+    def thumbnail(self, size: Size) -> np.ndarray:
+        """The whole of it, shrunk."""
+        return shrink(self.pixels, size)
+
+
+def main(settings: ModelSettings, out: Path | None) -> None:
+    """Measure and print."""
+    if not torch.cuda.is_available():
+        sys.exit("no CUDA device here")
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}", flush=True)
+    scene = Scene(texture(Size(_SIDE, _SIDE), 0))
+    model = _random_network(settings, 0)
+    rows = [*predictions(model, scene), *steps(settings, scene)]
+    if out is not None:
+        out.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def predictions(model: GLNet, scene: Scene) -> list[dict]:
+    """Plain and folded, in fp32 and bf16, by patches at a time."""
+    print(
+        f"{'network':8} {'':5} {'patches':>7} {'MP/s':>6} {'tensors':>8} {'held':>6} {'driver':>7}"
+    )
+    rows, wanted = [], None
+    for precision in ("fp32", "bf16"):
+        for kind in ("plain", "folded"):
+            for count in _BATCHES:
+                engine = _engine(kind, model, precision, count)
+                labels, row = _predict(engine, scene)
+                wanted = labels if wanted is None else wanted
+                row |= {"network": kind, "precision": precision, "patches": count,
+                        "agrees": float((labels == wanted).mean())}  # fmt: skip
+                figures = f"{row['speed']:6.2f} {row['tensors']:8.0f} {row['held']:6.0f}"
+                more = f"{row['driver']:7.0f}  {row['agrees']:.5f}"
+                print(f"{kind:8} {precision:5} {count:7d} {figures} {more}", flush=True)
+                rows.append(row)
+                del engine
+                model.cpu()
+                _forget()
+    return rows
+
+
+def _engine(kind: str, model: GLNet, precision: str, count: int) -> Engine:
+    device = torch.device("cuda")
+    if kind == "plain":
+        return TorchEngine(model, device, precision, count)
+    graphs = TorchGraphs(fold(copy.deepcopy(model)), device, precision)
+    return Engine(FoldedNetwork(model.settings, model.classes, graphs), LIBRARY, count, "cuda")
+
+
+def _predict(engine: Engine, scene: Scene) -> tuple[np.ndarray, dict]:
+    view = engine.settings.views[0]
+    labels = engine.segment(scene, [view]).views[view].labels()
+    _forget()
+    times = []
+    for _ in range(_PASSES):
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        engine.segment(scene, [view])
+        torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    speed = scene.size.height * scene.size.width / 1e6 / statistics.median(times)
+    return labels, {"speed": speed, **_memory()}
+
+
+def steps(settings: ModelSettings, scene: Scene) -> list[dict]:
+    """A training step of every stage: one image, six patches."""
+    print(f"{'stage':16} {'':5} {'ms':>6} {'tensors':>8} {'told':>6} {'held':>6}")
+    rows = []
+    for precision in ("fp32", "bf16"):
+        for stage in STAGES:
+            row = {
+                "stage": stage,
+                "precision": precision,
+                **_step(settings, scene, stage, precision),
+            }
+            figures = f"{row['tensors']:8.0f} {row['told']:6.0f} {row['held']:6.0f}"
+            milliseconds = f"{1000 * row['seconds']:6.0f}"
+            print(f"{stage:16} {precision:5} {milliseconds} {figures}", flush=True)
+            rows.append(row)
+            _forget()
+    return rows
+
+
+def _step(settings: ModelSettings, scene: Scene, stage: Stage, precision: str) -> dict:
+    model = build_glnet(settings.after(stage), CLASSES)
+    parameters = prepare(model, stage, freeze_batch_norm=True)
+    model.to(memory_format=torch.channels_last)
+    engine = TorchEngine(model, torch.device("cuda"), precision, _TRAINED)
+    adam = torch.optim.Adam(parameters)
+    recipe = Recipe.model_validate(
+        {"data": {"manifest": "-", "classes": "-"}, "model": settings.model_dump(),
+         "train": {"mini_batch": _TRAINED, "patches": _TRAINED, "freeze_batch_norm": True}}
+    )  # fmt: skip
+    step = Step(engine, PixelLoss(recipe.loss, CLASSES), recipe, torch.Tensor.backward)
+    draws = [_draw(settings, scene, stage)]
+    times = []
+    for turn in range(_PASSES + 1):
+        if turn == 1:
+            _forget()
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        with torch.autocast("cuda", torch.bfloat16, enabled=precision == "bf16"):
+            step.run(stage, draws)
+        adam.step()
+        adam.zero_grad()
+        torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    told = estimate_memory(settings, CLASSES, stage, 1, _TRAINED, frozen=True, loss=recipe.loss)
+    return {"seconds": statistics.median(times[1:]), "told": told / _MIB, **_memory()}
+
+
+def _draw(settings: ModelSettings, scene: Scene, stage: Stage) -> Draw:
+    rng = np.random.default_rng(0)
+    windows = patch_grid(scene.size, settings.patch, settings.overlap)
+    if stage == "global_to_local":
+        windows = windows[:_TRAINED]
+    labels = [rng.integers(0, CLASSES, window.size, np.uint8) for window in windows[:_TRAINED]]
+    thumbnail = Size(settings.thumbnail, settings.thumbnail)
+    return Draw(
+        scene.size, scene.thumbnail(thumbnail), rng.integers(0, CLASSES, thumbnail, np.uint8),
+        windows, [scene.read(window) for window in windows], list(range(_TRAINED)), labels,
+    )  # fmt: skip
+
+
+def _memory() -> dict:
+    return {
+        "tensors": torch.cuda.max_memory_allocated() / _MIB,
+        "held": torch.cuda.max_memory_reserved() / _MIB,
+        "driver": (torch.cuda.mem_get_info()[1] - torch.cuda.mem_get_info()[0]) / _MIB,
+    }
+
+
+def _forget() -> None:
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--small", action="store_true", help="a small network, to try the script")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    arguments = parser.parse_args()
+    main(SMALL if arguments.small else PAPER, arguments.json)
