@@ -16,13 +16,14 @@ from glnet.datasets.masks import LabelCoder
 from glnet.engines.loading import load_engine
 from glnet.engines.models import save_model
 from glnet.engines.torch_engine import TorchEngine
+from glnet.model import build_glnet
 from glnet.mosaic import on_host
 from glnet.recipe import load_recipe, read_bytes
 from glnet.training.losses import PixelLoss
 from glnet.training.memory import estimate_memory
 from glnet.training.parts import prepare
 from glnet.training.stages import Step
-from networks import exported_tiny, random_scene, seasoned, tiny_network
+from networks import exported_tiny, random_scene, seasoned
 from runs import STAGES, write_data, write_recipe
 from scenes import CLASSES
 
@@ -83,7 +84,8 @@ def test_half_precision_stays_near(precision):
 
 
 def gradients(recipe, stage, data, device):
-    model = tiny_network(len(CLASSES), sharing=recipe.model.sharing).to(device)
+    torch.manual_seed(0)
+    model = build_glnet(recipe.model.after(stage), len(CLASSES)).to(device)
     parameters = prepare(model, stage, freeze_batch_norm=True)
     engine = TorchEngine(model, torch.device(device))
     step = Step(engine, PixelLoss(recipe.loss, len(CLASSES)), recipe, lambda loss: loss.backward())
@@ -164,7 +166,7 @@ def test_a_step_takes_no_more_than_it_is_said_to(data, stage):
     samples = read_manifest(data / "manifest.csv", "train")
     told = estimate_memory(
         recipe.model, len(CLASSES), stage, len(samples), recipe.train.mini_batch,
-        frozen=True, loss=recipe.loss,
+        frozen=True, loss=recipe.loss, device="cuda",
     )  # fmt: skip
     torch.cuda.empty_cache()
     before = torch.cuda.memory_allocated()

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +124,7 @@ def wish(budget):
     return MemoryWish(budget, Size(100, 100), reading=30_000, kept=0, turns=True)
 
 
-@pytest.mark.parametrize("plan", [plan_memory, plan_device_memory])
+@pytest.mark.parametrize("plan", [plan_memory, partial(plan_device_memory, most=4)])
 def test_no_plan_exceeds_its_budget_and_a_larger_one_is_used(plan):
     settings = tiny_settings(sharing="global_to_local")
     with pytest.raises(RunError, match="smallest that works") as caught:

@@ -42,6 +42,18 @@ def test_frozen_statistics_let_images_follow_one_another():
     assert few == many
 
 
+def test_beside_a_gpu_more_is_told_than_on_the_cpu():
+    """Of what cuDNN takes."""
+    model = tiny_settings()
+
+    on_cpu, on_cuda = (
+        estimate_memory(model, 3, "global_to_local", 1, 6, device=device)
+        for device in ("cpu", "cuda")
+    )
+
+    assert on_cuda == pytest.approx(1.15 * on_cpu, abs=1)
+
+
 def recipe(memory, mini_batch=16):
     return Recipe.model_validate(
         {
@@ -58,7 +70,8 @@ def test_the_mini_batch_is_lowered_until_it_fits(tmp_path):
     model = recipe("2GiB").model
     batches = {"global": 6, "global_to_local": 6, "local_to_global": 6}
     budget = max(
-        estimate_memory(model, 3, stage, batch, 5, frozen=True) for stage, batch in batches.items()
+        estimate_memory(model, 3, stage, batch, 5, frozen=True, device="cuda")
+        for stage, batch in batches.items()
     )
 
     fitted, said = fit_memory(recipe(f"{budget}B"), 3, samples, "cuda")

@@ -27,9 +27,6 @@ _ASIDE = 160 << 20
 #: What loading graphs again and again leaves behind in the allocator.
 _LEFT_BEHIND = 64 << 20
 
-#: A GPU gains nothing from more patches at a time.
-_MOST_PATCHES = 16
-
 #: Strips of scores alive while labels are made: read, compared, the best so far.
 _STRIPS = 4
 
@@ -162,9 +159,13 @@ def plan_memory(
 
 
 def plan_device_memory(
-    wish: MemoryWish, costs: dict[Graph, GraphCost], settings: ModelSettings, classes: int
+    wish: MemoryWish,
+    costs: dict[Graph, GraphCost],
+    settings: ModelSettings,
+    classes: int,
+    most: int = 1,
 ) -> MemoryPlan:
-    """Choose how many patches a GPU takes at a time; more is never held than the budget allows.
+    """Choose how many patches, up to `most`, a GPU takes at a time within the budget.
 
     Raises:
         RunError: see `plan_memory`.
@@ -175,7 +176,7 @@ def plan_device_memory(
     base = canvases + sum(cost.weights + cost.shared for cost in costs.values())
     least = base + max(patch, *(int(_PER_MAP * maps) for maps in wholes), 0)
     _refuse_less(least, wish)
-    count = max(1, min(_MOST_PATCHES, (wish.budget - base) // patch)) if patch else 1
+    count = max(1, min(most, (wish.budget - base) // patch)) if patch else 1
     return MemoryPlan(max(least, base + count * patch), True, count)
 
 

@@ -16,8 +16,11 @@ from glnet.errors import BundleError
 from glnet.model import GLNet, build_glnet
 from glnet.model.folding import fold
 
-#: Patches that a GPU is given at a time where no budget of memory says how many.
-_ON_A_GPU = 4
+#: Patches that a GPU is given at a time where no budget of memory says how many: the paper's
+#: network stays within the paper's memory. And at the most: from four on, cuDNN takes gigabytes for
+#: convolutions in fp32 (benchmarks/records/2026-11-26-cuda.md).
+_ON_A_GPU = {"fp32": 2, "bf16": 4, "fp16": 4}
+_AT_MOST = {"fp32": 2, "bf16": 8, "fp16": 8}
 
 
 def load_model(folder: str | Path) -> tuple[GLNet, ClassTable]:
@@ -56,15 +59,16 @@ def load_torch(
         return TorchEngine(model, where, precision), table
     graphs = TorchGraphs(fold(model), where, precision)
     network = FoldedNetwork(model.settings, model.classes, graphs)
-    loaded = Engine(network, LIBRARY, 1 if where.type == "cpu" else _ON_A_GPU, where.type)
+    count = 1 if where.type == "cpu" else _ON_A_GPU[precision]
+    loaded = Engine(network, LIBRARY, count, where.type)
     if where.type == "cuda" and (Path(folder) / GRAPHS).is_dir():
 
         def keep(plan: MemoryPlan) -> None:
             loaded.mini_batch = plan.mini_batch
 
-        settings, classes = model.settings, model.classes
+        settings, classes, most = model.settings, model.classes, _AT_MOST[precision]
         loaded.keeper = Keeper(
-            lambda wish: plan_device_memory(wish, read_costs(folder), settings, classes), keep
+            lambda wish: plan_device_memory(wish, read_costs(folder), settings, classes, most), keep
         )
     return loaded, table
 

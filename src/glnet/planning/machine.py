@@ -35,13 +35,21 @@ def device_kind(device: str, *, measured: bool) -> str:
 
 
 def estimator(
-    model: ModelSettings, classes: int, loss: LossSettings, *, frozen: bool, image: int
+    model: ModelSettings, classes: int, loss: LossSettings, *, frozen: bool, image: int, device: str
 ) -> Estimate:
     """The estimate of a step's memory, as training makes it; see `estimate_memory`."""
     module = importlib.import_module("glnet.training.memory")
     return lambda stage, batch, mini: int(
         module.estimate_memory(
-            model, classes, stage, batch, mini, frozen=frozen, loss=loss, image=image
+            model,
+            classes,
+            stage,
+            batch,
+            mini,
+            frozen=frozen,
+            loss=loss,
+            image=image,
+            device=device,
         )
     )
 

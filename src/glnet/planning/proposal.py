@@ -96,7 +96,7 @@ def propose(
     if wishes.measure:
         loss = check_settings(LossSettings, nested(choice.settings)["loss"], "the plan")
         image = facts.largest_bytes if kind == "cpu" else 0
-        estimate = estimator(model, classes, loss, frozen=pretrained, image=image)
+        estimate = estimator(model, classes, loss, frozen=pretrained, image=image, device=kind)
     if wishes.measure or wishes.memory is not None:
         choice = choice.plus(memory)
     batches = choose_batches(facts.images, model.stages, limit, estimate)

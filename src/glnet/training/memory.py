@@ -28,11 +28,14 @@ _COPIES = 4
 #: Share of the kept maps that convolutions and the backward walk take on top, measured.
 _SURCHARGE = 0.5
 
+#: On CUDA: what cuDNN takes beside, measured (benchmarks/records/2026-11-26-cuda.md).
+_ON_CUDA = 1.15
+
 #: Buffers of the arithmetic library and of the allocator, whatever the network.
 _FLOOR = 150 << 20
 
 
-def estimate_memory(
+def estimate_memory(  # noqa: PLR0913  all that a step depends on
     model: ModelSettings,
     classes: int,
     stage: Stage,
@@ -42,6 +45,7 @@ def estimate_memory(
     frozen: bool = False,
     loss: LossSettings | None = None,
     image: int = 0,
+    device: str = "cpu",
 ) -> int:
     """Bytes that a step of a stage takes: weights, optimiser, maps; on the CPU pixels too.
 
@@ -54,6 +58,7 @@ def estimate_memory(
         frozen: Batch statistics stay; images of a step then follow one another.
         loss: By default the default preset's.
         image: Bytes of the largest image's pixels; 0 where they wait on the host, beside a GPU.
+        device: `cpu`, `cuda` or `mps`.
     """
     with torch.device("meta"):
         network = build_glnet(model.after(stage), classes)
@@ -73,7 +78,8 @@ def estimate_memory(
             count.maps_of_patches(mini_batch), count.aggregated(mini_batch)
         )
     pixels = image * _images_held(stage, batch)
-    return round(weights + trained + (1 + _SURCHARGE) * kept + _FLOOR + pixels)
+    taken = weights + trained + (1 + _SURCHARGE) * kept + _FLOOR + pixels
+    return round(taken * (_ON_CUDA if device == "cuda" else 1))
 
 
 def fit_memory(
@@ -102,7 +108,7 @@ def fit_memory(
             (
                 estimate_memory(
                     recipe.model, classes, stage, train.stages.of(stage).batch, mini_batch,
-                    frozen=train.freeze_batch_norm, loss=recipe.loss, image=largest,
+                    frozen=train.freeze_batch_norm, loss=recipe.loss, image=largest, device=device,
                 ),
                 stage,
             )
