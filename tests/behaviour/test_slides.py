@@ -123,6 +123,24 @@ def test_a_tiff_of_no_scanner_is_a_slide_only_if_it_looks_like_one(tmp_path, cas
         assert (raster.slide is None) == (case in {"placed", "grey"})
 
 
+def test_whether_it_is_a_slide_is_asked_once_until_the_file_changes(tmp_path, monkeypatch):
+    """Training opens its images step after step, and OpenSlide takes longer than a patch."""
+    path = make_slide(tmp_path / "a.tif", noisy()[:1], generic=True)
+    asked, ask = [], openslide.OpenSlide.detect_format
+    monkeypatch.setattr(
+        openslide.OpenSlide, "detect_format", lambda path: asked.append(path) or ask(path)
+    )
+
+    for _ in range(3):
+        with Raster(path) as raster:
+            assert raster.slide is None
+    assert len(asked) == 1
+    make_slide(path, noisy(), generic=True)
+
+    with Raster(path) as raster:
+        assert raster.slide is not None
+
+
 def test_other_rasters_are_read_without_openslide(tmp_path):
     """Neither imported nor needed; a slide is refused with the extra's name."""
     pixels = noise(3, 300, 300)

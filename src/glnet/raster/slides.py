@@ -5,7 +5,7 @@ however coarse the level is that is read.
 """
 
 import threading
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -52,14 +52,22 @@ def is_slide(path: Path, wish: SlideWish) -> bool:
     if not named and not may_be_slide(path) and not _is_dicom(path):
         return False
     try:
-        openslide = slides_extra(path)
+        slides_extra(path)
     except RasterError:
         if named:
             raise
         return False
+    at = path.stat()
+    return _is_known(path.absolute(), wish.generic, (at.st_mtime_ns, at.st_size))
+
+
+@lru_cache(maxsize=4096)
+def _is_known(path: Path, generic: bool, _state: tuple[int, int]) -> bool:
+    """Asked once while a file stays as it is: training opens its images step after step."""
+    openslide = slides_extra(path)
     try:
         vendor = openslide.OpenSlide.detect_format(path)
-        if vendor != "generic-tiff" or wish.generic:
+        if vendor != "generic-tiff" or generic:
             return vendor is not None
         with openslide.OpenSlide(path) as slide:
             _, microns = microns_of(slide.properties)
