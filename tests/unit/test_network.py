@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from glnet.engines.torch_engine import TorchEngine
 from glnet.errors import BundleError, RecipeError
 from glnet.geometry import Size, patch_grid
-from glnet.model.initialise import start_refined
+from glnet.model.initialise import start_alone, start_refined
 from glnet.model.sharing import Canvas
 from glnet.model.trunk import STRIDES, Trunk
 from glnet.sharing import COARSE_FIRST, Place
@@ -140,6 +140,35 @@ def test_a_refined_branch_starts_as_the_plain_one():
     refined = model.refined_global_pass(thumbnail, laid)
 
     assert torch.allclose(refined.logits, plain.logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("sharing", ["none", "shallow", "global_to_local", "bidirectional"])
+def test_a_local_branch_starts_as_it_would_alone(sharing):
+    """Whatever the global one lends; and all that reads it learns from the first step on."""
+    model, alone = tiny_network(sharing=sharing), tiny_network(branches="local", sharing="none")
+    start_alone(model)
+    own = alone.local_branch.state_dict()
+    started = model.local_branch.state_dict()
+    # Convolutions of both have their own half, in front, from the same draw.
+    alone.local_branch.load_state_dict(
+        {key: started[key][tuple(map(slice, value.shape))] for key, value in own.items()}
+    )
+    places = [Place(0, Size(96, 96), window) for window in patch_grid(Size(96, 96), 64, 16)]
+    patches = torch.randint(0, 256, (len(places), 3, 64, 64), dtype=torch.uint8)
+    wanted = alone.local_pass(patches, places, None)
+    for seed in range(2):
+        thumbnail = torch.from_numpy(random_scene(64, 64, seed=seed).pixels)[None]
+        seen = model.global_pass(thumbnail)
+
+        local = model.local_pass(patches, places, seen.maps)
+        logits = model.aggregate(local.joined, model.global_features(seen.joined, places))
+
+        assert torch.allclose(local.logits, wanted.logits, atol=1e-5)
+        assert torch.allclose(logits, model.local_share(wanted.joined), atol=1e-5)
+    logits.square().sum().backward()
+    for name, weight in model.local_branch.named_parameters():
+        if "trunk" not in name and "classify" not in name and "weight" in name:
+            assert weight.grad[:, weight.shape[1] // 2 :].abs().max() > 0, name
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ PRESETS = {
     "model.alignment": ("authors", "exact"),
     "train.initialisation": ("authors", "fan_in"),
     "train.refined_start": ("authors", "plain"),
+    "train.local_start": ("drawn", "alone"),
 }
 
 

@@ -13,6 +13,9 @@ from glnet.sharing import LEVELS
 #: Deviation of the authors' start.
 _AUTHORS_DEVIATION = 0.01
 
+#: A branch's convolutions that read the other one's maps behind the own ones.
+_DOUBLED = ("lateral", "smooth", "narrow")
+
 
 def start_pyramid(branch: Branch, how: Literal["fan_in", "authors"]) -> None:
     """Draw a branch's convolutions after the trunk; biases are zero.
@@ -35,6 +38,24 @@ def start_aggregation(model: GLNet, how: Literal["fan_in", "authors"]) -> None:
         nn.init.normal_(weight, std=fan_in**-0.5 if how == "fan_in" else _AUTHORS_DEVIATION)
         if how == "fan_in" and model.aggregation.conv.bias is not None:
             nn.init.zeros_(model.aggregation.conv.bias)
+
+
+@torch.no_grad()
+def start_alone(model: GLNet) -> None:
+    """Let the local branch start as it would alone, and the aggregation as its local half.
+
+    What reads the global branch's maps is zero; from there it learns what helps, where drawn
+    weights add the global maps to everything at once. As ControlNet starts (Zhang et al., 2023).
+    """
+    local, aggregation = model.local_branch, model.aggregation
+    if not isinstance(local, Branch) or aggregation is None:
+        return
+    if local.receives == "all":
+        for kind in _DOUBLED:
+            for conv in getattr(local, kind):
+                conv.weight[:, conv.in_channels // 2 :] = 0
+    _pass_own_maps(local.join)
+    aggregation.conv.weight[:, aggregation.conv.in_channels // 2 :] = 0
 
 
 def pyramid_convolutions(branch: Branch) -> Iterator[nn.Conv2d]:
@@ -60,7 +81,7 @@ def start_refined(model: GLNet, how: Literal["plain", "authors"]) -> None:
     if how == "authors":
         start_pyramid(refined, "authors")
     else:
-        for kind in ("lateral", "smooth", "narrow"):
+        for kind in _DOUBLED:
             for own, doubled in zip(getattr(plain, kind), getattr(refined, kind), strict=True):
                 doubled.weight.zero_()
                 doubled.weight[:, : own.weight.shape[1]] = own.weight

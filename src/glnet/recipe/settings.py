@@ -123,6 +123,9 @@ class TrainSettings(Settings):
     freeze_batch_norm: bool = False
     #: Start of the pyramids: N(0, 1 / fan-in), or N(0, 0.01 squared) (the authors).
     initialisation: Literal["fan_in", "authors"] = "fan_in"
+    #: Start of what the local branch reads of the global one: zero, so that it begins as it would
+    #: alone, or drawn like all else (the authors).
+    local_start: Literal["alone", "drawn"] = "alone"
     #: Start of the refined global branch: the plain one, its other half at zero, or the authors'.
     refined_start: Literal["plain", "authors"] = "plain"
     augment: AugmentSettings = AugmentSettings()
@@ -211,6 +214,7 @@ AUTHORS: dict[str, Any] = {
         "mix_images": False,
         "gradients": "summed",
         "initialisation": "authors",
+        "local_start": "drawn",
         "refined_start": "authors",
     },
 }

@@ -10,7 +10,7 @@ from glnet.engines.models import load_model
 from glnet.errors import RecipeError, RunError
 from glnet.model import GLNet, build_glnet
 from glnet.model.branch import Branch
-from glnet.model.initialise import start_aggregation, start_pyramid, start_refined
+from glnet.model.initialise import start_aggregation, start_alone, start_pyramid, start_refined
 from glnet.recipe import Recipe, Stage
 from glnet.training.parts import trained_parts
 
@@ -61,6 +61,8 @@ def start_stage(model: GLNet, recipe: Recipe, stage: Stage, table: ClassTable) -
         if isinstance(branch, Branch):  # a rival keeps its library's start
             start_pyramid(branch, train.initialisation)
         start_aggregation(model, train.initialisation)
+        if train.local_start == "alone":
+            start_alone(model)
     if source is None or known is None or not taken:
         return None
     rows = {i: known.names.index(n) for i, n in enumerate(table.names) if n in known.names}
