@@ -102,6 +102,23 @@ def test_the_presets_are_those_of_the_design(tmp_path, place, values):
     assert (settings_of(authors)[place], settings_of(default)[place]) == values
 
 
+def test_the_best_preset_is_the_papers_but_for_what_was_found_better(tmp_path):
+    best = settings_of(load_recipe(write_recipe(tmp_path, preset="best")))
+    default = settings_of(load_recipe(write_recipe(tmp_path)))
+
+    differing = {place: best[place] for place in best if best[place] != default[place]}
+
+    assert differing == {
+        "preset": "best",
+        "model.width": 64,
+        "loss.kind": "cross_entropy",
+        "loss.dice_weight": 1.0,
+        "train.schedule": "cosine",
+        "train.warmup_steps": 10,
+        "train.augment.colour": 0.1,
+    }
+
+
 def test_the_presets_differ_in_nothing_else(tmp_path):
     """Every difference between the presets is one that the design tells of."""
     authors = settings_of(load_recipe(write_recipe(tmp_path, preset="authors")))
@@ -113,7 +130,7 @@ def test_the_presets_differ_in_nothing_else(tmp_path):
     assert differing == told | {"preset"}
 
 
-@pytest.mark.parametrize("preset", ["default", "authors"])
+@pytest.mark.parametrize("preset", ["default", "authors", "best"])
 @pytest.mark.parametrize(
     ("place", "value"),
     [
@@ -308,7 +325,7 @@ def test_a_file_that_is_no_recipe_is_named_in_one_line(tmp_path, make):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("preset", ["default", "authors"])
+@pytest.mark.parametrize("preset", ["default", "authors", "best"])
 @pytest.mark.parametrize(
     ("place", "value"),
     [

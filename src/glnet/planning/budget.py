@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from glnet.planning.choices import Choice
-from glnet.recipe import Stage
+from glnet.recipe import BEST, Stage
 
 #: Shares of the time: the local branch learns the most, the refined one starts from the plain one.
 TIME_SHARES: dict[Stage, float] = {
@@ -181,7 +181,7 @@ def choose_course(
     settings: dict[str, object] = {
         "train.mini_batch": batches.mini_batch,
         "train.weight_decay": 5e-4,
-        "train.schedule": "poly",
+        "train.schedule": BEST["train"]["schedule"],
         "train.warmup_steps": max(1, round(warmup)),
         "train.validate_every": course.validate_every,
     }

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from glnet.geometry import OUTPUT_STRIDE, Size, patch_grid
+from glnet.recipe import BEST
 
 #: The paper's thumbnail and patch, and the smallest that are proposed.
 PAPER_SIDE, SMALLEST_SIDE = 500, 128
 
-#: Below this share of the labelled pixels a class is rare, or very rare.
-RARE, VERY_RARE = 0.05, 0.01
+#: Below this share of the labelled pixels a class is rare.
+RARE = 0.05
 
 #: The largest ratio between two classes' weights.
 WEIGHT_CAP = 10.0
@@ -162,11 +163,10 @@ def choose_loss(names: Sequence[str], shares: Sequence[float]) -> Choice:
     rarest = min(shares)
     rare = f"{names[list(shares).index(rarest)]} has {percent(rarest)}"
     binary = len(shares) == 2  # noqa: PLR2004
-    dice = binary or rarest < VERY_RARE
-    why = "there are two classes" if binary else f"{rare} of the pixels"
+    why = "There are two classes" if binary else f"The rarest, {rare} of the pixels"
     settings: dict[str, Any] = {
-        "loss.kind": "cross_entropy",
-        "loss.dice_weight": 1.0 if dice else 0.0,
+        "loss.kind": BEST["loss"]["kind"],
+        "loss.dice_weight": BEST["loss"]["dice_weight"],
         "loss.class_weights": None,
         "loss.regulariser": 0.15,
     }
@@ -175,11 +175,7 @@ def choose_loss(names: Sequence[str], shares: Sequence[float]) -> Choice:
             "The paper takes focal (gamma: 6), which learns slowly at first: a pixel that is half "
             "right counts a 64th. Cross-entropy suits a bounded time."
         ),
-        "loss.dice_weight": (
-            f"Soft Dice looks at each class's overlap, not at its pixels: {why}."
-            if dice
-            else "Soft Dice would help classes below 1 %; there are none."
-        ),
+        "loss.dice_weight": f"Soft Dice looks at each class's overlap, not at its pixels. {why}.",
         "loss.regulariser": "Weak coupling of the branches (paper).",
     }
     if rarest < RARE:

@@ -30,6 +30,13 @@ from glnet.recipe.paths import refuse_existing, told
 
 Say = Callable[[str], object]
 
+_REASONS = {
+    "preset": (
+        "Where settings start from that are not named here: best is what the project's studies "
+        "found, default the paper, authors the released code."
+    ),
+}
+
 #: Fewer images than to train, to validate and to test; and blocks along a raster's longer side.
 _FEW = _BLOCKS = 3
 
@@ -142,12 +149,13 @@ def plan(
         proposal = propose(facts, wishes, path.parent, pace, say)
         pace = proposal.pace
         settings = {
+            "preset": "best",
             "data.manifest": told(manifest, path.parent),
             "data.classes": told(classes, path.parent),
             "data.tolerance": wishes.tolerance,
         }
         said = [*head(folder, path, images, splits, facts), proposal.expectation]
-        recipes[path] = recipe_text(said, proposal.choice.plus(Choice(settings)))
+        recipes[path] = recipe_text(said, proposal.choice.plus(Choice(settings, _REASONS)))
         own = [*proposal.notes, proposal.expectation]
         notes += [f"{path.name}: {note}" for note in own] if wishes.folds else own
     return Plan(table, images, runs[0], notes, recipes, tables, wishes.force)

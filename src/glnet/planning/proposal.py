@@ -27,6 +27,7 @@ from glnet.planning.measure import Facts
 from glnet.planning.text import nested
 from glnet.planning.wishes import Wishes
 from glnet.recipe import (
+    BEST,
     LossSettings,
     ModelSettings,
     Recipe,
@@ -36,9 +37,6 @@ from glnet.recipe import (
     show_bytes,
 )
 from glnet.recipe.paths import told
-
-#: Channels of the pyramids where the paper's would leave time for a few hundred patches only.
-_CPU_WIDTH = 64
 
 #: The stage that is left out where the time does not reach, and how much longer may be taken.
 _LAST: Stage = "local_to_global"
@@ -131,13 +129,12 @@ def _by_wish(wishes: Wishes, folder: Path, kind: str) -> Choice:
     weights = wishes.trunk_weights
     if weights not in ("imagenet", "none"):
         weights = told(Path(weights), folder)
-    width = _CPU_WIDTH if kind == "cpu" else ModelSettings().width
     settings = {
         "model.trunk": wishes.trunk,
-        "model.width": width,
+        "model.width": BEST["model"]["width"],
         "train.trunk_weights": weights,
         "train.augment": {
-            "flips": True, "quarter_turns": True, "scale": [1.0, 1.0], "colour": 0.1,
+            "flips": True, "quarter_turns": True, "scale": [1.0, 1.0], **BEST["train"]["augment"],
         },
         "train.seed": wishes.seed,
         "train.device": wishes.device,
@@ -149,9 +146,7 @@ def _by_wish(wishes: Wishes, folder: Path, kind: str) -> Choice:
         "model.trunk": f"{paper}; any timm model with stages at strides 4, 8, 16 and 32.",
         "model.width": (
             f"Channels of the pyramids. The paper's {ModelSettings().width} take five sixths of a "
-            "patch's arithmetic; on a CPU fewer channels and more patches learn more in the time."
-            if kind == "cpu"
-            else "Channels of the pyramids (paper); fewer are faster."
+            "patch's arithmetic; fewer channels and more patches learn more in the time."
         ),
         "train.trunk_weights": "imagenet is fetched by timm; or a file; or none: a random start.",
         "train.augment": (

@@ -12,7 +12,7 @@ _WIDTH = 98
 
 #: The order in which settings are written; others do not occur.
 _ORDER = (
-    "data.manifest", "data.classes", "data.tolerance",
+    "preset", "data.manifest", "data.classes", "data.tolerance",
     "model.branches", "model.sharing", "model.scene",
     "model.thumbnail", "model.patch", "model.overlap",
     "model.trunk", "model.width", "model.bands", "model.input",

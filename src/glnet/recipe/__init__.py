@@ -21,6 +21,7 @@ from glnet.recipe.model import (
 )
 from glnet.recipe.settings import (
     AUTHORS,
+    BEST,
     AugmentSettings,
     DataSettings,
     LossSettings,
@@ -32,6 +33,7 @@ from glnet.recipe.settings import (
 
 __all__ = [
     "AUTHORS",
+    "BEST",
     "STAGES",
     "AugmentSettings",
     "CoarseToFineSettings",

@@ -1,7 +1,8 @@
-"""Every setting of a run, with its default and its reason, and the two presets.
+"""Every setting of a run, with its default and its reason, and the presets.
 
 The defaults are the `default` preset: the paper's values, and sound arithmetic where the released
-code departs from it. `preset: authors` starts from what the released code does instead. A recipe
+code departs from it. `preset: authors` starts from what the released code does instead, `best` from
+what the project's own studies found better under the same budget (docs/log.md). A recipe
 holds only what differs from its preset; the resolved one is written beside every run. What the
 network computes is in `glnet.recipe.model`.
 """
@@ -156,7 +157,7 @@ class TrainSettings(Settings):
 class Recipe(Settings):
     """One run, whole."""
 
-    preset: Literal["default", "authors"] = "default"
+    preset: Literal["default", "authors", "best"] = "default"
     #: Of the weights that come of it, for the model's card: an SPDX identifier, e.g. CC-BY-4.0.
     licence: Licence | None = None
     data: DataSettings
@@ -187,8 +188,8 @@ class Recipe(Settings):
     @model_validator(mode="before")
     @classmethod
     def _start_from_preset(cls, values: Any) -> Any:  # noqa: ANN401  whatever the file held
-        if isinstance(values, dict) and values.get("preset") == "authors":
-            return merged(AUTHORS, values)
+        if isinstance(values, dict):
+            return merged(PRESETS.get(str(values.get("preset")), {}), values)
         return values
 
 
@@ -218,6 +219,16 @@ AUTHORS: dict[str, Any] = {
         "refined_start": "authors",
     },
 }
+
+#: What the studies found better, or as good in less memory and time. What depends on the images,
+#: scenes of one size among it, is for `glnet init` to choose.
+BEST: dict[str, Any] = {
+    "model": {"width": 64},
+    "loss": {"kind": "cross_entropy", "dice_weight": 1.0},
+    "train": {"schedule": "cosine", "warmup_steps": 10, "augment": {"colour": 0.1}},
+}
+
+PRESETS = {"authors": AUTHORS, "best": BEST}
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
