@@ -102,6 +102,7 @@ def test_every_number_stands_in_the_recipe_with_its_reason(tmp_path, init):
     assert max(map(cell_len, lines)) <= 100
     written = yaml.safe_load("\n".join(lines))
     recipe = glnet.load_recipe(tmp_path / "recipe.yaml")
+    assert written["preset"] == recipe.preset == "best"
     assert recipe.model.sharing == "bidirectional"
     assert set(written["train"]["stages"]) == set(STAGES)
     assert {"epochs", "batch", "learning_rate"} == set(written["train"]["stages"]["global"])

@@ -113,6 +113,7 @@ def test_the_best_preset_is_the_papers_but_for_what_was_found_better(tmp_path):
         "model.width": 64,
         "loss.kind": "cross_entropy",
         "loss.dice_weight": 1.0,
+        "loss.regulariser": 0.0,
         "train.schedule": "cosine",
         "train.warmup_steps": 10,
         "train.augment.colour": 0.1,

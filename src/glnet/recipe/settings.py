@@ -224,7 +224,7 @@ AUTHORS: dict[str, Any] = {
 #: scenes of one size among it, is for `glnet init` to choose.
 BEST: dict[str, Any] = {
     "model": {"width": 64},
-    "loss": {"kind": "cross_entropy", "dice_weight": 1.0},
+    "loss": {"kind": "cross_entropy", "dice_weight": 1.0, "regulariser": 0.0},
     "train": {"schedule": "cosine", "warmup_steps": 10, "augment": {"colour": 0.1}},
 }
 
