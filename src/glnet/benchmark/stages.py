@@ -14,9 +14,10 @@ def stage_key(recipe: Recipe, stage: Stage) -> str:
     stages = recipe.model.stages
     upto = stages[: stages.index(stage) + 1]
     loss = recipe.loss.model_dump(mode="json")
-    if stage == "global":
-        del loss["regulariser"]  # read by the stage that trains the local branch alone
     train = recipe.train.model_dump(mode="json")
+    if stage == "global":
+        # Read by the stage that trains the local branch alone.
+        del loss["regulariser"], train["local_start"]
     for name in FREE:
         if name != "memory":
             del train[name]
