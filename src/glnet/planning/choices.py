@@ -162,8 +162,6 @@ def choose_loss(names: Sequence[str], shares: Sequence[float]) -> Choice:
     """Loss and class weights, from the classes' shares of the labelled pixels."""
     rarest = min(shares)
     rare = f"{names[list(shares).index(rarest)]} has {percent(rarest)}"
-    binary = len(shares) == 2  # noqa: PLR2004
-    why = "There are two classes" if binary else f"The rarest, {rare} of the pixels"
     settings: dict[str, Any] = {
         "loss.kind": BEST["loss"]["kind"],
         "loss.dice_weight": BEST["loss"]["dice_weight"],
@@ -175,7 +173,7 @@ def choose_loss(names: Sequence[str], shares: Sequence[float]) -> Choice:
             "The paper takes focal (gamma: 6), which learns slowly at first: a pixel that is half "
             "right counts a 64th. Cross-entropy suits a bounded time."
         ),
-        "loss.dice_weight": f"Soft Dice looks at each class's overlap, not at its pixels. {why}.",
+        "loss.dice_weight": "Soft Dice looks at each class's overlap, however few its pixels.",
         "loss.regulariser": (
             "Weak coupling pulls the local branch's last maps to the global ones (paper: 0.15); in "
             "our studies it costs more than it gives."
