@@ -47,13 +47,9 @@ def data(tmp_path_factory):
 def worst(engine, other, views, size=(190, 257)):
     """The largest difference of scores over all views, as a share of the largest score."""
     scene = random_scene(*size)
-    found = (e.segment(scene, views).views for e in (engine, other))
-    pairs = [(on_host(a.cells), on_host(b.cells)) for a, b in _paired(*found)]
-    return max(np.abs(a - b).max() / np.abs(b).max() for a, b in pairs)
-
-
-def _paired(one, other):
-    return [(one[view], other[view]) for view in one]
+    found, wanted = (e.segment(scene, views).views for e in (engine, other))
+    pairs = [(on_host(found[view].cells), on_host(wanted[view].cells)) for view in views]
+    return max(np.abs(one - two).max() / np.abs(two).max() for one, two in pairs)
 
 
 @pytest.mark.parametrize("sharing", SHARINGS)
