@@ -14,7 +14,6 @@ import json
 import statistics
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +23,17 @@ from glnet.datasets.draws import Draw
 from glnet.engines.engine import Engine
 from glnet.engines.folded import FoldedNetwork
 from glnet.engines.torch_engine import LIBRARY, TorchEngine, TorchGraphs
-from glnet.geometry import Size, Window, patch_grid
+from glnet.geometry import Size, patch_grid
 from glnet.model import GLNet, build_glnet
 from glnet.model.folding import fold
 from glnet.recipe import STAGES, ModelSettings, Recipe, Stage
 from glnet.resample import shrink
+from glnet.scenes import Decoded
 from glnet.training.losses import PixelLoss
 from glnet.training.memory import estimate_memory
 from glnet.training.parts import prepare
 from glnet.training.stages import Step
-from paper_network import CLASSES, PAPER, SMALL, _random_network, texture
+from paper_network import CLASSES, PAPER, SMALL, random_network, texture
 
 _MIB = 1 << 20
 _SIDE = 2448
@@ -42,39 +42,20 @@ _BATCHES = (1, 2, 4, 8)
 _TRAINED = 6
 
 
-@dataclass
-class Scene:
-    """A scene in memory."""
-
-    pixels: np.ndarray
-
-    @property
-    def size(self) -> Size:
-        """Rows and columns."""
-        return Size(*self.pixels.shape[1:])
-
-    def read(self, window: Window | None = None) -> np.ndarray:
-        """A part of it."""
-        return np.ascontiguousarray(self.pixels[:, *window.slices] if window else self.pixels)
-
-    def thumbnail(self, size: Size) -> np.ndarray:
-        """The whole of it, shrunk."""
-        return shrink(self.pixels, size)
-
-
 def main(settings: ModelSettings, out: Path | None) -> None:
     """Measure and print."""
     if not torch.cuda.is_available():
         sys.exit("no CUDA device here")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}", flush=True)
-    scene = Scene(texture(Size(_SIDE, _SIDE), 0))
-    model = _random_network(settings, 0)
+    pixels = texture(Size(_SIDE, _SIDE), 0)
+    scene = Decoded(pixels, shrink(pixels, Size(settings.thumbnail, settings.thumbnail)))
+    model = random_network(settings, 0)
     rows = [*predictions(model, scene), *steps(settings, scene)]
     if out is not None:
         out.write_text(json.dumps(rows, indent=1) + "\n")
 
 
-def predictions(model: GLNet, scene: Scene) -> list[dict]:
+def predictions(model: GLNet, scene: Decoded) -> list[dict]:
     """Plain and folded, in fp32 and bf16, by patches at a time."""
     print(
         f"{'network':8} {'':5} {'patches':>7} {'MP/s':>6} {'tensors':>8} {'held':>6} {'driver':>7}"
@@ -106,7 +87,7 @@ def _engine(kind: str, model: GLNet, precision: str, count: int) -> Engine:
     return Engine(FoldedNetwork(model.settings, model.classes, graphs), LIBRARY, count, "cuda")
 
 
-def _predict(engine: Engine, scene: Scene) -> tuple[np.ndarray, dict]:
+def _predict(engine: Engine, scene: Decoded) -> tuple[np.ndarray, dict]:
     view = engine.settings.views[0]
     labels = engine.segment(scene, [view]).views[view].labels()
     _forget()
@@ -121,7 +102,7 @@ def _predict(engine: Engine, scene: Scene) -> tuple[np.ndarray, dict]:
     return labels, {"speed": speed, **_memory()}
 
 
-def steps(settings: ModelSettings, scene: Scene) -> list[dict]:
+def steps(settings: ModelSettings, scene: Decoded) -> list[dict]:
     """A training step of every stage: one image, six patches."""
     print(f"{'stage':16} {'':5} {'ms':>6} {'tensors':>8} {'told':>6} {'held':>6}")
     rows = []
@@ -140,7 +121,7 @@ def steps(settings: ModelSettings, scene: Scene) -> list[dict]:
     return rows
 
 
-def _step(settings: ModelSettings, scene: Scene, stage: Stage, precision: str) -> dict:
+def _step(settings: ModelSettings, scene: Decoded, stage: Stage, precision: str) -> dict:
     model = build_glnet(settings.after(stage), CLASSES)
     parameters = prepare(model, stage, freeze_batch_norm=True)
     model.to(memory_format=torch.channels_last)
@@ -164,11 +145,13 @@ def _step(settings: ModelSettings, scene: Scene, stage: Stage, precision: str) -
         adam.zero_grad()
         torch.cuda.synchronize()
         times.append(time.perf_counter() - began)
-    told = estimate_memory(settings, CLASSES, stage, 1, _TRAINED, frozen=True, loss=recipe.loss)
+    told = estimate_memory(
+        settings, CLASSES, stage, 1, _TRAINED, frozen=True, loss=recipe.loss, device="cuda"
+    )
     return {"seconds": statistics.median(times[1:]), "told": told / _MIB, **_memory()}
 
 
-def _draw(settings: ModelSettings, scene: Scene, stage: Stage) -> Draw:
+def _draw(settings: ModelSettings, scene: Decoded, stage: Stage) -> Draw:
     rng = np.random.default_rng(0)
     windows = patch_grid(scene.size, settings.patch, settings.overlap)
     if stage == "global_to_local":

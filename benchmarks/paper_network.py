@@ -45,13 +45,14 @@ def make_model(folder: Path, *, small: bool = False, seed: int = 0) -> Path:
     from glnet.engines.models import save_model  # noqa: PLC0415
 
     rows = (ClassInfo(f"class {i}", i, default_colour(i)) for i in range(CLASSES))
-    model = _random_network(SMALL if small else PAPER, seed)
+    model = random_network(SMALL if small else PAPER, seed)
     save_model(folder, model, ClassTable(tuple(rows)), f"Random weights, seed {seed}.")
     export_graphs(folder)
     return folder
 
 
-def _random_network(settings: ModelSettings, seed: int):  # noqa: ANN202  torch is not imported here
+def random_network(settings: ModelSettings, seed: int):  # noqa: ANN201  torch is not imported here
+    """Random weights, and batch norms that have seen textures."""
     import torch  # noqa: PLC0415
     from torch import nn  # noqa: PLC0415
 

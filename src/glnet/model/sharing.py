@@ -34,22 +34,32 @@ class _Axis(NamedTuple):
 
 def _crops(axes: Sequence[AxisMap], cells: int) -> _Axis:
     """From the scene's `cells` to patches."""
-    reach = max(axis.weights.shape[1] for axis in axes)
-    matrices = np.zeros((len(axes), axes[0].weights.shape[0], reach))
-    firsts = [min(axis.source, cells - reach) for axis in axes]
-    for matrix, axis, first in zip(matrices, axes, firsts, strict=True):
-        matrix[:, axis.source - first :][:, : axis.weights.shape[1]] = axis.weights
-    return _Axis(matrices, [slice(first, first + reach) for first in firsts])
+    matrices, read = _together([(axis.source, axis.weights.T) for axis in axes], cells)
+    return _Axis(matrices.swapaxes(1, 2), read)
 
 
 def _lays(axes: Sequence[AxisMap], own: int, cells: int) -> _Axis:
     """From patches of `own` cells to the scene's."""
-    reach = max(axis.weights.shape[0] for axis in axes)
-    matrices = np.zeros((len(axes), reach, own))
-    firsts = [min(axis.target, cells - reach) for axis in axes]
-    for matrix, axis, first in zip(matrices, axes, firsts, strict=True):
-        matrix[axis.target - first :, axis.source_slice][: axis.weights.shape[0]] = axis.weights
-    return _Axis(matrices, [slice(first, first + reach) for first in firsts])
+    whole = np.zeros((len(axes), cells, own))
+    for matrix, axis in zip(whole, axes, strict=True):
+        matrix[axis.target_slice, axis.source_slice] = axis.weights
+    parts = [(a.target, m[a.target_slice]) for a, m in zip(axes, whole, strict=True)]
+    return _Axis(*_together(parts, cells))
+
+
+def _together(
+    parts: Sequence[tuple[int, np.ndarray]], cells: int
+) -> tuple[np.ndarray, list[slice]]:
+    """Matrices (scene, patch) that begin at some cell of the scene, as one array of them.
+
+    All get as many of the scene's cells as the widest has, with zeros where they have none.
+    """
+    reach = max(len(part) for _, part in parts)
+    matrices = np.zeros((len(parts), reach, parts[0][1].shape[1]))
+    starts = [min(first, cells - reach) for first, _ in parts]
+    for matrix, (first, part), start in zip(matrices, parts, starts, strict=True):
+        matrix[first - start :][: len(part)] = part
+    return matrices, [slice(start, start + reach) for start in starts]
 
 
 def _span(window: Window, axis: int) -> tuple[int, int]:
