@@ -65,7 +65,6 @@ def random_network(settings: ModelSettings, seed: int):  # noqa: ANN201  torch i
     images = np.stack([texture(Size(side, side), seed + i) for i in range(_COUNT)])
     pixels = model.normalise(torch.from_numpy(images))
     for branch in (model.global_branch, model.local_branch, model.refined_global):
-        start_pyramid(branch, "fan_in")
         norms = [m for m in branch.trunk.modules() if isinstance(m, nn.BatchNorm2d)]
         for norm in norms:
             # Left alone, the last norm of every residual block is zero: a trunk of few layers.
@@ -74,7 +73,9 @@ def random_network(settings: ModelSettings, seed: int):  # noqa: ANN201  torch i
             norm.momentum = None
         with torch.no_grad():
             branch.trunk.train()(pixels)
-    start_aggregation(model, "fan_in")
+        branch.trunk.eval()
+        start_pyramid(branch, "unit")
+    start_aggregation(model, "unit")
     return model.eval()
 
 

@@ -35,8 +35,8 @@ def tiny_network(classes=3, seed=0, **changes):
     model = build_glnet(tiny_settings(**changes), classes)
     for branch in (model.global_branch, model.local_branch, model.refined_global):
         if branch is not None:
-            start_pyramid(branch, "fan_in")
-    start_aggregation(model, "fan_in")
+            start_pyramid(branch, "unit")
+    start_aggregation(model, "unit")
     return model.eval()
 
 

@@ -1,6 +1,6 @@
-"""Write a manifest and a class table for IDRiD's optic discs, its lesions, or all six classes.
+"""Write a manifest and a class table for IDRiD: optic discs, lesions, both, or all six classes.
 
-    python benchmarks/idrid/prepare.py DATA FOLDER [discs | lesions | all] [SHRINK]
+    python benchmarks/idrid/prepare.py DATA FOLDER [discs | lesions | both | all] [SHRINK]
 
 DATA holds `train/` and `test/`, each with `images/NAME.jpg` and `labels/NAME.png` (0 background,
 1 optic disc, 2 to 5 lesions); what is not asked for counts as background. The last six training
@@ -16,26 +16,19 @@ import rasterio
 from rasterio.enums import Resampling
 
 VALIDATION = 6
-FOREGROUND = {"discs": ("optic disc", (1,)), "lesions": ("lesion", (2, 3, 4, 5))}
-VALUES = range(6)
-ALL = """name,value,colour
-background,0,#000000
-optic disc,1,#ffff00
-haemorrhage,2,#ff0000
-soft exudate,3,#00ffff
-hard exudate,4,#00ff00
-microaneurysm,5,#ff00ff
-"""
+NAMES = {
+    "discs": {1: "optic disc"},
+    "lesions": dict.fromkeys((2, 3, 4, 5), "lesion"),
+    "both": {1: "optic disc"} | dict.fromkeys((2, 3, 4, 5), "lesion"),
+    "all": {1: "optic disc", 2: "haemorrhage", 3: "soft exudate", 4: "hard exudate",
+            5: "microaneurysm"},
+}  # fmt: skip
+COLOURS = ("#000000", "#ffff00", "#ff0000", "#00ffff", "#00ff00", "#ff00ff")
 
 
-def class_table(name: str, values: tuple[int, ...]) -> str:
-    """One foreground class; a class of several values needs colours that differ."""
-    rows = [
-        f"{name},{value},#ff{value:02x}00"
-        if value in values
-        else f"background,{value},#{value:06x}"
-        for value in VALUES
-    ]
+def class_table(names: dict[int, str]) -> str:
+    """A row a value: rows of one name are one class, and what has no name is background."""
+    rows = [f"{names.get(value, 'background')},{value},{c}" for value, c in enumerate(COLOURS)]
     return "\n".join(["name,value,colour", *rows, ""])
 
 
@@ -73,8 +66,7 @@ def main(data: Path, folder: Path, foreground: str = "discs", by: int = 1) -> No
             rows.append((*pair, "validation" if image in held_out else split))
     with (folder / "manifest.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("image", "mask", "split"), *rows])
-    table = ALL if foreground == "all" else class_table(*FOREGROUND[foreground])
-    (folder / "classes.csv").write_text(table)
+    (folder / "classes.csv").write_text(class_table(NAMES[foreground]))
 
 
 if __name__ == "__main__":

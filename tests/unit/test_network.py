@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from glnet.engines.torch_engine import TorchEngine
 from glnet.errors import BundleError, RecipeError
 from glnet.geometry import Size, patch_grid
-from glnet.model.initialise import start_alone, start_refined
+from glnet.model.initialise import start_alone, start_pyramid, start_refined
 from glnet.model.sharing import Canvas
 from glnet.model.trunk import STRIDES, Trunk
 from glnet.sharing import COARSE_FIRST, Place
@@ -140,6 +140,31 @@ def test_a_refined_branch_starts_as_the_plain_one():
     refined = model.refined_global_pass(thumbnail, laid)
 
     assert torch.allclose(refined.logits, plain.logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("larger", [1, 40])
+def test_a_pyramid_starts_with_maps_of_unit_size(larger):
+    """However large the trunk's are; and to look at them moves no batch statistics."""
+    branch = tiny_network().global_branch.train()
+    with torch.no_grad():
+        branch.trunk.body.bn1.weight.mul_(larger)
+    before = {key: value.clone() for key, value in branch.trunk.state_dict().items()}
+    start_pyramid(branch, "unit")
+    assert all(torch.equal(before[key], value) for key, value in branch.trunk.state_dict().items())
+
+    maps = branch.trunk(torch.randn(2, 3, 128, 128))
+
+    for conv, map_ in zip(branch.lateral, maps, strict=True):
+        assert 0.5 < conv(map_).square().mean().sqrt() < 2
+
+
+def test_a_local_branch_starts_with_maps_as_large_as_alone():
+    """Its convolutions are drawn for twice as many channels as they read at first."""
+    model, alone = tiny_network(width=64), tiny_network(width=64, branches="local", sharing="none")
+    start_alone(model)
+    for kind in ("smooth", "narrow"):
+        own, wanted = (getattr(m.local_branch, kind)[0].weight for m in (model, alone))
+        assert torch.isclose(own[:, : wanted.shape[1]].std(), wanted.std(), rtol=0.05)
 
 
 @pytest.mark.parametrize("sharing", ["none", "shallow", "global_to_local", "bidirectional"])

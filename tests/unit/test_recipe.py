@@ -79,7 +79,7 @@ PRESETS = {
     "model.thumbnail": (508, 500),
     "model.patch": (508, 500),
     "model.alignment": ("authors", "exact"),
-    "train.initialisation": ("authors", "fan_in"),
+    "train.initialisation": ("authors", "unit"),
     "train.refined_start": ("authors", "plain"),
     "train.local_start": ("drawn", "alone"),
 }

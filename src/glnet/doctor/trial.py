@@ -108,8 +108,8 @@ def _make_model(folder: Path) -> Iterator[Finding]:
     importlib.import_module("torch").manual_seed(0)
     model = network.build_glnet(_TINY, len(rows))
     for branch in (model.global_branch, model.local_branch, model.refined_global):
-        start.start_pyramid(branch, "fan_in")
-    start.start_aggregation(model, "fan_in")
+        start.start_pyramid(branch, "unit")
+    start.start_aggregation(model, "unit")
     models.save_model(folder, model.eval(), ClassTable(rows), "Random.")
     export.export_graphs(folder)
     yield Finding(_TOPIC, "ok", "torch builds a network, and its graphs are exported")

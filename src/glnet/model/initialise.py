@@ -1,5 +1,6 @@
 """How the parts that no pretraining covers start."""
 
+import copy
 from collections.abc import Iterator
 from typing import Literal
 
@@ -8,8 +9,15 @@ from torch import nn
 
 from glnet.model.branch import Branch
 from glnet.model.glnet import GLNet
+from glnet.model.trunk import Trunk
 from glnet.sharing import LEVELS
 
+Start = Literal["unit", "authors"]
+
+#: Side of the noise that trunks are shown.
+_SIDE = 256
+#: Maps below it are taken as of this size.
+_SMALLEST = 1e-6
 #: Deviation of the authors' start.
 _AUTHORS_DEVIATION = 0.01
 
@@ -17,26 +25,40 @@ _AUTHORS_DEVIATION = 0.01
 _DOUBLED = ("lateral", "smooth", "narrow")
 
 
-def start_pyramid(branch: Branch, how: Literal["fan_in", "authors"]) -> None:
-    """Draw a branch's convolutions after the trunk; biases are zero.
+def start_pyramid(branch: Branch, how: Start) -> None:
+    """Draw a branch's convolutions after the trunk, which has its weights; biases are zero.
 
-    `fan_in` keeps the variance of the maps through this stack without non-linearities; the
-    authors' N(0, 0.01 squared) shrinks it at every layer.
+    `unit` brings each of the trunk's maps to a mean square of one, and keeps the variance through
+    this stack without non-linearities: trunks differ by a factor of sixty in how large their maps
+    are, and logits that begin ten times too large cost more than any setting gains. The authors'
+    N(0, 0.01 squared) shrinks the maps at every layer.
     """
     for conv in pyramid_convolutions(branch):
         fan_in = conv.weight[0].numel()
-        nn.init.normal_(conv.weight, std=fan_in**-0.5 if how == "fan_in" else _AUTHORS_DEVIATION)
+        nn.init.normal_(conv.weight, std=fan_in**-0.5 if how == "unit" else _AUTHORS_DEVIATION)
         if conv.bias is not None:
             nn.init.zeros_(conv.bias)
+    if how == "unit":
+        for lateral, size in zip(branch.lateral, _sizes_of_maps(branch.trunk), strict=True):
+            lateral.get_parameter("weight").data /= size
 
 
-def start_aggregation(model: GLNet, how: Literal["fan_in", "authors"]) -> None:
+@torch.no_grad()
+def _sizes_of_maps(trunk: Trunk) -> list[float]:
+    """Root mean squares of a trunk's maps, coarsest first, of noise as large as its input is."""
+    noise = torch.randn(1, trunk.bands, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
+    # A copy: where batch statistics move, this image shall not move them.
+    maps = copy.deepcopy(trunk)(noise.to(next(trunk.parameters())))
+    return [max(float(map_.square().mean().sqrt()), _SMALLEST) for map_ in maps]
+
+
+def start_aggregation(model: GLNet, how: Start) -> None:
     """Draw the aggregation layer in the same manner."""
     if model.aggregation is not None:
         weight = model.aggregation.conv.weight
         fan_in = weight[0].numel()
-        nn.init.normal_(weight, std=fan_in**-0.5 if how == "fan_in" else _AUTHORS_DEVIATION)
-        if how == "fan_in" and model.aggregation.conv.bias is not None:
+        nn.init.normal_(weight, std=fan_in**-0.5 if how == "unit" else _AUTHORS_DEVIATION)
+        if how == "unit" and model.aggregation.conv.bias is not None:
             nn.init.zeros_(model.aggregation.conv.bias)
 
 
@@ -53,9 +75,16 @@ def start_alone(model: GLNet) -> None:
     if local.receives == "all":
         for kind in _DOUBLED:
             for conv in getattr(local, kind):
-                conv.weight[:, conv.in_channels // 2 :] = 0
+                _read_own_half(conv)
     _pass_own_maps(local.join)
-    aggregation.conv.weight[:, aggregation.conv.in_channels // 2 :] = 0
+    _read_own_half(aggregation.conv)
+
+
+def _read_own_half(conv: nn.Conv2d) -> None:
+    """Zero what reads the received half; the own half, drawn for both, makes up for it."""
+    half = conv.in_channels // 2
+    conv.weight[:, :half] *= 2**0.5
+    conv.weight[:, half:] = 0
 
 
 def pyramid_convolutions(branch: Branch) -> Iterator[nn.Conv2d]:

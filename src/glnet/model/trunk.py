@@ -26,6 +26,7 @@ class Trunk(nn.Module):
 
     Attributes:
         channels: Channels of C2 to C5.
+        bands: Channels of the input.
     """
 
     def __init__(self, name: str, bands: int, options: dict[str, Any]) -> None:
@@ -49,6 +50,7 @@ class Trunk(nn.Module):
         self._chosen = [len(reductions) - 1 - reductions[::-1].index(s) for s in STRIDES]
         self.body = body
         self.name = name
+        self.bands = bands
         self.channels = tuple(body.feature_info.channels()[i] for i in self._chosen)
         self._channels_last = str(getattr(body, "output_fmt", "NCHW")).endswith("NHWC")
         self._pads = not self._rounds_up(bands)

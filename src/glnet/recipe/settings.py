@@ -122,8 +122,8 @@ class TrainSettings(Settings):
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     #: Keep the trunks' batch norm statistics as pretrained: for a few patches per mini-batch.
     freeze_batch_norm: bool = False
-    #: Start of the pyramids: N(0, 1 / fan-in), or N(0, 0.01 squared) (the authors).
-    initialisation: Literal["fan_in", "authors"] = "fan_in"
+    #: Start of the pyramids: maps of unit size, or N(0, 0.01 squared) (the authors).
+    initialisation: Literal["unit", "authors"] = "unit"
     #: Start of what the local branch reads of the global one: zero, so that it begins as it would
     #: alone, or drawn like all else (the authors).
     local_start: Literal["alone", "drawn"] = "alone"
