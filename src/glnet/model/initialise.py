@@ -30,7 +30,7 @@ def start_pyramid(branch: Branch, how: Start) -> None:
 
     `unit` brings each of the trunk's maps to a mean square of one, and keeps the variance through
     this stack without non-linearities: trunks differ by a factor of sixty in how large their maps
-    are, and logits that begin ten times too large cost more than any setting gains. The authors'
+    are, and logits that begin too large harm a pretrained trunk in the first steps. The authors'
     N(0, 0.01 squared) shrinks the maps at every layer.
     """
     for conv in pyramid_convolutions(branch):
