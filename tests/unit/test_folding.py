@@ -40,3 +40,17 @@ def test_folded_scores_are_the_plain_ones(sharing, alignment, height, width):
 
     agree(plain.views, folded.views)
     assert folded.patches == plain.patches
+
+
+@pytest.mark.parametrize("alignment", ["exact", "authors"])
+@pytest.mark.parametrize("sharing", ["none", "global_to_local", "bidirectional"])
+@pytest.mark.parametrize(("height", "width"), [(30, 30), (65, 127), (137, 301)])
+def test_folded_scores_of_normed_pyramids_are_the_plain_ones(sharing, alignment, height, width):
+    model = seasoned(pyramid="normed", sharing=sharing, alignment=alignment)
+    scene = random_scene(height, width)
+
+    plain = TorchEngine(model, CPU).segment(scene, model.settings.views)
+    folded = folded_engine(model).segment(scene, model.settings.views)
+
+    agree(plain.views, folded.views)
+    assert folded.patches == plain.patches

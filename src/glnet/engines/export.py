@@ -117,10 +117,10 @@ def write_graphs(model: GLNet, folder: Path, *, exact: bool = True) -> None:
         _export(graph, path, example, names)
         costs["local"] = _cost(path, example, shared=0)
     if folded.refined is not None:
-        channels, width = folded.refined.branch.trunk.channels[::-1], settings.width
+        branch = folded.refined.branch
         laid = [
-            torch.zeros(1, *level.shape[-2:], own + 2 * width + width // 2)
-            for level, own in zip(lent, channels, strict=True)
+            torch.zeros(1, *level.shape[-2:], own + sum(branch.lent))
+            for level, own in zip(lent, branch.trunk.channels[::-1], strict=True)
         ]
         example = {"pixels": pixels, **dict(zip(named_levels("laid"), laid, strict=True))}
         path = graph_path(folder, "refined")

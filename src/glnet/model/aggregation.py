@@ -16,13 +16,13 @@ class Aggregation(nn.Module):
         """For `channels` features of each branch."""
         super().__init__()
         self.conv = nn.Conv2d(2 * channels, classes, 3, padding=1)
-        self._channels = channels
+        self.channels = channels
 
     def local_half(self, joined: Tensor) -> Tensor:
         """Local features (P, C, h, w) to their share of the logits, bias included."""
-        weight = self.conv.weight[:, : self._channels]
+        weight = self.conv.weight[:, : self.channels]
         return functional.conv2d(joined, weight, self.conv.bias, padding=1)
 
     def global_half(self, cropped: Tensor) -> Tensor:
         """Global features under the patches (P, C, h, w) to their share of the logits."""
-        return functional.conv2d(cropped, self.conv.weight[:, self._channels :], padding=1)
+        return functional.conv2d(cropped, self.conv.weight[:, self.channels :], padding=1)

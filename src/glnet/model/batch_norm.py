@@ -43,10 +43,16 @@ def fuse_added_batch_norm(trunk: Trunk) -> None:
             continue
         conv = modules.get(str(before.target))
         if type(conv) is nn.Conv2d:
-            # In double precision, so that every weight is rounded once.
-            fused = fuse_conv_bn_eval(conv.double(), norm.double()).float()
-            trunk.body.set_submodule(str(before.target), fused)
+            trunk.body.set_submodule(str(before.target), fused_convolution(conv, norm))
             trunk.body.set_submodule(str(node.target), nn.Identity())
+
+
+def fused_convolution(conv: nn.Module, norm: nn.Module) -> nn.Conv2d:
+    """A convolution and the trained batch norm behind it, as one convolution."""
+    if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+        raise TypeError(type(conv).__name__, type(norm).__name__)
+    # In double precision, so that every weight is rounded once.
+    return fuse_conv_bn_eval(conv.double(), norm.double()).float()
 
 
 def _is_only_added(node: fx.Node) -> bool:

@@ -1,9 +1,14 @@
 """One branch: a trunk, and a pyramid that may be joined by the other branch's maps.
 
-A pyramid has four kinds of map per level, each one convolution (or the trunk) after the last:
-trunk -> top_down -> smoothed -> narrowed, then `joined` over all levels. Where a branch receives,
-every convolution reads the other branch's map of the same kind beside its own. There is nothing
-non-linear after the trunk. Levels go from coarse to fine: 5, 4, 3, 2.
+The paper's pyramid is linear. It has four kinds of map per level, each one convolution (or the
+trunk) after the last: trunk -> top_down -> smoothed -> narrowed, then `joined` over all levels.
+
+The normed one has batch norm and ReLU after every convolution, and hands the smoothed map on to the
+next finer level: trunk -> top_down -> smoothed, and `joined` is the finest smoothed map. What a
+coarse level knows comes to the classes by way of the finer ones alone.
+
+Where a branch receives, every convolution reads the other branch's map of the same kind beside its
+own. Levels go from coarse to fine: 5, 4, 3, 2.
 
 Paper: "Collaborative Global-Local Networks", section 3 (deep feature map sharing).
 """
@@ -24,12 +29,15 @@ Receives = Literal["nothing", "narrowed", "all"]
 
 
 class SharedMaps(NamedTuple):
-    """The maps that one branch lends to the other: four kinds of four levels, coarsest first."""
+    """The maps that one branch lends to the other: kinds of four levels, coarsest first.
+
+    A kind that nobody reads is empty.
+    """
 
     trunk: Levels
     top_down: Levels
-    smoothed: Levels
-    narrowed: Levels
+    smoothed: Levels = ()
+    narrowed: Levels = ()
 
 
 class BranchOutput(NamedTuple):
@@ -44,29 +52,40 @@ class Branch(nn.Module):
     """Trunk and pyramid. `receives` decides at construction what it is joined by.
 
     The plain global branch, the local branch and the refined global branch are three of these.
+
+    Attributes:
+        width: Channels of the lateral and smoothed maps.
+        lent: Channels, after the trunk's, of each kind of map that is shared in all levels.
     """
 
-    def __init__(self, trunk: Trunk, width: int, classes: int, receives: Receives) -> None:
-        """Build; weights are random until `model.initialise` or a bundle sets them.
+    lent: tuple[int, ...]
+
+    def __init__(
+        self, trunk: Trunk, width: int, classes: int, receives: Receives, *, joined: int, bias: bool
+    ) -> None:
+        """What both pyramids have; weights are random until `model.initialise` or a bundle.
 
         Args:
             trunk: Its own, not shared with another branch.
-            width: Channels of the lateral and smoothed maps; narrowed ones have half.
+            width: See the class.
             classes: Channels of the logits.
             receives: See `Receives`.
+            joined: Channels of `joined`.
+            bias: Whether the convolutions at each level have one.
         """
         super().__init__()
-        self.receives = receives
-        early = 2 if receives == "all" else 1
-        late = 1 if receives == "nothing" else 2
-        self.width, half = width, width // 2
-        coarsest_first = trunk.channels[::-1]
+        self.receives, self.width = receives, width
         self.trunk = trunk
-        self.lateral = nn.ModuleList(nn.Conv2d(early * c, width, 1) for c in coarsest_first)
-        self.smooth = nn.ModuleList(_conv3(early * width, width) for _ in range(LEVELS))
-        self.narrow = nn.ModuleList(_conv3(early * width, half) for _ in range(LEVELS))
-        self.join = _conv3(late * LEVELS * half, LEVELS * half) if late > 1 else nn.Identity()
-        self.classify = _conv3(LEVELS * half, classes)
+        sources = 2 if receives == "all" else 1
+        self.lateral = nn.ModuleList(
+            nn.Conv2d(sources * channels, width, 1, bias=bias) for channels in trunk.channels[::-1]
+        )
+        self.smooth = nn.ModuleList(
+            _conv3(sources * width, width, bias=bias) for _ in range(LEVELS)
+        )
+        self.narrow = nn.ModuleList()
+        self.join: nn.Module = nn.Identity()
+        self.classify = _conv3(joined, classes)
 
     def forward(self, pixels: Tensor, received: SharedMaps | None = None) -> BranchOutput:
         """Run on normalised pixels (B, bands, H, W).
@@ -83,6 +102,26 @@ class Branch(nn.Module):
         self, pixels: Tensor, received: SharedMaps | None = None
     ) -> tuple[SharedMaps, Tensor]:
         """All maps that can be lent, and what the joining convolution reads: see `forward`."""
+        raise NotImplementedError
+
+
+class LinearBranch(Branch):
+    """With the paper's pyramid."""
+
+    def __init__(self, trunk: Trunk, width: int, classes: int, receives: Receives) -> None:
+        """See `Branch`; narrowed maps have half of the width."""
+        half = width // 2
+        super().__init__(trunk, width, classes, receives, joined=LEVELS * half, bias=True)
+        self.lent = (width, width, half)
+        sources = 2 if receives == "all" else 1
+        self.narrow.extend(_conv3(sources * width, half) for _ in range(LEVELS))
+        if receives != "nothing":
+            self.join = _conv3(2 * LEVELS * half, LEVELS * half)
+
+    def pyramid(
+        self, pixels: Tensor, received: SharedMaps | None = None
+    ) -> tuple[SharedMaps, Tensor]:
+        """See `Branch`."""
         lent = received if self.receives == "all" else None
         trunk = self.trunk(pixels)
 
@@ -102,8 +141,38 @@ class Branch(nn.Module):
         return SharedMaps(trunk, tuple(top_down), smoothed, narrowed), torch.cat(last, dim=1)
 
 
-def _conv3(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
+class NormedBranch(Branch):
+    """With the normed pyramid."""
+
+    def __init__(self, trunk: Trunk, width: int, classes: int, receives: Receives) -> None:
+        """See `Branch`; narrowed maps, and those alone, cannot be received."""
+        super().__init__(trunk, width, classes, receives, joined=width, bias=False)
+        self.lent = (width,)
+        self.lateral_norm = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(LEVELS))
+        self.smooth_norm = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(LEVELS))
+
+    def pyramid(
+        self, pixels: Tensor, received: SharedMaps | None = None
+    ) -> tuple[SharedMaps, Tensor]:
+        """See `Branch`."""
+        lent = received if self.receives == "all" else None
+        trunk = self.trunk(pixels)
+
+        top_down: list[Tensor] = []
+        smoothed = None
+        for level, own in enumerate(_beside(trunk, lent, 0)):
+            above = functional.relu(self.lateral_norm[level](self.lateral[level](own)))
+            if smoothed is not None:
+                above = to_size(smoothed, above) + above
+            top_down.append(above)
+            beside = above if lent is None else torch.cat((above, lent.top_down[level]), dim=1)
+            smoothed = functional.relu(self.smooth_norm[level](self.smooth[level](beside)))
+        assert smoothed is not None  # noqa: S101  there are levels
+        return SharedMaps(trunk, tuple(top_down)), smoothed
+
+
+def _conv3(inputs: int, outputs: int, *, bias: bool = True) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
 
 
 def _each(convolutions: nn.ModuleList, levels: list[Tensor]) -> Levels:

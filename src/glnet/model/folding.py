@@ -1,7 +1,7 @@
 """A trained network folded into light graphs for prediction, exact to rounding.
 
-Nothing after the trunks is non-linear, and resampling acts on places while a 1x1 convolution acts
-on channels: the two commute. So
+Nothing after the trunks of a linear pyramid is non-linear, and resampling acts on places while a
+1x1 convolution acts on channels: the two commute. So
 
 - the joining 3x3 convolution and the one to the classes after it are one 3x3 convolution to nine
   times the classes (what each of the second one's nine taps would read) and nine shifted adds;
@@ -10,6 +10,9 @@ on channels: the two commute. So
   is applied to the few cells before: products of channels for each tap, then resampling by
   matrices that hold the shifts (`glnet.sharing.with_taps`);
 - what the local branch's 1x1 convolutions read of the global trunk is projected once per scene.
+
+A normed pyramid's batch norms are multiplied into the convolutions before them; what is received is
+added before the ReLU, so that the last two hold for it too, and its classes need no folding.
 
 Each graph is a function of tensors alone, so that an exporter can write it down. The finest
 level's own maps are computed in full: laying them onto the scene reads them. A direct map of 9x9
@@ -23,8 +26,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from glnet.model.branch import Branch, SharedMaps, to_size
+from glnet.model.batch_norm import fused_convolution
+from glnet.model.branch import Branch, LinearBranch, NormedBranch, SharedMaps, to_size
 from glnet.model.glnet import GLNet
 from glnet.model.taps import (
     Taps,
@@ -39,7 +44,7 @@ from glnet.model.taps import (
 )
 from glnet.model.trunk import Trunk
 from glnet.recipe import View
-from glnet.sharing import Exchange, Look, PatchOutput
+from glnet.sharing import LEVELS, Exchange, Look, PatchOutput
 
 
 class Folded(NamedTuple):
@@ -84,7 +89,8 @@ class GlobalGraph(nn.Module):
         self.receives = local.receives if isinstance(local, Branch) else "nothing"
         self.lateral = nn.ModuleList()
         if isinstance(local, Branch) and self.receives == "all":
-            for conv, channels in zip(local.lateral, branch.trunk.channels[::-1], strict=True):
+            lateral = _fused(local).lateral
+            for conv, channels in zip(lateral, branch.trunk.channels[::-1], strict=True):
                 self.lateral.append(convolution(weight_of(conv)[:, channels:]))
         self.share = None
         if model.aggregation is not None and model.refined_global is None:
@@ -98,9 +104,11 @@ class GlobalGraph(nn.Module):
         if self.receives == "narrowed":
             lent = maps.narrowed
         elif self.receives == "all":
-            projected = (conv(level) for conv, level in zip(self.lateral, maps.trunk, strict=True))
-            kinds = zip(projected, maps.top_down, maps.smoothed, maps.narrowed, strict=True)
-            lent = tuple(torch.cat(kind, dim=1) for kind in kinds)
+            projected = tuple(
+                conv(level) for conv, level in zip(self.lateral, maps.trunk, strict=True)
+            )
+            kinds = filter(None, (projected, *maps[1:]))
+            lent = tuple(torch.cat(level, dim=1) for level in zip(*kinds, strict=True))
         return Look(self.branch.classify(joined), share, lent)
 
 
@@ -114,15 +122,18 @@ class RefinedGraph(nn.Module):
         assert aggregation is not None  # noqa: S101  a refined branch comes with it
         self.normalise, self.branch = copy.deepcopy(model.normalise), _light(branch)
         half = weight_of(aggregation.conv).chunk(2, dim=1)[1]
-        self.share = convolution(*through(half, branch.join), padding=1)
-        self.head = convolution(*through(weight_of(branch.classify), branch.join), padding=1)
-        self.add = adding(branch.classify)
+        if isinstance(branch.join, nn.Conv2d):
+            self.share = convolution(*through(half, branch.join), padding=1)
+            self.head = convolution(*through(weight_of(branch.classify), branch.join), padding=1)
+            self.add: nn.Module = adding(branch.classify)
+        else:
+            self.share = convolution(by_tap(half))
+            self.head, self.add = self.branch.classify, nn.Identity()
 
     def forward(self, pixels: Tensor, laid: Sequence[Tensor]) -> Look:
         """See `Look`; `laid` as in `PatchOutput`, of whole scenes: (B, rows, columns, channels)."""
-        width = self.branch.width
         kinds = [
-            torch.split(level.permute(0, 3, 1, 2), [own, width, width, width // 2], dim=1)
+            torch.split(level.permute(0, 3, 1, 2), [own, *self.branch.lent], dim=1)
             for level, own in zip(laid, self.branch.trunk.channels[::-1], strict=True)
         ]
         received = SharedMaps(*zip(*kinds, strict=True))
@@ -136,29 +147,16 @@ class LocalGraph(nn.Module):
     def __init__(self, model: GLNet) -> None:
         """Fold what reads the global branch's maps, and the ends of all views of patches."""
         super().__init__()
-        branch = _as_branch(model.local_branch)
-        self.normalise, self.trunk, self.width = (
-            copy.deepcopy(model.normalise),
-            copy.deepcopy(branch.trunk),
-            branch.width,
-        )
-        self.receives, width = branch.receives, branch.width
-        self.lateral, self.smooth, self.narrow = (nn.ModuleList() for _ in range(3))
-        self.smooth_lent, self.narrow_lent = nn.ModuleList(), nn.ModuleList()
-        for level, channels in enumerate(branch.trunk.channels[::-1]):
-            lateral, smooth, narrow = (
-                branch.lateral[level],
-                branch.smooth[level],
-                branch.narrow[level],
-            )
-            self.lateral.append(convolution(weight_of(lateral)[:, :channels], lateral.bias))
-            for conv, own, lent in (
-                (smooth, self.smooth, self.smooth_lent),
-                (narrow, self.narrow, self.narrow_lent),
-            ):
-                own.append(convolution(weight_of(conv)[:, :width], conv.bias, padding=1))
-                if self.receives == "all":
-                    lent.append(Taps(weight_of(conv)[:, width:]))
+        branch = _fused(_as_branch(model.local_branch))
+        self.normalise = copy.deepcopy(model.normalise)
+        self.trunk = copy.deepcopy(branch.trunk)
+        self.normed = isinstance(branch, NormedBranch)
+        self.receives, self.widths = branch.receives, [branch.width, *branch.lent]
+        self.lateral = nn.ModuleList()
+        for conv, channels in zip(branch.lateral, branch.trunk.channels[::-1], strict=True):
+            self.lateral.append(convolution(weight_of(conv)[:, :channels], conv.bias))
+        self.smooth, self.smooth_lent = _halves(branch.smooth, branch)
+        self.narrow, self.narrow_lent = _halves(branch.narrow, branch)
         last = {"local": branch.classify}
         if model.aggregation is not None:
             weight = weight_of(model.aggregation.conv).chunk(2, dim=1)[0]
@@ -182,33 +180,42 @@ class LocalGraph(nn.Module):
             lays: Whether to lay the maps onto the scene.
         """
         trunk = self.trunk(self.normalise(pixels))
-        kinds: list[list[Tensor]] = [[], [], [], []]
+        laid, last = [], []
+        above: Tensor | None = None
         for level, (own, exchange) in enumerate(zip(trunk, exchanges, strict=True)):
             top_down = self.lateral[level](own)
             lent: tuple[Tensor, ...] = ()
             if self.receives == "all":
-                widths = [*[self.width] * 3, self.width // 2]
-                lent = torch.split(exchange.lent, widths, dim=1)
+                lent = torch.split(exchange.lent, self.widths, dim=1)
                 top_down = top_down + spread(lent[0], exchange.rows, exchange.columns)
-            if level:
-                top_down = to_size(kinds[1][-1], top_down) + top_down
+            top_down = self._active(top_down)
+            if above is not None:
+                top_down = to_size(above, top_down) + top_down
             smoothed = self.smooth[level](top_down)
             if lent:
                 across = self.smooth_lent[level](lent[1], exchange.tap_columns)
                 smoothed = smoothed + spread_rows(exchange.tap_rows, across)
-            narrowed = self.narrow[level](smoothed)
-            if lent:
-                across = self.narrow_lent[level](lent[2], exchange.tap_columns)
-                narrowed = narrowed + spread_rows(exchange.tap_rows, across)
-            for kind, made in zip(kinds, (own, top_down, smoothed, narrowed), strict=True):
-                kind.append(made)
-        laid = []
-        if lays:
-            for made, exchange in zip(zip(*kinds, strict=True), exchanges, strict=True):
+            smoothed = self._active(smoothed)
+            kinds = [own, top_down]
+            if self.normed:
+                above = smoothed
+                last = [smoothed]
+            else:
+                above = top_down
+                narrowed = self.narrow[level](smoothed)
+                if lent:
+                    across = self.narrow_lent[level](lent[2], exchange.tap_columns)
+                    narrowed = narrowed + spread_rows(exchange.tap_rows, across)
+                kinds += smoothed, narrowed
+                last.append(narrowed)
+            if lays:
                 axes = exchange.lay_rows, exchange.lay_columns
-                laid.append(torch.cat([lay(kind, *axes) for kind in made], dim=3))
-        scores = tuple(self.heads[view](kinds[3], exchanges) for view in views)
+                laid.append(torch.cat([lay(kind, *axes) for kind in kinds], dim=3))
+        scores = tuple(self.heads[view](last, exchanges) for view in views)
         return PatchOutput(scores, tuple(laid))
+
+    def _active(self, maps: Tensor) -> Tensor:
+        return functional.relu(maps) if self.normed else maps
 
 
 class _Head(nn.Module):
@@ -217,13 +224,14 @@ class _Head(nn.Module):
     def __init__(self, branch: Branch, last: nn.Conv2d) -> None:
         """`last`: the convolution from joined features to the classes."""
         super().__init__()
-        self.narrowed = branch.width // 2
+        levels = LEVELS if isinstance(branch, LinearBranch) else 1
+        self.narrowed = last.in_channels // levels
         weight, bias, self.add = weight_of(last), last.bias, None
         if isinstance(branch.join, nn.Conv2d):
             weight, bias = through(weight, branch.join)
             self.add = adding(last)
         parts = torch.split(weight, self.narrowed, dim=1)
-        own, lent = (parts[::2], parts[1::2]) if branch.receives != "nothing" else (parts, ())
+        own, lent = (parts[::2], parts[1::2]) if self.add is not None else (parts, ())
         self.finest = convolution(own[-1], bias, padding=1)
         self.coarser, self.lent = (
             nn.ModuleList(Taps(part) for part in parts) for parts in (own[:-1], lent)
@@ -238,10 +246,13 @@ class _Head(nn.Module):
         for taps, exchange in zip(self.lent, exchanges, strict=False):
             rows.append(exchange.fine_rows)
             across.append(taps(exchange.lent[:, -self.narrowed :], exchange.fine_columns))
+        total = self.finest(narrowed[-1])
+        if not across:
+            return total
         count = len(across[0])
         # Adding up all levels is one product with all their rows.
         together = torch.cat([matrix.expand(count, -1, -1) for matrix in rows], dim=2)
-        total = self.finest(narrowed[-1]) + spread_rows(together, torch.cat(across, dim=1))
+        total = total + spread_rows(together, torch.cat(across, dim=1))
         return total if self.add is None else self.add(total)
 
 
@@ -251,11 +262,37 @@ def _as_branch(branch: object) -> Branch:
     return branch
 
 
+def _halves(convolutions: nn.ModuleList, branch: Branch) -> tuple[nn.ModuleList, nn.ModuleList]:
+    """Of 3x3 convolutions, what reads the own maps; and of those that receive, what reads lent."""
+    own, lent = nn.ModuleList(), nn.ModuleList()
+    for conv in convolutions:
+        weight = weight_of(conv)
+        own.append(convolution(weight[:, : branch.width], conv.bias, padding=1))
+        if branch.receives == "all":
+            lent.append(Taps(weight[:, branch.width :]))
+    return own, lent
+
+
 def _light(branch: Branch) -> Branch:
-    """A copy of a branch without its joining convolution."""
+    """A copy of a branch without its joining convolution, its pyramid's norms multiplied in."""
     light = copy.copy(branch)
     heavy = ("trunk", "join")
     light._modules = {k: v for k, v in branch._modules.items() if k not in heavy}  # noqa: SLF001
-    light = copy.deepcopy(light)
+    light = _fused(copy.deepcopy(light))
     light.trunk, light.join = copy.deepcopy(branch.trunk), nn.Identity()
     return light
+
+
+def _fused(branch: Branch) -> Branch:
+    """The branch, or one whose norms are multiplied into the convolutions before them."""
+    if not isinstance(branch, NormedBranch):
+        return branch
+    fused = copy.deepcopy(branch).eval()
+    for convolutions, norms in (
+        (fused.lateral, fused.lateral_norm),
+        (fused.smooth, fused.smooth_norm),
+    ):
+        for level, (conv, norm) in enumerate(zip(convolutions, norms, strict=True)):
+            convolutions[level] = fused_convolution(conv, norm)
+            norms[level] = nn.Identity()
+    return fused

@@ -12,7 +12,14 @@ from torch import Tensor, nn
 from glnet.errors import RecipeError
 from glnet.geometry import OUTPUT_STRIDE, Size
 from glnet.model.aggregation import Aggregation
-from glnet.model.branch import Branch, BranchOutput, Receives, SharedMaps
+from glnet.model.branch import (
+    Branch,
+    BranchOutput,
+    LinearBranch,
+    NormedBranch,
+    Receives,
+    SharedMaps,
+)
 from glnet.model.pretrained import input_statistics
 from glnet.model.sharing import crop_maps, crop_under
 from glnet.model.trunk import Trunk
@@ -78,7 +85,8 @@ class GLNet(nn.Module):
 
         def branch(receives: Receives) -> Branch:
             trunk = Trunk(settings.trunk, settings.bands, settings.trunk_options)
-            return Branch(trunk, settings.width, classes, receives)
+            kind = LinearBranch if settings.pyramid == "linear" else NormedBranch
+            return kind(trunk, settings.width, classes, receives)
 
         def branch_or_rival(receives: Receives) -> "Branch | Rival":
             rival = settings.network != "glnet"
@@ -87,7 +95,8 @@ class GLNet(nn.Module):
         self.global_branch = branch_or_rival("nothing") if settings.branches != "local" else None
         self.local_branch = branch_or_rival(receives) if settings.branches != "global" else None
         self.refined_global = branch("all") if refines else None
-        self.aggregation = Aggregation(2 * settings.width, classes) if both else None
+        last = self.local_branch.classify.in_channels if both and self.local_branch else 0
+        self.aggregation = Aggregation(last, classes) if both else None
 
         statistics = _with_statistics(settings)
         self.settings = settings.model_copy(update={"input": statistics})
@@ -112,7 +121,7 @@ class GLNet(nn.Module):
         if branch.receives != "nothing" and global_maps is not None:
             maps = global_maps
             if branch.receives == "narrowed":
-                maps = SharedMaps((), (), (), global_maps.narrowed)
+                maps = SharedMaps((), (), narrowed=global_maps.narrowed)
             received = crop_maps(maps, places, COARSE_FIRST, self.settings.alignment)
         return branch(self.normalise(patches), received)
 

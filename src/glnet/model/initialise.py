@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from glnet.model.branch import Branch
+from glnet.model.branch import Branch, NormedBranch
 from glnet.model.glnet import GLNet
 from glnet.model.trunk import Trunk
 from glnet.sharing import LEVELS
@@ -114,7 +114,11 @@ def start_refined(model: GLNet, how: Literal["plain", "authors"]) -> None:
             for own, doubled in zip(getattr(plain, kind), getattr(refined, kind), strict=True):
                 doubled.weight.zero_()
                 doubled.weight[:, : own.weight.shape[1]] = own.weight
-                doubled.bias.copy_(own.bias)
+                if own.bias is not None:
+                    doubled.bias.copy_(own.bias)
+        if isinstance(plain, NormedBranch) and isinstance(refined, NormedBranch):
+            refined.lateral_norm.load_state_dict(plain.lateral_norm.state_dict())
+            refined.smooth_norm.load_state_dict(plain.smooth_norm.state_dict())
         _pass_own_maps(refined.join)
     refined.classify.load_state_dict(plain.classify.state_dict())
 

@@ -137,7 +137,7 @@ class Canvas:
                 *(
                     tuple(
                         level.new_zeros(level.shape[1], *size)
-                        for level, size in zip(kind, sizes, strict=True)
+                        for level, size in zip(kind, sizes, strict=False)
                     )
                     for kind in maps
                 )
@@ -157,6 +157,8 @@ class Canvas:
                 for a, axes in enumerate((rows, columns))
             )
             for kind, sums in zip(maps, self._sums, strict=True):
+                if not kind:
+                    continue
                 laid = _resampled(kind[number], down.matrices, across.matrices)
                 for part, *place in zip(laid, down.cells, across.cells, strict=True):
                     sums[number][:, *place] += part
@@ -169,7 +171,7 @@ class Canvas:
         for number, coverage in enumerate(self._coverage):
             # Only the authors' rounding leaves cells that nothing covers; they stay zero.
             divisor = np.where(coverage > 0, coverage, 1.0)
-            for kind in self._sums:
+            for kind in filter(None, self._sums):
                 sums = kind[number]
                 sums.div_(torch.as_tensor(divisor, dtype=sums.dtype, device=sums.device))
         return self._sums

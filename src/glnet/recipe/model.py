@@ -9,6 +9,7 @@ from glnet.geometry import OUTPUT_STRIDE, Alignment, Size
 Stage = Literal["global", "global_to_local", "local_to_global"]
 Sharing = Literal["none", "shallow", "global_to_local", "bidirectional"]
 View = Literal["aggregated", "global", "local"]
+Pyramid = Literal["linear", "normed"]
 Network = Literal[
     "glnet", "unet", "fpn", "pspnet", "deeplabv3plus", "fcn", "segformer", "upernet"
 ]  # fmt: skip
@@ -61,7 +62,10 @@ class ModelSettings(Settings):
     trunk_options: dict[str, Any] = {}
     bands: Positive = 3
     input: InputSettings = InputSettings()
-    #: Channels of the pyramids' first maps; the last ones have half (paper: FPN with 256).
+    #: `linear`: nothing but convolutions after the trunk, and classes read maps of all levels (the
+    #: paper). `normed`: batch norm and ReLU after each, and classes read the finest maps alone.
+    pyramid: Pyramid = "linear"
+    #: Channels of the pyramids' maps; the linear one's last have half (paper: FPN with 256).
     width: Annotated[int, Field(gt=0, multiple_of=2)] = 256
     #: `global` and `local` alone are the first two rows of the paper's ablation.
     branches: Literal["both", "global", "local"] = "both"
@@ -82,6 +86,9 @@ class ModelSettings(Settings):
     def _consistent(self) -> "ModelSettings":
         if self.network != "glnet" and self.branches == "both":
             msg = f"a {self.network} is one branch: say branches: global (on thumbnails) or local"
+            raise ValueError(msg)
+        if self.pyramid == "normed" and self.sharing == "shallow":
+            msg = "sharing: shallow lends narrowed maps, which a normed pyramid has not"
             raise ValueError(msg)
         if self.coarse_to_fine and (self.branches != "both" or self.alignment != "exact"):
             msg = "coarse_to_fine needs branches: both and alignment: exact"

@@ -202,7 +202,8 @@ class _Probe:
     def aggregated(self, count: int) -> int:
         """The aggregation in training, on features that come without gradient."""
         cells = self._place.window.size.cells(OUTPUT_STRIDE)
-        shape = (count, 2 * self._settings.width, *cells)
+        aggregation = self._network.aggregation
+        shape = (count, aggregation.channels if aggregation else 0, *cells)
         local, under = (torch.empty(shape, device="meta") for _ in range(2))
         under.requires_grad_()
         return self._kept(lambda: self._with_loss(self._network.aggregate(local, under)))
