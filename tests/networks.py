@@ -24,6 +24,19 @@ TINY = {
     "overlap": 16,
 }
 
+SHARINGS = ("none", "shallow", "global_to_local", "bidirectional")
+
+#: Every pyramid with every way of sharing that it has.
+NETWORKS = [
+    *({"pyramid": "linear", "sharing": sharing} for sharing in SHARINGS),
+    *({"pyramid": "normed", "sharing": sharing} for sharing in SHARINGS if sharing != "shallow"),
+]
+
+
+def named(value):
+    """A parameter's name in a test's title: of settings their values."""
+    return "-".join(value.values()) if isinstance(value, dict) else None
+
 
 def tiny_settings(**changes):
     return ModelSettings.model_validate({**TINY, **changes})

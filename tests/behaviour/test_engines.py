@@ -28,9 +28,8 @@ from glnet.engines.turning import segment_turned
 from glnet.engines.vino import core
 from glnet.model import build_glnet
 from makers import check_one_line, cut, noise, write_manifest, write_png, write_text
-from networks import random_scene, seasoned, tiny_settings
+from networks import NETWORKS, SHARINGS, named, random_scene, seasoned, tiny_settings
 
-SHARINGS = ["none", "shallow", "global_to_local", "bidirectional"]
 #: One block a stage: half the graph of TINY, for half the time to compile it.
 THIN = {"trunk_options": {"channels": [8, 16, 32, 64], "layers": [1, 1, 1, 1]}}
 THREE = ClassTable(tuple(ClassInfo(name, i, (i, i, i)) for i, name in enumerate("abc")))
@@ -109,10 +108,10 @@ def check_parity(exported, *sizes, **changes):
 
 
 @pytest.mark.parametrize("alignment", ["exact", "authors"])
-@pytest.mark.parametrize("sharing", SHARINGS)
-def test_without_torch_the_scores_are_the_plain_ones(exported, sharing, alignment):
+@pytest.mark.parametrize("network", NETWORKS, ids=named)
+def test_without_torch_the_scores_are_the_plain_ones(exported, network, alignment):
     """Scenes larger and smaller than a patch, of odd sides."""
-    check_parity(exported, (37, 91), (101, 75), sharing=sharing, alignment=alignment)
+    check_parity(exported, (37, 91), (101, 75), **network, alignment=alignment)
 
 
 @pytest.mark.parametrize("alignment", ["exact", "authors"])

@@ -56,6 +56,13 @@ def bundle(tmp_path_factory, image):
 
 
 @pytest.fixture(scope="module")
+def normed(tmp_path_factory, image):
+    """The same with normed pyramids."""
+    folder = saved(tmp_path_factory.mktemp("models") / "normed", pyramid="normed")
+    return folder, export_int8(folder, [image])
+
+
+@pytest.fixture(scope="module")
 def small(tmp_path_factory, image):
     """The global branch alone: half the time."""
     folder = saved(tmp_path_factory.mktemp("models") / "small", branches="global")
@@ -85,9 +92,11 @@ def test_the_graphs_lie_beside_the_others(bundle):
 
 
 @pytest.mark.parametrize("graph", ["global", "local", "refined"])
-def test_trunk_and_pyramid_are_quantised_and_nothing_else(bundle, graph):
+@pytest.mark.parametrize("made", ["bundle", "normed"])
+def test_trunk_and_pyramid_are_quantised_and_nothing_else(request, made, graph):
     """Their maps and weights pass through 8 bits on their way into the convolution."""
-    model = onnx.load(bundle[0] / GRAPHS / INT8 / f"{graph}.onnx")
+    folder, _ = request.getfixturevalue(made)
+    model = onnx.load(folder / GRAPHS / INT8 / f"{graph}.onnx")
     makers = {name: node for node in model.graph.node for name in node.output}
     stored = {array.name: array.data_type for array in model.graph.initializer}
 
@@ -105,7 +114,7 @@ def test_trunk_and_pyramid_are_quantised_and_nothing_else(bundle, graph):
         else:
             assert all(one is None or one.op_type != "DequantizeLinear" for one in (maps, weights))
 
-    assert quantised[True] >= 9 + 3 * 4
+    assert quantised[True] >= 9 + (3 if made == "bundle" else 2) * 4
     assert quantised[False] > 0
 
 
@@ -132,9 +141,10 @@ def test_openvino_runs_them_in_8_bits(bundle):
         assert kinds["f32"] <= 9  # to the classes
 
 
-def test_the_labels_are_nearly_those_of_fp32(tmp_path, bundle, image):
+@pytest.mark.parametrize("made", ["bundle", "normed"])
+def test_the_labels_are_nearly_those_of_fp32(request, tmp_path, made, image):
     """Also on an image of another size, with which it was not calibrated."""
-    folder, changed = bundle
+    folder, changed = request.getfixturevalue(made)
     other = write_png(tmp_path / "other.png", noise(3, 90, 150, seed=1))
 
     shares = []

@@ -58,13 +58,22 @@ def test_two_processes_train_as_one(data, tmp_path):
         assert torch.allclose(value, second[key], atol=1e-3), key
 
 
-def test_moving_statistics_are_refused(data, tmp_path):
+@pytest.mark.parametrize(
+    ("pyramid", "frozen", "wanted"),
+    [
+        ("linear", False, "set train.freeze_batch_norm: true, or a trunk with another norm"),
+        ("normed", True, "statistics that stay: set model.pyramid: linear"),
+    ],
+)
+def test_moving_statistics_are_refused(data, tmp_path, pyramid, frozen, wanted):
     """Each process would keep its own; one line says what to set."""
-    path = write_recipe(data, "moving", (1, 1, 1), device="cpu")
+    path = write_recipe(
+        data, "moving", (1, 1, 1), {"pyramid": pyramid}, device="cpu", freeze_batch_norm=frozen
+    )
 
     done = together(path, "--out", tmp_path / "run")
 
     assert done.returncode != 0
     said = [line for line in done.stderr.splitlines() if line.startswith("glnet: ")]
     assert said
-    assert all("set train.freeze_batch_norm: true" in line for line in said)
+    assert all(wanted in line for line in said)

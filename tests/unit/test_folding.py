@@ -7,10 +7,9 @@ from glnet.engines.engine import Engine
 from glnet.engines.folded import FoldedNetwork
 from glnet.engines.torch_engine import TorchEngine, TorchGraphs
 from glnet.model.folding import fold
-from networks import random_scene, seasoned
+from networks import NETWORKS, named, random_scene, seasoned
 
 CPU = torch.device("cpu")
-SHARINGS = ["none", "shallow", "global_to_local", "bidirectional"]
 BAR = 1e-5
 
 
@@ -29,24 +28,10 @@ def agree(one, other, bar=BAR):
 
 
 @pytest.mark.parametrize("alignment", ["exact", "authors"])
-@pytest.mark.parametrize("sharing", SHARINGS)
+@pytest.mark.parametrize("network", NETWORKS, ids=named)
 @pytest.mark.parametrize(("height", "width"), [(30, 30), (64, 64), (65, 127), (137, 301)])
-def test_folded_scores_are_the_plain_ones(sharing, alignment, height, width):
-    model = seasoned(sharing=sharing, alignment=alignment)
-    scene = random_scene(height, width)
-
-    plain = TorchEngine(model, CPU).segment(scene, model.settings.views)
-    folded = folded_engine(model).segment(scene, model.settings.views)
-
-    agree(plain.views, folded.views)
-    assert folded.patches == plain.patches
-
-
-@pytest.mark.parametrize("alignment", ["exact", "authors"])
-@pytest.mark.parametrize("sharing", ["none", "global_to_local", "bidirectional"])
-@pytest.mark.parametrize(("height", "width"), [(30, 30), (65, 127), (137, 301)])
-def test_folded_scores_of_normed_pyramids_are_the_plain_ones(sharing, alignment, height, width):
-    model = seasoned(pyramid="normed", sharing=sharing, alignment=alignment)
+def test_folded_scores_are_the_plain_ones(network, alignment, height, width):
+    model = seasoned(**network, alignment=alignment)
     scene = random_scene(height, width)
 
     plain = TorchEngine(model, CPU).segment(scene, model.settings.views)

@@ -11,9 +11,7 @@ from glnet.model.initialise import start_alone, start_pyramid, start_refined
 from glnet.model.sharing import Canvas
 from glnet.model.trunk import STRIDES, Trunk
 from glnet.sharing import COARSE_FIRST, Place
-from networks import random_scene, tiny_network
-
-SHARINGS = ["none", "shallow", "global_to_local", "bidirectional"]
+from networks import NETWORKS, named, random_scene, seasoned, tiny_network
 
 
 def segment(model, scene, mini_batch=6):
@@ -52,31 +50,31 @@ def test_sizes_that_crash_the_authors_code_work_with_its_patches(side):
             assert all(torch.isfinite(strip).all() for _, strip in scores.strips())
 
 
-@pytest.mark.parametrize("sharing", SHARINGS)
-def test_only_what_is_shared_reaches_the_other_branch(sharing):
+@pytest.mark.parametrize("network", NETWORKS, ids=named)
+def test_only_what_is_shared_reaches_the_other_branch(network):
     """Changing the thumbnail moves the local view exactly where the local branch receives."""
-    model = tiny_network(sharing=sharing)
+    model = tiny_network(**network)
     scene, other = random_scene(100, 90), random_scene(100, 90, seed=1)
     other.read = scene.read
 
     first, second = segment(model, scene), segment(model, other)
 
     same = torch.equal(first["local"].cells, second["local"].cells)
-    assert same == (sharing == "none")
+    assert same == (network["sharing"] == "none")
     assert not torch.equal(first["aggregated"].cells, second["aggregated"].cells)
 
 
-@pytest.mark.parametrize("sharing", SHARINGS)
-def test_patches_reach_the_global_view_only_both_ways(sharing):
+@pytest.mark.parametrize("network", NETWORKS, ids=named)
+def test_patches_reach_the_global_view_only_both_ways(network):
     """The global view reads the patches in the bidirectional network, and in no other."""
-    model = tiny_network(sharing=sharing)
+    model = tiny_network(**network)
     scene, other = random_scene(100, 90), random_scene(100, 90, seed=1)
     other.thumbnail = scene.thumbnail
 
     first, second = segment(model, scene), segment(model, other)
 
     same = torch.equal(first["global"].cells, second["global"].cells)
-    assert same == (sharing != "bidirectional")
+    assert same == (network["sharing"] != "bidirectional")
 
 
 def test_shallow_sharing_reads_the_narrowed_maps_alone():
@@ -86,6 +84,31 @@ def test_shallow_sharing_reads_the_narrowed_maps_alone():
     assert shallow.local_branch.lateral[0].in_channels == 64
     assert deep.local_branch.lateral[0].in_channels == 128
     assert shallow.local_branch.join.in_channels == deep.local_branch.join.in_channels == 32
+
+
+@pytest.mark.parametrize("part", ["lateral", "smooth"])
+@pytest.mark.parametrize("level", range(4))
+def test_the_classes_of_a_normed_pyramid_read_coarse_maps_through_the_finest_alone(part, level):
+    """Each level's convolutions move the scores, until the finest smoothed maps are cut off."""
+    branch = seasoned(pyramid="normed", branches="local", sharing="none").local_branch
+    pixels = torch.randn(1, 3, 64, 64)
+
+    def scores():
+        with torch.no_grad():
+            return branch(pixels).logits
+
+    def change():
+        with torch.no_grad():
+            getattr(branch, part)[level].weight.neg_()
+
+    before = scores()
+    change()
+    assert not torch.allclose(scores(), before, atol=1e-3)
+    with torch.no_grad():
+        branch.smooth_norm[-1].weight.zero_()
+    cut_off = scores()
+    change()
+    assert torch.equal(scores(), cut_off)
 
 
 def test_an_engine_keeps_nothing_of_a_scene():
@@ -124,9 +147,10 @@ def test_halves_of_the_aggregation_add_up_to_the_whole():
     assert torch.allclose(halves, whole, atol=1e-5)
 
 
-def test_a_refined_branch_starts_as_the_plain_one():
+@pytest.mark.parametrize("pyramid", ["linear", "normed"])
+def test_a_refined_branch_starts_as_the_plain_one(pyramid):
     """Whatever is laid onto the scene, its first output is the plain branch's."""
-    model = tiny_network()
+    model = seasoned(pyramid=pyramid)
     start_refined(model, "plain")
     thumbnail = torch.from_numpy(random_scene(64, 64).pixels)[None]
     scene, canvas = Size(96, 96), Canvas(Size(96, 96), Size(64, 64), "exact")
@@ -167,10 +191,11 @@ def test_a_local_branch_starts_with_maps_as_large_as_alone():
         assert torch.isclose(own[:, : wanted.shape[1]].std(), wanted.std(), rtol=0.05)
 
 
-@pytest.mark.parametrize("sharing", ["none", "shallow", "global_to_local", "bidirectional"])
-def test_a_local_branch_starts_as_it_would_alone(sharing):
+@pytest.mark.parametrize("network", NETWORKS, ids=named)
+def test_a_local_branch_starts_as_it_would_alone(network):
     """Whatever the global one lends; and all that reads it learns from the first step on."""
-    model, alone = tiny_network(sharing=sharing), tiny_network(branches="local", sharing="none")
+    model = tiny_network(**network)
+    alone = tiny_network(branches="local", sharing="none", pyramid=network["pyramid"])
     start_alone(model)
     own = alone.local_branch.state_dict()
     started = model.local_branch.state_dict()
@@ -192,7 +217,7 @@ def test_a_local_branch_starts_as_it_would_alone(sharing):
         assert torch.allclose(logits, model.local_share(wanted.joined), atol=1e-5)
     logits.square().sum().backward()
     for name, weight in model.local_branch.named_parameters():
-        if "trunk" not in name and "classify" not in name and "weight" in name:
+        if weight.ndim > 1 and "trunk" not in name and "classify" not in name:
             assert weight.grad[:, weight.shape[1] // 2 :].abs().max() > 0, name
 
 

@@ -122,7 +122,7 @@ def test_long_stages_learn_at_the_papers_rates_and_short_ones_faster():
 
     def rates(images, hours):
         course = plan_course(images, 0, quick, hours)
-        settings = choose_course(course, images, batches, hours, frozen=True).settings
+        settings = choose_course(course, images, batches, hours).settings
         return [settings[f"train.stages.{stage}"]["learning_rate"] for stage in STAGES]
 
     assert rates(1000, 24) == [1e-4, 2e-5, 1e-4]

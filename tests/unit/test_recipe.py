@@ -110,6 +110,7 @@ def test_the_best_preset_is_the_papers_but_for_what_was_found_better(tmp_path):
 
     assert differing == {
         "preset": "best",
+        "model.pyramid": "normed",
         "model.width": 64,
         "loss.kind": "cross_entropy",
         "loss.dice_weight": 1.0,

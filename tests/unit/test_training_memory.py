@@ -15,10 +15,11 @@ from networks import TINY, tiny_settings
 STAGES = ("global", "global_to_local", "local_to_global")
 
 
+@pytest.mark.parametrize("pyramid", ["linear", "normed"])
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_account_grows_with_what_is_run_at_once(stage):
+def test_the_account_grows_with_what_is_run_at_once(stage, pyramid):
     """With images where batch statistics move, and with patches where there are any."""
-    model = tiny_settings()
+    model = tiny_settings(pyramid=pyramid)
 
     one, more_images, more_patches = (
         estimate_memory(model, 3, stage, batch, mini_batch)

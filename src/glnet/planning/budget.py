@@ -159,19 +159,18 @@ def step_images(images: int, most: int, epochs: int, least: int) -> int:
     return next(enough, min(least, most))
 
 
-def choose_course(
-    course: Course, images: int, batches: Batches, hours: float, *, frozen: bool
-) -> Choice:
+def choose_course(course: Course, images: int, batches: Batches, hours: float) -> Choice:
     """The course as settings, with what each stage takes.
+
+    A step has two images at least, for the normed pyramids learn batch statistics.
 
     Args:
         course: The epochs.
         images: For training.
         batches: The most images per step, and the mini-batch.
         hours: That were divided.
-        frozen: Whether batch statistics stay; where they move, a step has two images at least.
     """
-    least = 1 if frozen else min(2, images)
+    least = min(2, images)
     batch = {
         stage: step_images(images, batches.images[stage], epochs, least)
         for stage, epochs in course.epochs.items()

@@ -112,8 +112,7 @@ def propose(
         del read[_LAST]
         course = plan_course(facts.images, facts.validation, read, wishes.hours)
         choice = choice.plus(choices.leave_out_refinement(hours, wishes.hours))
-    frozen = bool(choice.settings["train.freeze_batch_norm"])
-    choice = choice.plus(choose_course(course, facts.images, batches, wishes.hours, frozen=frozen))
+    choice = choice.plus(choose_course(course, facts.images, batches, wishes.hours))
     expectation = _expectation(course, batches, limit, kind, measured=wishes.measure)
     return Proposal(choice, pace, expectation, _notes(facts, course, batches, limit, wishes))
 
@@ -131,7 +130,7 @@ def _by_wish(wishes: Wishes, folder: Path, kind: str) -> Choice:
         weights = told(Path(weights), folder)
     settings = {
         "model.trunk": wishes.trunk,
-        "model.width": BEST["model"]["width"],
+        **{f"model.{name}": value for name, value in BEST["model"].items()},
         "train.trunk_weights": weights,
         "train.augment": {
             "flips": True, "quarter_turns": True, "scale": [1.0, 1.0], **BEST["train"]["augment"],
@@ -144,6 +143,10 @@ def _by_wish(wishes: Wishes, folder: Path, kind: str) -> Choice:
     paper = "The paper's trunk" if wishes.trunk == "resnet50" else "The trunk asked for"
     reasons = {
         "model.trunk": f"{paper}; any timm model with stages at strides 4, 8, 16 and 32.",
+        "model.pyramid": (
+            "After the trunk: normed has batch norm and ReLU, linear (the paper's) nothing but "
+            "convolutions. Training with several processes needs linear."
+        ),
         "model.width": (
             f"Channels of the pyramids. The paper's {ModelSettings().width} take five sixths of a "
             "patch's arithmetic; fewer channels and more patches learn more in the time."

@@ -3,7 +3,7 @@
 from torch import nn
 
 from glnet.model.glnet import GLNet
-from glnet.recipe import Stage
+from glnet.recipe import Recipe, Stage
 
 _PARTS: dict[Stage, tuple[str, ...]] = {
     "global": ("global_branch",),
@@ -47,3 +47,16 @@ def loss_kinds(model: GLNet, stage: Stage) -> tuple[str, ...]:
 def statistics_move(model: nn.Module) -> bool:
     """Does any batch norm learn from its batch, so that the images of a batch hang together?"""
     return any(isinstance(m, nn.BatchNorm2d) and m.training for m in model.modules())
+
+
+def how_statistics_stay(recipe: Recipe) -> str:
+    """What to change in a recipe so that no batch norm learns from its batch."""
+    network = recipe.model.network
+    if network != "glnet":
+        return f"the decoder of a {network} learns its own: take one process"
+    mends = []
+    if not recipe.train.freeze_batch_norm:
+        mends.append("set train.freeze_batch_norm: true, or a trunk with another normalisation")
+    if recipe.model.pyramid == "normed":
+        mends.append("set model.pyramid: linear")
+    return "; ".join(mends)

@@ -23,7 +23,12 @@ from glnet.training.fetching import fetch
 from glnet.training.keeper import Keeper
 from glnet.training.log import StageLog
 from glnet.training.losses import PixelLoss
-from glnet.training.parts import prepare, statistics_move, trained_parts
+from glnet.training.parts import (
+    how_statistics_stay,
+    prepare,
+    statistics_move,
+    trained_parts,
+)
 from glnet.training.records import EpochRecord, NoteRecord, Pace, Record, StepRecord
 from glnet.training.schedule import schedule
 from glnet.training.stages import Step
@@ -88,11 +93,8 @@ class StageRun:
             self._model, stage, freeze_batch_norm=self._train.freeze_batch_norm
         )
         if team.size > 1 and statistics_move(self._model):
-            mend = "set train.freeze_batch_norm: true, or a trunk with another normalisation"
-            if self._train.freeze_batch_norm:
-                mend = f"the decoder of a {recipe.model.network} learns its own: take one process"
-            msg = f"several processes need batch statistics that stay: {mend}"
-            raise RunError(msg)
+            msg = "several processes need batch statistics that stay: "
+            raise RunError(msg + how_statistics_stay(recipe))
         self._resumes = bool(standing.state)
         start = None
         if not self._resumes:
