@@ -28,7 +28,7 @@ from glnet.engines.turning import segment_turned
 from glnet.engines.vino import core
 from glnet.model import build_glnet
 from makers import check_one_line, cut, noise, write_manifest, write_png, write_text
-from networks import NETWORKS, SHARINGS, named, random_scene, seasoned, tiny_settings
+from networks import NETWORKS, named, random_scene, seasoned, tiny_settings
 
 #: One block a stage: half the graph of TINY, for half the time to compile it.
 THIN = {"trunk_options": {"channels": [8, 16, 32, 64], "layers": [1, 1, 1, 1]}}
