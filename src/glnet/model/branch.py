@@ -145,7 +145,7 @@ class NormedBranch(Branch):
     """With the normed pyramid."""
 
     def __init__(self, trunk: Trunk, width: int, classes: int, receives: Receives) -> None:
-        """See `Branch`; narrowed maps, and those alone, cannot be received."""
+        """See `Branch`; it receives `nothing` or `all`, for there are no narrowed maps."""
         super().__init__(trunk, width, classes, receives, joined=width, bias=False)
         self.lent = (width,)
         self.lateral_norm = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(LEVELS))

@@ -1,7 +1,7 @@
 """A trained network folded into light graphs for prediction, exact to rounding.
 
-Nothing after the trunks of a linear pyramid is non-linear, and resampling acts on places while a
-1x1 convolution acts on channels: the two commute. So
+Nothing in a linear pyramid is non-linear, and resampling acts on places while a 1x1 convolution
+acts on channels: the two commute. So
 
 - the joining 3x3 convolution and the one to the classes after it are one 3x3 convolution to nine
   times the classes (what each of the second one's nine taps would read) and nine shifted adds;
