@@ -111,6 +111,17 @@ def test_the_classes_of_a_normed_pyramid_read_coarse_maps_through_the_finest_alo
     assert torch.equal(scores(), cut_off)
 
 
+def test_a_normed_pyramid_learns_from_one_patch_of_one_coarse_cell():
+    """Such a patch has no deviation at the coarsest level, which batch norms refuse."""
+    branch = tiny_network(pyramid="normed", branches="local", sharing="none").local_branch
+    branch.train().trunk.eval()
+
+    branch(torch.randn(1, 3, 32, 32)).logits.square().mean().backward()
+
+    for conv in (*branch.lateral, *branch.smooth):
+        assert conv.weight.grad.abs().max() > 0
+
+
 def test_an_engine_keeps_nothing_of_a_scene():
     """A scene gives the same bytes before and after another one, of another size."""
     model = tiny_network()

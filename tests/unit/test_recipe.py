@@ -421,6 +421,13 @@ def test_after_a_stage_the_network_so_far_is_whole(branches, sharing):
         assert trained[stage] in so_far.views
 
 
+def test_a_normed_pyramid_has_nothing_to_share_shallowly(tmp_path):
+    path = write_recipe(tmp_path, preset="best", place="model.sharing", value="shallow")
+
+    with pytest.raises(RecipeError, match="say pyramid: linear, or another sharing"):
+        load_recipe(path)
+
+
 @pytest.mark.parametrize(
     ("sharing", "after"),
     [

@@ -18,7 +18,7 @@ from glnet.engines.torch_engine import TorchEngine
 from glnet.errors import RecipeError
 from glnet.geometry import patch_grid
 from glnet.model import build_glnet
-from glnet.model.rivals import _BatchNorm
+from glnet.model.norm import BatchNorm
 from glnet.model.trunk import Trunk
 from glnet.recipe import Network, Recipe, check_settings
 from glnet.training.memory import estimate_memory
@@ -147,7 +147,7 @@ def test_a_single_patch_can_be_learnt_from(network):
 
 def test_only_a_single_value_passes_by_the_running_statistics():
     """Else it is PyTorch's batch norm, bit for bit; the single value teaches it nothing."""
-    own, theirs = _BatchNorm(5), nn.BatchNorm2d(5)
+    own, theirs = BatchNorm(5), nn.BatchNorm2d(5)
     several, single = torch.randn(2, 5, 1, 1), torch.randn(1, 5, 1, 1)
 
     assert torch.equal(own(several), theirs(several))

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from glnet.model.norm import BatchNorm
 from glnet.model.trunk import Trunk
 from glnet.sharing import LEVELS
 
@@ -148,8 +149,8 @@ class NormedBranch(Branch):
         """See `Branch`; it receives `nothing` or `all`, for there are no narrowed maps."""
         super().__init__(trunk, width, classes, receives, joined=width, bias=False)
         self.lent = (width,)
-        self.lateral_norm = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(LEVELS))
-        self.smooth_norm = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(LEVELS))
+        self.lateral_norm = nn.ModuleList(BatchNorm(width) for _ in range(LEVELS))
+        self.smooth_norm = nn.ModuleList(BatchNorm(width) for _ in range(LEVELS))
 
     def pyramid(
         self, pixels: Tensor, received: SharedMaps | None = None

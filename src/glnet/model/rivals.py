@@ -18,6 +18,7 @@ from torchvision.models.segmentation.fcn import FCNHead
 
 from glnet.errors import RecipeError
 from glnet.model.branch import BranchOutput, SharedMaps
+from glnet.model.norm import BatchNorm
 from glnet.model.pretrained import load_pretrained
 from glnet.recipe import ModelSettings, Network
 
@@ -97,26 +98,11 @@ class _Trunk(nn.Module):
         load_pretrained(self.encoder.model, self.encoder.name, weights)
 
 
-class _BatchNorm(nn.BatchNorm2d):
-    """Batch norm that passes a single value per channel by the running statistics.
-
-    One image alone, pooled to one cell, has no deviation to learn. PyTorch refuses it, and a run
-    would end at the first step that is left with one image or patch.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  torch's name
-        if input.numel() > input.shape[1]:
-            return super().forward(input)
-        return functional.batch_norm(
-            input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-        )
-
-
 def _let_single_values_pass(module: nn.Module) -> nn.Module:
-    """Put `_BatchNorm` in the place of every batch norm below."""
+    """Put `BatchNorm` in the place of every batch norm below."""
     for name, child in module.named_children():
         if type(child) is nn.BatchNorm2d:
-            setattr(module, name, _BatchNorm(child.num_features, child.eps, child.momentum))
+            setattr(module, name, BatchNorm(child.num_features, child.eps, child.momentum))
         else:
             _let_single_values_pass(child)
     return module

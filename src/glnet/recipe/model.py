@@ -88,7 +88,8 @@ class ModelSettings(Settings):
             msg = f"a {self.network} is one branch: say branches: global (on thumbnails) or local"
             raise ValueError(msg)
         if self.pyramid == "normed" and self.sharing == "shallow":
-            msg = "sharing: shallow lends narrowed maps, which a normed pyramid has not"
+            msg = "sharing: shallow lends narrowed maps, which a normed pyramid has not; "
+            msg += "say pyramid: linear, or another sharing"
             raise ValueError(msg)
         if self.coarse_to_fine and (self.branches != "both" or self.alignment != "exact"):
             msg = "coarse_to_fine needs branches: both and alignment: exact"
