@@ -23,14 +23,13 @@ from glnet.training.losses import PixelLoss
 from glnet.training.memory import estimate_memory
 from glnet.training.parts import prepare
 from glnet.training.stages import Step
-from networks import exported_tiny, random_scene, seasoned
+from networks import SHARINGS, exported_tiny, random_scene, seasoned
 from runs import STAGES, write_data, write_recipe
 from scenes import CLASSES
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
 THREE = ClassTable(tuple(ClassInfo(name, i, (i, i, i)) for i, name in enumerate("abc")))
-SHARINGS = ["none", "shallow", "global_to_local", "bidirectional"]
 #: Of the largest score, in fp32: the project's bar.
 BAR = 1e-4
 #: With 8 bits of mantissa.

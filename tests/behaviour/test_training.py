@@ -327,6 +327,7 @@ def test_a_third_stage_that_only_harms_keeps_its_start(data, tmp_path):
     final = read_config(tmp_path / "model")
     score = "validation mIoU, aggregated"
     assert final.scores[score] >= second.scores[score] - 1e-3
+    assert read_config(tmp_path / "local_to_global/last").scores[score] <= final.scores[score]
     kept, last = (load_model(tmp_path / of)[0] for of in ("model", "local_to_global/last"))
     for model, as_it_started in ((kept, True), (last, False)):
         weights = (branch.classify.weight for branch in (model.refined_global, model.global_branch))

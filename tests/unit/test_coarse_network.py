@@ -14,9 +14,8 @@ from glnet.geometry import OUTPUT_STRIDE, Size, Window, patch_grid
 from glnet.model.branch import SharedMaps
 from glnet.model.sharing import Canvas
 from glnet.sharing import COARSE_FIRST, Place
-from networks import random_scene, tiny_network
+from networks import SHARINGS, random_scene, tiny_network
 
-SHARINGS = ["none", "shallow", "global_to_local", "bidirectional"]
 #: No side is a multiple of the output stride.
 SCENE = random_scene(331, 283)
 

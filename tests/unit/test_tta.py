@@ -7,10 +7,10 @@ import torch
 from glnet.engines.torch_engine import TorchEngine
 from glnet.engines.turning import segment_turned
 from glnet.scenes import TURNS, TurnedScene
-from networks import ArrayScene, random_scene, tiny_network
+from networks import SHARINGS, ArrayScene, random_scene, tiny_network
 
 
-@pytest.mark.parametrize("sharing", ["none", "shallow", "global_to_local", "bidirectional"])
+@pytest.mark.parametrize("sharing", SHARINGS)
 def test_turning_the_scene_turns_the_mean_scores(sharing):
     """The mean over all eight turns does not care how the scene lay, for rectangles too."""
     engine = TorchEngine(tiny_network(sharing=sharing), torch.device("cpu"), mini_batch=8)

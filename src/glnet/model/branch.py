@@ -103,6 +103,10 @@ class Branch(nn.Module):
         self, pixels: Tensor, received: SharedMaps | None = None
     ) -> tuple[SharedMaps, Tensor]:
         """All maps that can be lent, and what the joining convolution reads: see `forward`."""
+        received = None if self.receives == "nothing" else received
+        return self._after_trunk(self.trunk(pixels), received)
+
+    def _after_trunk(self, trunk: Levels, received: SharedMaps | None) -> tuple[SharedMaps, Tensor]:
         raise NotImplementedError
 
 
@@ -119,13 +123,8 @@ class LinearBranch(Branch):
         if receives != "nothing":
             self.join = _conv3(2 * LEVELS * half, LEVELS * half)
 
-    def pyramid(
-        self, pixels: Tensor, received: SharedMaps | None = None
-    ) -> tuple[SharedMaps, Tensor]:
-        """See `Branch`."""
+    def _after_trunk(self, trunk: Levels, received: SharedMaps | None) -> tuple[SharedMaps, Tensor]:
         lent = received if self.receives == "all" else None
-        trunk = self.trunk(pixels)
-
         top_down: list[Tensor] = []
         laterals = (
             conv(own) for conv, own in zip(self.lateral, _beside(trunk, lent, 0), strict=True)
@@ -136,9 +135,8 @@ class LinearBranch(Branch):
         smoothed = _each(self.smooth, _beside(top_down, lent, 1))
         narrowed = _each(self.narrow, _beside(smoothed, lent, 2))
 
-        late = None if self.receives == "nothing" else received
         finest = narrowed[-1]
-        last = [to_size(level, finest) for level in _beside(narrowed, late, 3)]
+        last = [to_size(level, finest) for level in _beside(narrowed, received, 3)]
         return SharedMaps(trunk, tuple(top_down), smoothed, narrowed), torch.cat(last, dim=1)
 
 
@@ -152,21 +150,17 @@ class NormedBranch(Branch):
         self.lateral_norm = nn.ModuleList(BatchNorm(width) for _ in range(LEVELS))
         self.smooth_norm = nn.ModuleList(BatchNorm(width) for _ in range(LEVELS))
 
-    def pyramid(
-        self, pixels: Tensor, received: SharedMaps | None = None
-    ) -> tuple[SharedMaps, Tensor]:
-        """See `Branch`."""
-        lent = received if self.receives == "all" else None
-        trunk = self.trunk(pixels)
-
+    def _after_trunk(self, trunk: Levels, received: SharedMaps | None) -> tuple[SharedMaps, Tensor]:
         top_down: list[Tensor] = []
         smoothed = None
-        for level, own in enumerate(_beside(trunk, lent, 0)):
+        for level, own in enumerate(_beside(trunk, received, 0)):
             above = functional.relu(self.lateral_norm[level](self.lateral[level](own)))
             if smoothed is not None:
                 above = to_size(smoothed, above) + above
             top_down.append(above)
-            beside = above if lent is None else torch.cat((above, lent.top_down[level]), dim=1)
+            beside = above
+            if received is not None:
+                beside = torch.cat((above, received.top_down[level]), dim=1)
             smoothed = functional.relu(self.smooth_norm[level](self.smooth[level](beside)))
         assert smoothed is not None  # noqa: S101  there are levels
         return SharedMaps(trunk, tuple(top_down)), smoothed

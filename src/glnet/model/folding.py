@@ -89,7 +89,7 @@ class GlobalGraph(nn.Module):
         self.receives = local.receives if isinstance(local, Branch) else "nothing"
         self.lateral = nn.ModuleList()
         if isinstance(local, Branch) and self.receives == "all":
-            lateral = _fused(local).lateral
+            lateral = _after_trunk(local).lateral
             for conv, channels in zip(lateral, branch.trunk.channels[::-1], strict=True):
                 self.lateral.append(convolution(weight_of(conv)[:, channels:]))
         self.share = None
@@ -147,21 +147,22 @@ class LocalGraph(nn.Module):
     def __init__(self, model: GLNet) -> None:
         """Fold what reads the global branch's maps, and the ends of all views of patches."""
         super().__init__()
-        branch = _fused(_as_branch(model.local_branch))
+        whole = _as_branch(model.local_branch)
+        branch = _after_trunk(whole)
         self.normalise = copy.deepcopy(model.normalise)
-        self.trunk = copy.deepcopy(branch.trunk)
+        self.trunk = copy.deepcopy(whole.trunk)
         self.normed = isinstance(branch, NormedBranch)
         self.receives, self.widths = branch.receives, [branch.width, *branch.lent]
         self.lateral = nn.ModuleList()
-        for conv, channels in zip(branch.lateral, branch.trunk.channels[::-1], strict=True):
+        for conv, channels in zip(branch.lateral, self.trunk.channels[::-1], strict=True):
             self.lateral.append(convolution(weight_of(conv)[:, :channels], conv.bias))
         self.smooth, self.smooth_lent = _halves(branch.smooth, branch)
         self.narrow, self.narrow_lent = _halves(branch.narrow, branch)
-        last = {"local": branch.classify}
+        last = {"local": whole.classify}
         if model.aggregation is not None:
             weight = weight_of(model.aggregation.conv).chunk(2, dim=1)[0]
             last["aggregated"] = convolution(weight, model.aggregation.conv.bias, padding=1)
-        self.heads = nn.ModuleDict({view: _Head(branch, conv) for view, conv in last.items()})
+        self.heads = nn.ModuleDict({view: _Head(whole, conv) for view, conv in last.items()})
 
     def forward(
         self,
@@ -275,24 +276,21 @@ def _halves(convolutions: nn.ModuleList, branch: Branch) -> tuple[nn.ModuleList,
 
 def _light(branch: Branch) -> Branch:
     """A copy of a branch without its joining convolution, its pyramid's norms multiplied in."""
-    light = copy.copy(branch)
-    heavy = ("trunk", "join")
-    light._modules = {k: v for k, v in branch._modules.items() if k not in heavy}  # noqa: SLF001
-    light = _fused(copy.deepcopy(light))
+    light = _after_trunk(branch)
     light.trunk, light.join = copy.deepcopy(branch.trunk), nn.Identity()
     return light
 
 
-def _fused(branch: Branch) -> Branch:
-    """The branch, or one whose norms are multiplied into the convolutions before them."""
-    if not isinstance(branch, NormedBranch):
-        return branch
-    fused = copy.deepcopy(branch).eval()
-    for convolutions, norms in (
-        (fused.lateral, fused.lateral_norm),
-        (fused.smooth, fused.smooth_norm),
-    ):
-        for level, (conv, norm) in enumerate(zip(convolutions, norms, strict=True)):
-            convolutions[level] = fused_convolution(conv, norm)
-            norms[level] = nn.Identity()
-    return fused
+def _after_trunk(branch: Branch) -> Branch:
+    """A copy of a branch's pyramid and classifier, its norms multiplied into the convolutions."""
+    light = copy.copy(branch)
+    heavy = ("trunk", "join")
+    light._modules = {k: v for k, v in branch._modules.items() if k not in heavy}  # noqa: SLF001
+    light = copy.deepcopy(light).eval()
+    if isinstance(light, NormedBranch):
+        for kind in ("lateral", "smooth"):
+            convolutions, norms = getattr(light, kind), getattr(light, f"{kind}_norm")
+            for level, (conv, norm) in enumerate(zip(convolutions, norms, strict=True)):
+                convolutions[level] = fused_convolution(conv, norm)
+                norms[level] = nn.Identity()
+    return light

@@ -95,8 +95,10 @@ class GLNet(nn.Module):
         self.global_branch = branch_or_rival("nothing") if settings.branches != "local" else None
         self.local_branch = branch_or_rival(receives) if settings.branches != "global" else None
         self.refined_global = branch("all") if refines else None
-        last = self.local_branch.classify.in_channels if both and self.local_branch else 0
-        self.aggregation = Aggregation(last, classes) if both else None
+        local = self.local_branch
+        self.aggregation = (
+            Aggregation(local.classify.in_channels, classes) if both and local else None
+        )
 
         statistics = _with_statistics(settings)
         self.settings = settings.model_copy(update={"input": statistics})

@@ -156,9 +156,7 @@ class Canvas:
                 _lays([axis for axis, _ in axes], own[a], whole[a])
                 for a, axes in enumerate((rows, columns))
             )
-            for kind, sums in zip(maps, self._sums, strict=True):
-                if not kind:
-                    continue
+            for kind, sums in zip(filter(None, maps), filter(None, self._sums), strict=True):
                 laid = _resampled(kind[number], down.matrices, across.matrices)
                 for part, *place in zip(laid, down.cells, across.cells, strict=True):
                     sums[number][:, *place] += part

@@ -203,7 +203,8 @@ class _Probe:
         """The aggregation in training, on features that come without gradient."""
         cells = self._place.window.size.cells(OUTPUT_STRIDE)
         aggregation = self._network.aggregation
-        shape = (count, aggregation.channels if aggregation else 0, *cells)
+        assert aggregation is not None  # noqa: S101  or there is no such stage
+        shape = (count, aggregation.channels, *cells)
         local, under = (torch.empty(shape, device="meta") for _ in range(2))
         under.requires_grad_()
         return self._kept(lambda: self._with_loss(self._network.aggregate(local, under)))
