@@ -14,7 +14,7 @@ import glnet
 from glnet.benchmark.results import read_result
 from glnet.benchmark.run import benchmark
 from glnet.benchmark.study import load_study
-from glnet.bundle import read_bundle
+from glnet.bundle import read_bundle, read_config
 from glnet.cli import main
 from runs import write_data, write_recipe
 
@@ -30,6 +30,7 @@ ENTRIES = {
     "shallow": {"model": {"sharing": "shallow"}},
     "deep": {"model": {"sharing": "global_to_local"}},
     "deep both ways": {"model": {"sharing": "bidirectional"}},
+    "validated": {"model": {"sharing": "none", "view": "validated"}},
     "coarse to fine": {"model": {"coarse_to_fine": {"boxes": 2}}},
     "unet patches": {"model": {"network": "unet", "branches": "local"}},
     "fcn thumbnails": {"model": {"network": "fcn", "branches": "global"}},
@@ -108,6 +109,18 @@ def test_the_table_says_what_evaluate_says(whole, data):
         assert runs_csv(out)[entry] == found.scores().mean_iou
 
 
+def test_a_row_whose_view_validation_chooses_is_scored_in_that(whole):
+    out, _, _ = whole
+    with (out / "runs.csv").open() as file:
+        scored = {row["entry"]: row["view"] for row in csv.DictReader(file)}
+    told = read_config(run_of(out, "validated") / "model")
+    prefix = "validation mIoU, "
+    scores = {name.removeprefix(prefix): score for name, score in told.scores.items()}
+
+    assert scored["validated"] == told.model.views[0] == max(scores, key=scores.get)
+    assert scored["aggregated"] == "aggregated"
+
+
 def test_stages_that_entries_share_are_trained_once(whole):
     """Seven rows of the ablation take one global stage, and one second stage less than rows."""
     out, _, _ = whole
@@ -121,6 +134,7 @@ def test_stages_that_entries_share_are_trained_once(whole):
         "shallow": ["global_to_local"],
         "deep": ["global_to_local"],
         "deep both ways": ["local_to_global"],
+        "validated": ["global_to_local"],
         "coarse to fine": ["global_to_local", "local_to_global"],
         "unet patches": ["global_to_local"],
         "fcn thumbnails": ["global"],

@@ -15,6 +15,7 @@ from glnet.datasets.classes import read_classes
 from glnet.datasets.draws import EpochBatches, TrainingImages
 from glnet.datasets.manifest import Sample, read_manifest
 from glnet.datasets.masks import LabelCoder
+from glnet.engines.loading import load_engine
 from glnet.engines.models import load_model
 from glnet.engines.scoring import score_samples
 from glnet.engines.torch_engine import TorchEngine
@@ -23,7 +24,9 @@ from glnet.model.branch import SharedMaps
 from glnet.model.sharing import Canvas
 from glnet.recipe import load_recipe
 from glnet.sharing import COARSE_FIRST, Place
+from glnet.training.data import read_data
 from glnet.training.fetching import fetch
+from glnet.training.keeper import Keeper
 from glnet.training.losses import PixelLoss
 from glnet.training.parts import prepare, trained_parts
 from glnet.training.records import EpochRecord, StepRecord
@@ -309,6 +312,50 @@ def test_a_single_branch_trains_alone(data, tmp_path, branches):
     model, _ = load_model(tmp_path / "run/model")
     assert model.settings.views == (branches,)
     assert len({r.stage for r in records if isinstance(r, EpochRecord)}) == 1
+
+
+@pytest.mark.parametrize("view", [None, "global", "validated"])
+def test_a_model_gives_the_view_that_validated_best(data, tmp_path, view):
+    """Of all epochs and views the best score; a fixed view counts by its own score alone."""
+    model = tiny_network(len(CLASSES), view=view)
+    recipe = load_recipe(write_recipe(data, "view", (4, 4, 4)))
+    keeper = Keeper(recipe, tmp_path, "global_to_local", read_data(recipe))
+    epochs = [
+        {"aggregated": 0.30, "global": 0.20, "local": 0.30},
+        {"aggregated": 0.28, "global": 0.25, "local": 0.40},
+        {"aggregated": 0.39, "global": 0.10, "local": 0.20},
+        {"aggregated": float("nan"), "global": 0.24, "local": 0.38},
+    ]
+    wanted = {
+        None: [("aggregated", True), ("aggregated", False), ("aggregated", True)],
+        "global": [("global", True), ("global", True), ("global", False)],
+        "validated": [("aggregated", True), ("local", True), ("aggregated", False)],
+    }[view]
+    for epoch, scores in enumerate(epochs[:3], 1):
+        assert keeper.keep(model, scores, epoch, write=True) == wanted[epoch - 1][1]
+        kept = [each for each, best in wanted[:epoch] if best][-1]
+        assert load_engine(tmp_path / "global_to_local" / "best", "cpu")[0].chosen(None) == kept
+
+    assert not keeper.keep(model, epochs[3], 4, write=True)
+    last = load_engine(tmp_path / "global_to_local" / "last", "cpu")[0]
+    assert last.chosen(None) == {None: "aggregated", "global": "global", "validated": "local"}[view]
+
+
+def test_a_run_whose_view_validation_chooses_goes_through_all_stages(data, tmp_path):
+    """Each stage takes up the one before, and the model predicts what its best view does."""
+    recipe = load_recipe(write_recipe(data, "validated", model={"view": "validated"}))
+    notes = [getattr(record, "text", "") for record in glnet.train(recipe, tmp_path)]
+
+    told = read_config(tmp_path / "model")
+    scores = {view: told.scores[f"validation mIoU, {view}"] for view in told.model.views}
+    view = told.model.views[0]
+    assert scores[view] == max(scores.values())
+    assert f"predictions give the {view} view by default" in notes
+    masks = [
+        glnet.segment(data / "3.tif", tmp_path / "model", view=asked, device="cpu")
+        for asked in (None, view)
+    ]
+    assert (masks[0] == masks[1]).all()
 
 
 def test_a_third_stage_that_only_harms_keeps_its_start(data, tmp_path):

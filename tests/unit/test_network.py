@@ -65,6 +65,20 @@ def test_only_what_is_shared_reaches_the_other_branch(network):
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=named)
+def test_the_local_view_alone_looks_at_the_scene_only_where_something_is_shared(network):
+    """Asked for alone it is what it is beside the others, and no thumbnail is read for nothing."""
+    model = tiny_network(**network)
+    scene, engine = random_scene(100, 90), TorchEngine(model, torch.device("cpu"))
+    looks, shrink = [], scene.thumbnail
+    scene.thumbnail = lambda size: looks.append(size) or shrink(size)
+
+    alone = engine.segment(scene, ["local"]).views["local"]
+
+    assert bool(looks) == (network["sharing"] != "none")
+    assert torch.equal(alone.cells, segment(model, scene)["local"].cells)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=named)
 def test_patches_reach_the_global_view_only_both_ways(network):
     """The global view reads the patches in the bidirectional network, and in no other."""
     model = tiny_network(**network)

@@ -112,6 +112,7 @@ def test_the_best_preset_is_the_papers_but_for_what_was_found_better(tmp_path):
         "preset": "best",
         "model.pyramid": "normed",
         "model.width": 64,
+        "model.view": "validated",
         "loss.kind": "cross_entropy",
         "loss.dice_weight": 1.0,
         "loss.regulariser": 0.0,
@@ -235,6 +236,7 @@ def test_a_key_of_another_place_is_not_told_with_a_wrong_one(tmp_path):
         ("model.overlap", -1),
         ("model.overlap", 505),
         ("model.sharing", "both_ways"),
+        ("model.view", "patches"),
         ("model.input.scale", 0),
         ("model.input.mean", [0.5, 0.5]),
         ("model.input.deviation", [1, 0, 1]),
@@ -273,6 +275,18 @@ def test_a_value_that_cannot_be_is_told_with_its_place(tmp_path, place, value):
     assert place.split(".")[0] in message
     assert "\n" not in message
     assert "constrained" not in message
+
+
+def test_the_view_that_is_given_is_one_that_the_network_has():
+    """It comes first among the views; a smaller network of an early stage has its own."""
+    settings = ModelSettings(view="local")
+
+    assert settings.views == ("local", "aggregated", "global")
+    assert settings.after("global_to_local").views == settings.views
+    assert settings.after("global").views == ("global",)
+    assert ModelSettings(branches="local", view="validated").views == ("local",)
+    with pytest.raises(ValueError, match="no aggregated view; it has: local"):
+        ModelSettings(branches="local", view="aggregated")
 
 
 @pytest.mark.parametrize("section", ["data", "data.manifest", "data.classes"])

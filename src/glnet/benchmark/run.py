@@ -9,6 +9,7 @@ from glnet.benchmark.results import Result, identity, read_result, write_result
 from glnet.benchmark.stages import stage_key
 from glnet.benchmark.study import Job, Study, StudySettings
 from glnet.benchmark.table import write_tables
+from glnet.bundle import read_config
 from glnet.datasets.manifest import read_manifest
 from glnet.errors import GatheredError, GlnetError, RunError
 from glnet.evaluation.model import evaluate
@@ -98,18 +99,19 @@ def _score(
 ) -> Result:  # fmt: skip
     """Evaluate a trained run, and measure a prediction of an image."""
     recipe, model = job.recipe, folder / "model"
+    view = job.view or read_config(model).model.views[0]
     evaluation = evaluate(
         model, recipe.data.manifest, study.split, protocol=study.protocol,
         boundary=study.boundary, tolerance=recipe.data.tolerance, device=recipe.train.device,
-        views=[job.view], said=said, progress=progress,
+        views=[view], said=said, progress=progress,
     )  # fmt: skip
     cost = None
     if image is not None:
         said("measuring a prediction")
-        cost = measure(model, image, job.view, recipe.train.device)
+        cost = measure(model, image, view, recipe.train.device)
     sources = _sources(recipe, folder, trained)
     seconds = sum(_seconds(source, stage) for stage, source in sources.items())
-    return Result.of(identity(job, study), evaluation, job.view, seconds, cost)
+    return Result.of(identity(job, study), evaluation, view, seconds, cost)
 
 
 def _sources(recipe: Recipe, folder: Path, trained: dict[str, Path]) -> dict[Stage, Path]:

@@ -19,7 +19,7 @@ class EntrySettings(Settings):
     name: Annotated[str, Field(min_length=1)]
     #: Laid over the study's recipe, nested as there.
     settings: Annotated[dict[str, Any], Field(default_factory=dict)]
-    #: Which output is scored; None: the model's first.
+    #: Which output is scored; None: the model's own.
     view: View | None = None
     #: Numbers to stand beside what is measured: `mean_iou` in percent, `memory_mb`.
     published: Annotated[dict[str, float], Field(default_factory=dict)]
@@ -60,9 +60,10 @@ class Job:
         return f"{slug(self.entry.name)}/seed-{self.seed}-fold-{self.fold}"
 
     @property
-    def view(self) -> View:
-        """The output that is scored."""
-        return self.entry.view or self.recipe.model.views[0]
+    def view(self) -> View | None:
+        """The output that is scored; None: the one that validation chooses."""
+        model = self.recipe.model
+        return self.entry.view or (None if model.view == "validated" else model.views[0])
 
 
 @dataclass(frozen=True, slots=True)

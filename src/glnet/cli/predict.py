@@ -46,7 +46,7 @@ def predict_command(
         typer.Option(help=f"With --out-dir, beside each mask: {', '.join(ALSO)}; may be repeated."),
     ] = None,
     view: Annotated[
-        str | None, typer.Option(help="aggregated, global or local; default: the model's first.")
+        str | None, typer.Option(help="aggregated, global or local; default: the model's own.")
     ] = None,
     confidence: Annotated[
         Path | None, typer.Option(help="The winning class's probability to write: .tif, bytes.")

@@ -183,7 +183,7 @@ class _Pass:
     def run(self) -> Segmented:
         out: dict[View, ScoreMap] = {}
         thumbnail, seen = None, None
-        if self.settings.branches != "local":
+        if self._looks:
             thumbnail = self.scene.thumbnail(self.engine.thumbnail_size)
             seen = self.network.look(thumbnail)
         patches, elsewhere = self._choose(seen)
@@ -219,6 +219,13 @@ class _Pass:
     def _whole(self, seen: Seen) -> ScoreMap:
         """Scores of a thumbnail as scores of the scene."""
         return ScoreMap(seen.logits[0], self.scene.size, self.scene.size, self.alignment)
+
+    @property
+    def _looks(self) -> bool:
+        """Is there a global branch, and does anything read it?"""
+        settings = self.settings
+        read = settings.sharing != "none" or settings.coarse_to_fine or self.views - {"local"}
+        return settings.branches != "local" and bool(read)
 
     @property
     def _refines(self) -> bool:

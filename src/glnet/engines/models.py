@@ -15,6 +15,7 @@ from glnet.engines.torch_engine import LIBRARY, TorchEngine, TorchGraphs, pick_d
 from glnet.errors import BundleError
 from glnet.model import GLNet, build_glnet
 from glnet.model.folding import fold
+from glnet.recipe import View
 
 #: Patches that a GPU is given at a time where no budget of memory says how many: the paper's
 #: network stays within the paper's memory. And at the most: from four on, cuDNN takes gigabytes for
@@ -78,6 +79,7 @@ def save_model(
     model: GLNet,
     table: ClassTable,
     origin: str,
+    view: View | None = None,
     **known: Any,  # noqa: ANN401
 ) -> None:
     """Write a network as a model folder.
@@ -87,8 +89,10 @@ def save_model(
         model: The network.
         table: Its classes.
         origin: Where the weights come from, in a sentence.
+        view: What it gives where none is asked for; None: as its settings say.
         known: `scores`, `recipe`, `trained_on` and `licence` of `BundleConfig`.
     """
-    config = BundleConfig(model=model.settings, classes=table.as_dicts(), origin=origin, **known)
+    settings = model.settings.model_copy(update={"view": view}) if view else model.settings
+    config = BundleConfig(model=settings, classes=table.as_dicts(), origin=origin, **known)
     tensors = {k: v.detach().cpu().numpy() for k, v in model.state_dict().items()}
     write_bundle(folder, config, tensors)

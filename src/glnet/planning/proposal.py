@@ -151,6 +151,10 @@ def _by_wish(wishes: Wishes, folder: Path, kind: str) -> Choice:
             f"Channels of the pyramids. The paper's {ModelSettings().width} take five sixths of a "
             "patch's arithmetic; fewer channels and more patches learn more in the time."
         ),
+        "model.view": (
+            "What a prediction gives where none is asked for: the view that scores best on the "
+            "validation images; or aggregated, global or local."
+        ),
         "train.trunk_weights": "imagenet is fetched by timm; or a file; or none: a random start.",
         "train.augment": (
             "quarter_turns: false where up is up; colour: largest change of gain and offset."

@@ -15,7 +15,7 @@ _ORDER = (
     "preset", "data.manifest", "data.classes", "data.tolerance",
     "model.branches", "model.sharing", "model.scene",
     "model.thumbnail", "model.patch", "model.overlap",
-    "model.trunk", "model.pyramid", "model.width", "model.bands", "model.input",
+    "model.trunk", "model.pyramid", "model.width", "model.bands", "model.input", "model.view",
     "loss.kind", "loss.dice_weight", "loss.class_weights", "loss.regulariser",
     "train.trunk_weights", "train.freeze_batch_norm", "train.patches", "train.rare_patches",
     "train.mini_batch", "train.memory", "train.weight_decay", "train.schedule",

@@ -16,7 +16,7 @@ class PredictOptions:
     """See `glnet.predict`; what computes is chosen apart from what is computed.
 
     Attributes:
-        view: Which output; None: the model's first.
+        view: Which output; None: the model's own.
         tta: Average over the eight flips and quarter turns.
         bands: Of the file, counted from 1, in the model's order; None: as they lie there.
         scene: Longest side of a scene in pixels of the network's input; None: by what the model was

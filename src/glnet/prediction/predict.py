@@ -66,7 +66,8 @@ def predict(  # noqa: PLR0913  each by its name
         probabilities: Where those of all classes go, a band each, as bytes too.
         scores: Where the scores before softmax go: .tif, float32, a band per class.
         polygons: Where the mask's polygons go, and which.
-        view: Which output; by default the model's first: aggregated, where it has two branches.
+        view: Which output; by default the model's own: `aggregated` where it has two branches,
+            unless another one validated better (`model.view: validated`).
         device: auto, cpu, cuda, cuda:1, mps.
         precision: fp32, bf16, fp16 or int8.
         engine: auto, openvino, torch or plain; see `glnet.engines.loading.load_engine`.

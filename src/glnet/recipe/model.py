@@ -79,6 +79,9 @@ class ModelSettings(Settings):
     scene: Positive | None = None
     #: None: patches cover the whole scene.
     coarse_to_fine: CoarseToFineSettings | None = None
+    #: What is given where no view is asked for: of a trained model `validated` stands for the one
+    #: that scored best on the validation images. None: `aggregated`, or the one there is.
+    view: View | Literal["validated"] | None = None
     #: `exact` samples maps where they lie; `authors` rounds windows to cells as the released code.
     alignment: Alignment = "exact"
 
@@ -97,6 +100,9 @@ class ModelSettings(Settings):
         if self.overlap > self.patch - 2 * OUTPUT_STRIDE:
             limit = self.patch - 2 * OUTPUT_STRIDE
             msg = f"overlap must be at most patch - {2 * OUTPUT_STRIDE} = {limit}"
+            raise ValueError(msg)
+        if self.view not in (None, "validated", *self.views):
+            msg = f"view: this network has no {self.view} view; it has: {', '.join(self.views)}"
             raise ValueError(msg)
         for name, values in (("mean", self.input.mean), ("deviation", self.input.deviation)):
             if values is not None and len(values) != self.bands:
@@ -131,12 +137,15 @@ class ModelSettings(Settings):
     @property
     def views(self) -> tuple[View, ...]:
         """The outputs that this network has, the one that is meant by default first."""
-        return ("aggregated", "global", "local") if self.branches == "both" else (self.branches,)
+        if self.branches != "both":
+            return (self.branches,)
+        views: tuple[View, ...] = ("aggregated", "global", "local")
+        return tuple(sorted(views, key=lambda view: view != self.view))
 
     def after(self, stage: Stage) -> "ModelSettings":
         """The smaller network that is complete once `stage` is trained."""
         if stage == "global":
-            alone = {"branches": "global", "sharing": "none", "coarse_to_fine": None}
+            alone = {"branches": "global", "sharing": "none", "coarse_to_fine": None, "view": None}
             return self.model_copy(update=alone)
         if stage == "global_to_local" and self.refines:
             return self.model_copy(update={"sharing": "global_to_local"})

@@ -1,6 +1,7 @@
 """Validation, and the best and the last network of a stage."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from glnet.engines.scoring import score_samples
 from glnet.engines.torch_engine import TorchEngine
 from glnet.metrics import ConfusionMatrix
 from glnet.model import GLNet
-from glnet.recipe import Recipe, Stage
+from glnet.recipe import ModelSettings, Recipe, Stage, View
 from glnet.training.data import TrainingData
 from glnet.training.team import Team
 
@@ -52,23 +53,27 @@ class Keeper:
         last = self._is_last(epoch)
         if not scores and not last:
             return False
-        score = scores.get(model.settings.views[0], math.inf if last else -math.inf)
+        view = default_view(model.settings, scores)
+        score = scores.get(view, math.inf if last else -math.inf)
         best = not scores or score > self.best or (math.isnan(score) and self.best == -math.inf)
         if best:
             self.best = -math.inf if math.isnan(score) else score
         if write:
             for name in ("best", "last") if best else ("last",):
-                self._write(name, model, scores, epoch)
+                self._write(name, model, view, scores, epoch)
         return best
 
     def _is_last(self, epoch: int) -> bool:
         return epoch == self._recipe.train.stages.of(self._stage).epochs
 
-    def _write(self, name: str, model: GLNet, scores: dict[str, float], epoch: int) -> None:
+    def _write(
+        self, name: str, model: GLNet, view: View, scores: dict[str, float], epoch: int
+    ) -> None:
         save_model(
             self._folder / name,
             model,
             self._data.table,
+            view=view,
             origin=f"Trained by glnet: stage {self._stage}, epoch {epoch}.",
             scores={
                 f"validation mIoU, {view}": score
@@ -79,3 +84,16 @@ class Keeper:
             trained_on=self._data.trained_on,
             licence=self._recipe.licence,
         )
+
+
+def default_view(settings: ModelSettings, scores: Mapping[str, float]) -> View:
+    """What a network gives where no view is asked for.
+
+    Args:
+        settings: Its settings.
+        scores: What validation found of its views, NaN where nothing was labelled; may be empty.
+    """
+    if settings.view != "validated":
+        return settings.views[0]
+    known = [view for view in settings.views if not math.isnan(scores.get(view, math.nan))]
+    return max(known, key=lambda view: scores[view], default=settings.views[0])

@@ -90,7 +90,10 @@ def train(
         if left:
             _write(out, standing, team)
         if chosen[-1] == recipe.model.stages[-1] and team.leads:
-            write_bundle(out / "model", *read_bundle(out / chosen[-1] / "best"))
+            config, tensors = read_bundle(out / chosen[-1] / "best")
+            write_bundle(out / "model", config, tensors)
+            if recipe.model.view == "validated":
+                yield NoteRecord(f"predictions give the {config.model.view} view by default")
             yield from map(NoteRecord, export_if_possible(out / "model"))
     if chosen[-1] == recipe.model.stages[-1]:
         yield NoteRecord(f"the trained model is {out / 'model'}")

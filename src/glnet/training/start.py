@@ -11,7 +11,7 @@ from glnet.errors import RecipeError, RunError
 from glnet.model import GLNet, build_glnet
 from glnet.model.branch import Branch
 from glnet.model.initialise import start_aggregation, start_alone, start_pyramid, start_refined
-from glnet.recipe import Recipe, Stage
+from glnet.recipe import ModelSettings, Recipe, Stage
 from glnet.training.parts import trained_parts
 
 #: A part that a stage trains further, whatever `start_from` holds.
@@ -30,11 +30,16 @@ def build_stage(recipe: Recipe, out: Path, stage: Stage, table: ClassTable) -> G
     earlier = own[: own.index(stage)]
     if earlier:
         trained, known = load_model(out / earlier[-1] / "best")
-        if known != table or trained.settings != model.settings.after(earlier[-1]):
+        if known != table or not _alike(trained.settings, model.settings.after(earlier[-1])):
             msg = f"{out / earlier[-1]}: was trained with other model settings or classes; "
             raise RunError(msg + "name another run folder, or train that stage again")
         model.load_state_dict(trained.state_dict(), strict=False)
     return model
+
+
+def _alike(one: ModelSettings, other: ModelSettings) -> bool:
+    """Do both compute the same? Which view is given by default is chosen by validation."""
+    return one.model_copy(update={"view": None}) == other.model_copy(update={"view": None})
 
 
 def start_stage(model: GLNet, recipe: Recipe, stage: Stage, table: ClassTable) -> str | None:
