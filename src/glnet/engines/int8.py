@@ -117,9 +117,9 @@ def _check(images: Sequence[str | Path], settings: ModelSettings) -> None:
 
 def _labels(model: GLNet, graphs: OpenVinoGraphs, image: str | Path) -> np.ndarray:
     engine = Engine(FoldedNetwork(model.settings, model.classes, graphs), LIBRARY)
-    view = model.settings.views[0]
+    views = model.settings.views  # all of them: every graph is to be calibrated
     with Raster(image) as raster:
-        return engine.segment(raster, [view]).views[view].labels()
+        return engine.segment(raster, views).views[views[0]].labels()
 
 
 def _keep_labels(
