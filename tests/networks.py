@@ -26,16 +26,17 @@ TINY = {
 
 SHARINGS = ("none", "shallow", "global_to_local", "bidirectional")
 
-#: Every pyramid with every way of sharing that it has.
+#: Every pyramid with every way of sharing that it has, and finer maps below.
 NETWORKS = [
     *({"pyramid": "linear", "sharing": sharing} for sharing in SHARINGS),
     *({"pyramid": "normed", "sharing": sharing} for sharing in SHARINGS if sharing != "shallow"),
+    {"pyramid": "normed", "sharing": "bidirectional", "finest": 2},
 ]
 
 
 def named(value):
     """A parameter's name in a test's title: of settings their values."""
-    return "-".join(value.values()) if isinstance(value, dict) else None
+    return "-".join(map(str, value.values())) if isinstance(value, dict) else None
 
 
 def tiny_settings(**changes):

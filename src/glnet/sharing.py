@@ -145,18 +145,15 @@ def _exchange_axis(
     cells: int, scene: int, start: int, length: int, stride: int, alignment: Alignment
 ) -> ExchangeAxis:
     own, finest = -(-length // stride), -(-length // OUTPUT_STRIDE)
-    reach = _reach(cells, scene, length, own)
-    crop = crop_axis(cells, scene, start, length, own, alignment)
-    first = min(crop.source, cells - reach)
-    read = np.zeros((own, reach))
-    read[:, crop.source - first :][:, : crop.weights.shape[1]] = crop.weights
+    cropped, read = _crop(cells, scene, start, length, own, alignment)
+    reach = read.shape[1]
     lay, coverage = lay_axis(own, scene, start, length, cells, alignment)
     top = min(lay.target, cells - reach)
     laid = np.zeros((reach, own))
     laid[lay.target - top :, lay.source_slice][: lay.weights.shape[0]] = lay.weights
     enlarge = triangle(Axis(0, 1, own), Axis(0, 1, finest))
     return ExchangeAxis(
-        slice(first, first + reach),
+        cropped,
         slice(top, top + reach),
         read.astype(np.float32),
         with_taps(read).astype(np.float32),
@@ -165,6 +162,37 @@ def _exchange_axis(
         laid.astype(np.float32),
         coverage,
     )
+
+
+@lru_cache(maxsize=_CACHE)
+def share_axis(
+    cells: int, scene: int, start: int, length: int, stride: int, alignment: Alignment
+) -> tuple[slice, np.ndarray]:
+    """How the aggregation of a patch reads the last global maps, along one axis.
+
+    Args:
+        cells: Of the global maps, over the whole scene.
+        scene, start, length: The scene and the patch in it, in pixels.
+        stride: Pixels per cell of the patch's scores.
+        alignment: Of the patch grid.
+
+    Returns:
+        Which of the scene's cells, and float32 rows `with_taps` from them to the patch's cells.
+    """
+    read, matrix = _crop(cells, scene, start, length, -(-length // stride), alignment)
+    return read, with_taps(matrix).astype(np.float32)
+
+
+def _crop(
+    cells: int, scene: int, start: int, length: int, own: int, alignment: Alignment
+) -> tuple[slice, np.ndarray]:
+    """The scene's cells that a patch may meet, and the matrix from them to its `own` cells."""
+    reach = _reach(cells, scene, length, own)
+    crop = crop_axis(cells, scene, start, length, own, alignment)
+    first = min(crop.source, cells - reach)
+    matrix = np.zeros((own, reach))
+    matrix[:, crop.source - first :][:, : crop.weights.shape[1]] = crop.weights
+    return slice(first, first + reach), matrix
 
 
 def _reach(cells: int, scene: int, length: int, own: int) -> int:

@@ -123,11 +123,15 @@ def test_a_sure_and_right_pixel_keeps_a_finite_gradient():
     assert torch.isfinite(logits.grad).all()
 
 
-@pytest.mark.parametrize(("height", "width"), [(16, 20), (15, 18)])
-def test_full_resolution_compares_bilinear_logits(height, width):
-    """Logits four times enlarged, cut at the border, against every label."""
+@pytest.mark.parametrize(
+    ("stride", "height", "width"), [(4, 16, 20), (4, 15, 18), (2, 8, 10), (2, 7, 9)]
+)
+def test_full_resolution_compares_bilinear_logits(stride, height, width):
+    """Logits enlarged by their stride, cut at the border, against every label."""
     labels = torch.randint(0, 3, (2, height, width), generator=GENERATOR).to(torch.uint8)
-    large = functional.interpolate(LOGITS, scale_factor=4, mode="bilinear", align_corners=False)
+    large = functional.interpolate(
+        LOGITS, scale_factor=stride, mode="bilinear", align_corners=False
+    )
     wanted = functional.cross_entropy(large[..., :height, :width], labels.long())
 
     found = PixelLoss(LossSettings(kind="cross_entropy"), 3)(LOGITS, labels)

@@ -220,7 +220,7 @@ def test_a_local_branch_starts_with_maps_as_large_as_alone():
 def test_a_local_branch_starts_as_it_would_alone(network):
     """Whatever the global one lends; and all that reads it learns from the first step on."""
     model = tiny_network(**network)
-    alone = tiny_network(branches="local", sharing="none", pyramid=network["pyramid"])
+    alone = tiny_network(**{**network, "branches": "local", "sharing": "none"})
     start_alone(model)
     own = alone.local_branch.state_dict()
     started = model.local_branch.state_dict()
@@ -259,6 +259,20 @@ def test_trunks_give_four_maps_of_rounded_up_size(name):
 
     for map_, stride, channels in zip(maps[::-1], STRIDES, trunk.channels, strict=True):
         assert map_.shape == (1, channels, -(-75 // stride), -(-101 // stride))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv4_conv_small"])
+def test_trunks_give_the_map_above_the_four_too(name):
+    """Where it is asked for, behind the others; some trunks have none, which is said."""
+    trunk = Trunk(name, bands=3, options={}, detail=True).eval()
+
+    with torch.no_grad():
+        *maps, finest = trunk(torch.zeros(1, 3, 75, 101))
+
+    assert len(maps) == len(trunk.channels) == 4
+    assert finest.shape == (1, trunk.detail, 38, 51)
+    with pytest.raises(RecipeError, match=r"'convnext_atto' has .* for model.finest: 2, 2"):
+        Trunk("convnext_atto", bands=3, options={}, detail=True)
 
 
 @pytest.mark.parametrize("name", ["no_such_network", "vit_tiny_patch16_224"])

@@ -289,6 +289,22 @@ def test_the_view_that_is_given_is_one_that_the_network_has():
         ModelSettings(branches="local", view="aggregated")
 
 
+def test_finer_maps_are_the_local_branchs_of_a_normed_pyramid(tmp_path):
+    """An early stage of the global branch alone has none; what cannot be is refused."""
+    settings = ModelSettings(pyramid="normed", finest=2)
+    fine = {"pyramid": "normed", "finest": 2}
+    quarter = {"data": DATA, "model": fine, "loss": {"resolution": "quarter"}}
+    path = write_text(tmp_path / "quarter.yaml", yaml.safe_dump(quarter))
+
+    assert settings.output_stride == settings.after("global_to_local").output_stride == 2
+    assert settings.after("global").output_stride == 4
+    for wrong in ({"pyramid": "linear"}, {"branches": "global"}, {"network": "unet"}):
+        with pytest.raises(ValueError, match="finest: 2 is for the local branch"):
+            ModelSettings(**{**fine, "branches": "local", **wrong})
+    with pytest.raises(RecipeError, match=r"leave model\.finest at 4"):
+        load_recipe(path)
+
+
 @pytest.mark.parametrize("section", ["data", "data.manifest", "data.classes"])
 def test_what_a_recipe_must_have_is_named(tmp_path, section):
     """Where the data lies has no default; what is missing is named."""

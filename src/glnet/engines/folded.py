@@ -18,6 +18,7 @@ from glnet.sharing import (
     PatchOutput,
     Place,
     exchange_axes,
+    share_axis,
     spread_taps,
 )
 
@@ -97,12 +98,16 @@ class FoldedNetwork:
 
     def share(self, seen: Look, places: Sequence[Place]) -> list[Any]:
         """The aggregation's global half under patches."""
-        found = []
+        maps, found = seen.share[0][0], []
+        stride, alignment = self._settings.output_stride, self._settings.alignment
         for place in places:
-            rows, columns = (axis[-1] for axis in self._axes(place))
-            under = seen.share[0][0, :, rows.read, columns.read]
-            taps = (self._graphs.array(axis.tap) for axis in (rows, columns))
-            found.append(spread_taps(under, *taps))
+            spans = place.window.rows, place.window.columns
+            (rows, across), (columns, down) = (
+                share_axis(maps.shape[1 + axis], place.scene[axis], *span, stride, alignment)
+                for axis, span in enumerate(spans)
+            )
+            taps = self._graphs.array(across), self._graphs.array(down)
+            found.append(spread_taps(maps[:, rows, columns], *taps))
         return found
 
     def _axes(self, place: Place) -> PatchAxes:

@@ -140,8 +140,25 @@ class LinearBranch(Branch):
         return SharedMaps(trunk, tuple(top_down), smoothed, narrowed), torch.cat(last, dim=1)
 
 
+class Detail(nn.Module):
+    """A level more below a normed pyramid, at stride 2. It is lent to nobody."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        """`channels`: of the trunk's map at that stride."""
+        super().__init__()
+        self.lateral = nn.Conv2d(channels, width, 1, bias=False)
+        self.lateral_norm: nn.Module = BatchNorm(width)
+        self.smooth = _conv3(width, width, bias=False)
+        self.smooth_norm: nn.Module = BatchNorm(width)
+
+    def forward(self, own: Tensor, above: Tensor) -> Tensor:
+        """The finest maps, of the trunk's and of those at stride 4."""
+        lateral = functional.relu(self.lateral_norm(self.lateral(own)))
+        return functional.relu(self.smooth_norm(self.smooth(to_size(above, lateral) + lateral)))
+
+
 class NormedBranch(Branch):
-    """With the normed pyramid."""
+    """With the normed pyramid; with the trunk's map at stride 2 too where the trunk gives it."""
 
     def __init__(self, trunk: Trunk, width: int, classes: int, receives: Receives) -> None:
         """See `Branch`; it receives `nothing` or `all`, for there are no narrowed maps."""
@@ -149,8 +166,10 @@ class NormedBranch(Branch):
         self.lent = (width,)
         self.lateral_norm = nn.ModuleList(BatchNorm(width) for _ in range(LEVELS))
         self.smooth_norm = nn.ModuleList(BatchNorm(width) for _ in range(LEVELS))
+        self.detail = Detail(trunk.detail, width) if trunk.detail else None
 
     def _after_trunk(self, trunk: Levels, received: SharedMaps | None) -> tuple[SharedMaps, Tensor]:
+        trunk, finest = trunk[:LEVELS], trunk[LEVELS:]
         top_down: list[Tensor] = []
         smoothed = None
         for level, own in enumerate(_beside(trunk, received, 0)):
@@ -163,6 +182,8 @@ class NormedBranch(Branch):
                 beside = torch.cat((above, received.top_down[level]), dim=1)
             smoothed = functional.relu(self.smooth_norm[level](self.smooth[level](beside)))
         assert smoothed is not None  # noqa: S101  there are levels
+        if self.detail is not None:
+            smoothed = self.detail(*finest, smoothed)
         return SharedMaps(trunk, tuple(top_down)), smoothed
 
 

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from glnet.model.batch_norm import fused_convolution
+from glnet.model.batch_norm import fuse_pyramid
 from glnet.model.branch import Branch, LinearBranch, NormedBranch, SharedMaps, to_size
 from glnet.model.glnet import GLNet
 from glnet.model.taps import (
@@ -152,6 +152,7 @@ class LocalGraph(nn.Module):
         self.normalise = copy.deepcopy(model.normalise)
         self.trunk = copy.deepcopy(whole.trunk)
         self.normed = isinstance(branch, NormedBranch)
+        self.detail = branch.detail if isinstance(branch, NormedBranch) else None
         self.receives, self.widths = branch.receives, [branch.width, *branch.lent]
         self.lateral = nn.ModuleList()
         for conv, channels in zip(branch.lateral, self.trunk.channels[::-1], strict=True):
@@ -183,7 +184,7 @@ class LocalGraph(nn.Module):
         trunk = self.trunk(self.normalise(pixels))
         laid, last = [], []
         above: Tensor | None = None
-        for level, (own, exchange) in enumerate(zip(trunk, exchanges, strict=True)):
+        for level, (own, exchange) in enumerate(zip(trunk[:LEVELS], exchanges, strict=True)):
             top_down = self.lateral[level](own)
             lent: tuple[Tensor, ...] = ()
             if self.receives == "all":
@@ -212,6 +213,8 @@ class LocalGraph(nn.Module):
             if lays:
                 axes = exchange.lay_rows, exchange.lay_columns
                 laid.append(torch.cat([lay(kind, *axes) for kind in kinds], dim=3))
+        if self.detail is not None:
+            last = [self.detail(*trunk[LEVELS:], *last)]
         scores = tuple(self.heads[view](last, exchanges) for view in views)
         return PatchOutput(scores, tuple(laid))
 
@@ -288,9 +291,5 @@ def _after_trunk(branch: Branch) -> Branch:
     light._modules = {k: v for k, v in branch._modules.items() if k not in heavy}  # noqa: SLF001
     light = copy.deepcopy(light).eval()
     if isinstance(light, NormedBranch):
-        for kind in ("lateral", "smooth"):
-            convolutions, norms = getattr(light, kind), getattr(light, f"{kind}_norm")
-            for level, (conv, norm) in enumerate(zip(convolutions, norms, strict=True)):
-                convolutions[level] = fused_convolution(conv, norm)
-                norms[level] = nn.Identity()
+        fuse_pyramid(light)
     return light

@@ -83,17 +83,21 @@ class GLNet(nn.Module):
         receives = _LOCAL_RECEIVES[settings.sharing] if both else "nothing"
         refines = both and settings.sharing == "bidirectional"
 
-        def branch(receives: Receives) -> Branch:
-            trunk = Trunk(settings.trunk, settings.bands, settings.trunk_options)
+        def branch(receives: Receives, *, detail: bool = False) -> Branch:
+            trunk = Trunk(settings.trunk, settings.bands, settings.trunk_options, detail=detail)
             kind = LinearBranch if settings.pyramid == "linear" else NormedBranch
             return kind(trunk, settings.width, classes, receives)
 
-        def branch_or_rival(receives: Receives) -> "Branch | Rival":
+        def branch_or_rival(receives: Receives, *, detail: bool = False) -> "Branch | Rival":
             rival = settings.network != "glnet"
-            return _rival(settings, classes) if rival else branch(receives)
+            return _rival(settings, classes) if rival else branch(receives, detail=detail)
 
         self.global_branch = branch_or_rival("nothing") if settings.branches != "local" else None
-        self.local_branch = branch_or_rival(receives) if settings.branches != "global" else None
+        self.local_branch = (
+            branch_or_rival(receives, detail=settings.finest != OUTPUT_STRIDE)
+            if settings.branches != "global"
+            else None
+        )
         self.refined_global = branch("all") if refines else None
         local = self.local_branch
         self.aggregation = (
@@ -147,7 +151,7 @@ class GLNet(nn.Module):
 
     def global_features(self, joined: Tensor, places: Sequence[Place]) -> Tensor:
         """The last global features under patches of one size."""
-        cells = places[0].window.size.cells(OUTPUT_STRIDE)
+        cells = places[0].window.size.cells(self.settings.output_stride)
         return crop_under(joined, places, cells, self.settings.alignment)
 
     def aggregate(self, local: Tensor, under: Tensor) -> Tensor:

@@ -39,7 +39,10 @@ def start_pyramid(branch: Branch, how: Start) -> None:
         if conv.bias is not None:
             nn.init.zeros_(conv.bias)
     if how == "unit":
-        for lateral, size in zip(branch.lateral, _sizes_of_maps(branch.trunk), strict=True):
+        laterals = [*branch.lateral]
+        if isinstance(branch, NormedBranch) and branch.detail is not None:
+            laterals.append(branch.detail.lateral)
+        for lateral, size in zip(laterals, _sizes_of_maps(branch.trunk), strict=True):
             lateral.get_parameter("weight").data /= size
 
 

@@ -14,6 +14,9 @@ from glnet.sharing import COARSE_FIRST
 #: Strides of the four stages, finest first.
 STRIDES = COARSE_FIRST[::-1]
 
+#: Of the map above them all, which some trunks have.
+_DETAIL = 2
+
 #: A side on which rounding up and down differ at every stride.
 _PROBE = 65
 
@@ -26,11 +29,18 @@ class Trunk(nn.Module):
 
     Attributes:
         channels: Channels of C2 to C5.
+        detail: Channels of C1, the map at stride 2, where it is asked for; else 0.
         bands: Channels of the input.
     """
 
-    def __init__(self, name: str, bands: int, options: dict[str, Any]) -> None:
+    def __init__(
+        self, name: str, bands: int, options: dict[str, Any], *, detail: bool = False
+    ) -> None:
         """Build with random weights.
+
+        Args:
+            name, bands, options: What is built.
+            detail: Give C1 too.
 
         Raises:
             RecipeError: timm knows no such model, or it lacks a stage at one of the strides.
@@ -39,19 +49,23 @@ class Trunk(nn.Module):
         try:
             body = timm.create_model(name, features_only=True, in_chans=bands, **options)
         except Exception as error:  # timm's factories raise whatever their options lead to
-            detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-            msg = f"model.trunk: timm cannot build '{name}' as a trunk ({detail})"
+            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            msg = f"model.trunk: timm cannot build '{name}' as a trunk ({why})"
             raise RecipeError(msg) from error
         reductions = body.feature_info.reduction()
-        if not set(STRIDES) <= set(reductions):
+        self._strides = (_DETAIL, *STRIDES) if detail else STRIDES
+        if not set(self._strides) <= set(reductions):
             msg = f"model.trunk: '{name}' has stages at strides {reductions}, wanted {STRIDES}"
+            if detail:
+                msg += f" and, for model.finest: {_DETAIL}, {_DETAIL}"
             raise RecipeError(msg)
         # Of several maps at one stride the last is the stage's output.
-        self._chosen = [len(reductions) - 1 - reductions[::-1].index(s) for s in STRIDES]
+        self._chosen = [len(reductions) - 1 - reductions[::-1].index(s) for s in self._strides]
         self.body = body
         self.name = name
         self.bands = bands
-        self.channels = tuple(body.feature_info.channels()[i] for i in self._chosen)
+        channels = tuple(body.feature_info.channels()[i] for i in self._chosen)
+        self.channels, self.detail = channels[-len(STRIDES) :], channels[0] if detail else 0
         self._channels_last = str(getattr(body, "output_fmt", "NCHW")).endswith("NHWC")
         self._pads = not self._rounds_up(bands)
         if self._pads:
@@ -69,7 +83,7 @@ class Trunk(nn.Module):
         finally:
             self.body.train(training)
         sides = [map_.shape[-1] for map_ in maps]
-        return sides == [-(-_PROBE // stride) for stride in STRIDES]
+        return sides == [-(-_PROBE // stride) for stride in self._strides]
 
     def _refuse_fixed_size(self, bands: int) -> None:
         """Some transformers take images of one size alone."""
@@ -90,7 +104,7 @@ class Trunk(nn.Module):
         return [m.permute(0, 3, 1, 2) for m in chosen] if self._channels_last else chosen
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """C5, C4, C3, C2 (coarsest first, as the pyramid reads them) of (B, bands, H, W)."""
+        """C5 to C2 of (B, bands, H, W), coarsest first as the pyramid reads them; then C1."""
         height, width = pixels.shape[-2:]
         if self._pads:
             below, right = (_cells(n, STRIDES[-1]) * STRIDES[-1] - n for n in (height, width))
@@ -98,7 +112,7 @@ class Trunk(nn.Module):
         maps = self._run(pixels)
         cut = [
             map_[..., : _cells(height, stride), : _cells(width, stride)]
-            for map_, stride in zip(maps, STRIDES, strict=True)
+            for map_, stride in zip(maps, self._strides, strict=True)
         ]
         return tuple(cut[::-1])
 

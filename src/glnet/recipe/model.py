@@ -65,6 +65,9 @@ class ModelSettings(Settings):
     #: `linear`: nothing but convolutions after the trunk, and classes read maps of all levels (the
     #: paper). `normed`: batch norm and ReLU after each, and classes read the finest maps alone.
     pyramid: Pyramid = "linear"
+    #: Pixels per cell of the local branch's finest maps and scores, along a side: 4 (the paper), or
+    #: 2, which takes a normed pyramid and a trunk that has a map there.
+    finest: Literal[2, 4] = 4
     #: Channels of the pyramids' maps; the linear one's last have half (paper: FPN with 256).
     width: Annotated[int, Field(gt=0, multiple_of=2)] = 256
     #: `global` and `local` alone are the first two rows of the paper's ablation.
@@ -94,6 +97,9 @@ class ModelSettings(Settings):
             msg = "sharing: shallow lends narrowed maps, which a normed pyramid has not; "
             msg += "say pyramid: linear, or another sharing"
             raise ValueError(msg)
+        if self.finest != OUTPUT_STRIDE and not self._may_be_finer:
+            msg = "finest: 2 is for the local branch of a glnet with pyramid: normed"
+            raise ValueError(msg)
         if self.coarse_to_fine and (self.branches != "both" or self.alignment != "exact"):
             msg = "coarse_to_fine needs branches: both and alignment: exact"
             raise ValueError(msg)
@@ -122,8 +128,12 @@ class ModelSettings(Settings):
 
     @property
     def output_stride(self) -> int:
-        """Pixels per cell of the logits: rivals give them at the input's size."""
-        return OUTPUT_STRIDE if self.network == "glnet" else 1
+        """Pixels per cell of the logits of patches: rivals give them at the input's size."""
+        return self.finest if self.network == "glnet" else 1
+
+    @property
+    def _may_be_finer(self) -> bool:
+        return self.network == "glnet" and self.branches != "global" and self.pyramid == "normed"
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -145,8 +155,8 @@ class ModelSettings(Settings):
     def after(self, stage: Stage) -> "ModelSettings":
         """The smaller network that is complete once `stage` is trained."""
         if stage == "global":
-            alone = {"branches": "global", "sharing": "none", "coarse_to_fine": None, "view": None}
-            return self.model_copy(update=alone)
+            alone = {"branches": "global", "sharing": "none", "coarse_to_fine": None}
+            return self.model_copy(update={**alone, "view": None, "finest": OUTPUT_STRIDE})
         if stage == "global_to_local" and self.refines:
             return self.model_copy(update={"sharing": "global_to_local"})
         return self

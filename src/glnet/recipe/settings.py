@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from glnet.geometry import OUTPUT_STRIDE
 from glnet.recipe.amounts import read_bytes
 from glnet.recipe.model import Licence, ModelSettings, Positive, Settings, Share, Stage
 
@@ -177,6 +178,9 @@ class Recipe(Settings):
         network = self.model.network
         if network != "glnet" and self.loss.resolution == "quarter":
             msg = f"loss.resolution: quarter is GLNet's; a {network} has logits at full size"
+            raise ValueError(msg)
+        if self.model.finest != OUTPUT_STRIDE and self.loss.resolution == "quarter":
+            msg = "loss.resolution: quarter has labels at stride 4; leave model.finest at 4"
             raise ValueError(msg)
         if network in _POOLING and self.train.deterministic:
             msg = (

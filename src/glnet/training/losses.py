@@ -76,11 +76,16 @@ def _enlarged(logits: Tensor, labels: Tensor) -> Tensor:
     if logits.shape[-2:] == labels.shape[-2:]:
         return logits
     rows, columns = (
-        triangle(Axis(0, OUTPUT_STRIDE * cells, cells), Axis(0, pixels, pixels))
+        triangle(Axis(0, _stride(cells, pixels) * cells, cells), Axis(0, pixels, pixels))
         for cells, pixels in zip(logits.shape[-2:], labels.shape[-2:], strict=True)
     )
     enlarged: Tensor = resample(logits, rows, columns)
     return enlarged
+
+
+def _stride(cells: int, pixels: int) -> int:
+    """Pixels per cell; the last cell may hang over the border."""
+    return OUTPUT_STRIDE if cells == -(-pixels // OUTPUT_STRIDE) else OUTPUT_STRIDE // 2
 
 
 def _dice(p: Tensor, target: Tensor, known: Tensor) -> Tensor:

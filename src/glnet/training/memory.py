@@ -13,7 +13,7 @@ from torch import Tensor
 
 from glnet.datasets.manifest import Sample
 from glnet.errors import RunError
-from glnet.geometry import OUTPUT_STRIDE, Size, Window
+from glnet.geometry import Size, Window
 from glnet.model import GLNet, build_glnet
 from glnet.model.branch import BranchOutput
 from glnet.raster import Raster
@@ -159,7 +159,7 @@ class _Probe:
     def thumbnails(self, count: int) -> int:
         """The plain global branch in training."""
         pixels = self._pixels(count, self._settings.thumbnail)
-        return self._kept(lambda: self._with_loss(self._network.global_pass(pixels).logits))
+        return self._kept(lambda: self._with_loss(self._network.global_pass(pixels).logits, pixels))
 
     def patches(self, count: int) -> int:
         """The local branch and the aggregation in training."""
@@ -169,10 +169,10 @@ class _Probe:
 
         def run() -> list[Tensor]:
             local = network.local_pass(pixels, places, seen.maps if seen else None)
-            losses = self._with_loss(local.logits)
+            losses = self._with_loss(local.logits, pixels)
             if seen is not None:
                 under = network.global_features(seen.joined, places)
-                losses += self._with_loss(network.aggregate(local.joined, under))
+                losses += self._with_loss(network.aggregate(local.joined, under), pixels)
                 losses.append(under)
             return losses
 
@@ -185,7 +185,7 @@ class _Probe:
         with torch.no_grad():
             laid = network.global_pass(pixels).maps
         kept = self._kept(
-            lambda: self._with_loss(network.refined_global_pass(pixels, laid).logits), laid
+            lambda: self._with_loss(network.refined_global_pass(pixels, laid).logits, pixels), laid
         )
         return kept + sum(_bytes(level) for kind in laid for level in kind)
 
@@ -201,13 +201,14 @@ class _Probe:
 
     def aggregated(self, count: int) -> int:
         """The aggregation in training, on features that come without gradient."""
-        cells = self._place.window.size.cells(OUTPUT_STRIDE)
+        cells = self._place.window.size.cells(self._settings.output_stride)
+        pixels = self._pixels(count, self._settings.patch)
         aggregation = self._network.aggregation
         assert aggregation is not None  # noqa: S101  or there is no such stage
         shape = (count, aggregation.channels, *cells)
         local, under = (torch.empty(shape, device="meta") for _ in range(2))
         under.requires_grad_()
-        return self._kept(lambda: self._with_loss(self._network.aggregate(local, under)))
+        return self._kept(lambda: self._with_loss(self._network.aggregate(local, under), pixels))
 
     def shared_maps(self) -> int:
         """The plain global branch's maps of one image."""
@@ -224,9 +225,8 @@ class _Probe:
         shape = (count, self._settings.bands, side, side)
         return torch.empty(shape, dtype=torch.uint8, device="meta")
 
-    def _with_loss(self, logits: Tensor) -> list[Tensor]:
-        size = [self._settings.output_stride * cells for cells in logits.shape[-2:]]
-        labels = torch.empty((len(logits), *size), dtype=torch.uint8, device="meta")
+    def _with_loss(self, logits: Tensor, pixels: Tensor) -> list[Tensor]:
+        labels = torch.empty((len(logits), *pixels.shape[-2:]), dtype=torch.uint8, device="meta")
         return [self._loss.in_full_precision(logits, labels)]  # autocast knows no meta
 
     def _kept(self, run: Callable[[], list[Tensor]], given: Iterable[object] = ()) -> int:
