@@ -293,16 +293,20 @@ def test_finer_maps_are_the_local_branchs_of_a_normed_pyramid(tmp_path):
     """An early stage of the global branch alone has none; what cannot be is refused."""
     settings = ModelSettings(pyramid="normed", finest=2)
     fine = {"pyramid": "normed", "finest": 2}
-    quarter = {"data": DATA, "model": fine, "loss": {"resolution": "quarter"}}
-    path = write_text(tmp_path / "quarter.yaml", yaml.safe_dump(quarter))
+    path = tmp_path / "recipe.yaml"
 
     assert settings.output_stride == settings.after("global_to_local").output_stride == 2
     assert settings.after("global").output_stride == 4
     for wrong in ({"pyramid": "linear"}, {"branches": "global"}, {"network": "unet"}):
         with pytest.raises(ValueError, match="finest: 2 is for the local branch"):
             ModelSettings(**{**fine, "branches": "local", **wrong})
-    with pytest.raises(RecipeError, match=r"leave model\.finest at 4"):
-        load_recipe(path)
+    for loss, said in (
+        ({"resolution": "quarter", "regulariser": 0}, "leave model.finest at 4"),
+        ({}, "cannot be coupled; say loss.regulariser: 0"),
+    ):
+        path.write_text(yaml.safe_dump({"data": DATA, "model": fine, "loss": loss}))
+        with pytest.raises(RecipeError, match=said):
+            load_recipe(path)
 
 
 @pytest.mark.parametrize("section", ["data", "data.manifest", "data.classes"])

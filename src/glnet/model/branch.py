@@ -56,6 +56,7 @@ class Branch(nn.Module):
 
     Attributes:
         width: Channels of the lateral and smoothed maps.
+        joined: Channels of what the classes read.
         lent: Channels, after the trunk's, of each kind of map that is shared in all levels.
     """
 
@@ -75,7 +76,7 @@ class Branch(nn.Module):
             bias: Whether the convolutions at each level have one.
         """
         super().__init__()
-        self.receives, self.width = receives, width
+        self.receives, self.width, self.joined = receives, width, joined
         self.trunk = trunk
         sources = 2 if receives == "all" else 1
         self.lateral = nn.ModuleList(
@@ -143,13 +144,13 @@ class LinearBranch(Branch):
 class Detail(nn.Module):
     """A level more below a normed pyramid, at stride 2. It is lent to nobody."""
 
-    def __init__(self, channels: int, width: int) -> None:
-        """`channels`: of the trunk's map at that stride."""
+    def __init__(self, channels: int, width: int, narrow: int) -> None:
+        """`channels`: of the trunk's map at that stride; `narrow`: of the maps that it makes."""
         super().__init__()
         self.lateral = nn.Conv2d(channels, width, 1, bias=False)
         self.lateral_norm: nn.Module = BatchNorm(width)
-        self.smooth = _conv3(width, width, bias=False)
-        self.smooth_norm: nn.Module = BatchNorm(width)
+        self.smooth = _conv3(width, narrow, bias=False)
+        self.smooth_norm: nn.Module = BatchNorm(narrow)
 
     def forward(self, own: Tensor, above: Tensor) -> Tensor:
         """The finest maps, of the trunk's and of those at stride 4."""
@@ -162,11 +163,12 @@ class NormedBranch(Branch):
 
     def __init__(self, trunk: Trunk, width: int, classes: int, receives: Receives) -> None:
         """See `Branch`; it receives `nothing` or `all`, for there are no narrowed maps."""
-        super().__init__(trunk, width, classes, receives, joined=width, bias=False)
+        joined = width // 2 if trunk.detail else width
+        super().__init__(trunk, width, classes, receives, joined=joined, bias=False)
         self.lent = (width,)
         self.lateral_norm = nn.ModuleList(BatchNorm(width) for _ in range(LEVELS))
         self.smooth_norm = nn.ModuleList(BatchNorm(width) for _ in range(LEVELS))
-        self.detail = Detail(trunk.detail, width) if trunk.detail else None
+        self.detail = Detail(trunk.detail, width, joined) if trunk.detail else None
 
     def _after_trunk(self, trunk: Levels, received: SharedMaps | None) -> tuple[SharedMaps, Tensor]:
         trunk, finest = trunk[:LEVELS], trunk[LEVELS:]

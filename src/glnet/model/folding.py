@@ -94,7 +94,7 @@ class GlobalGraph(nn.Module):
                 self.lateral.append(convolution(weight_of(conv)[:, channels:]))
         self.share = None
         if model.aggregation is not None and model.refined_global is None:
-            self.share = convolution(by_tap(weight_of(model.aggregation.conv).chunk(2, dim=1)[1]))
+            self.share = convolution(by_tap(model.aggregation.weights[1].detach()))
 
     def forward(self, pixels: Tensor) -> Look:
         """See `Look`."""
@@ -121,7 +121,7 @@ class RefinedGraph(nn.Module):
         branch, aggregation = _as_branch(model.refined_global), model.aggregation
         assert aggregation is not None  # noqa: S101  a refined branch comes with it
         self.normalise, self.branch = copy.deepcopy(model.normalise), _light(branch)
-        half = weight_of(aggregation.conv).chunk(2, dim=1)[1]
+        half = aggregation.weights[1].detach()
         if isinstance(branch.join, nn.Conv2d):
             self.share = convolution(*through(half, branch.join), padding=1)
             self.head = convolution(*through(weight_of(branch.classify), branch.join), padding=1)
@@ -161,7 +161,7 @@ class LocalGraph(nn.Module):
         self.narrow, self.narrow_lent = _halves(branch.narrow, branch)
         last = {"local": whole.classify}
         if model.aggregation is not None:
-            weight = weight_of(model.aggregation.conv).chunk(2, dim=1)[0]
+            weight = model.aggregation.weights[0].detach()
             last["aggregated"] = convolution(weight, model.aggregation.conv.bias, padding=1)
         self.heads = nn.ModuleDict({view: _Head(whole, conv) for view, conv in last.items()})
 

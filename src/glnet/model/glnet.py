@@ -99,10 +99,10 @@ class GLNet(nn.Module):
             else None
         )
         self.refined_global = branch("all") if refines else None
-        local = self.local_branch
-        self.aggregation = (
-            Aggregation(local.classify.in_channels, classes) if both and local else None
-        )
+        self.aggregation = None
+        if isinstance(self.local_branch, Branch) and isinstance(self.global_branch, Branch):
+            joined = self.local_branch.joined, self.global_branch.joined
+            self.aggregation = Aggregation(*joined, classes)
 
         statistics = _with_statistics(settings)
         self.settings = settings.model_copy(update={"input": statistics})

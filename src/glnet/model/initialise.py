@@ -78,16 +78,15 @@ def start_alone(model: GLNet) -> None:
     if local.receives == "all":
         for kind in _DOUBLED:
             for conv in getattr(local, kind):
-                _read_own_half(conv)
+                _read_own(conv, conv.in_channels // 2)
     _pass_own_maps(local.join)
-    _read_own_half(aggregation.conv)
+    _read_own(aggregation.conv, aggregation.channels[0])
 
 
-def _read_own_half(conv: nn.Conv2d) -> None:
-    """Zero what reads the received half; the own half, drawn for both, makes up for it."""
-    half = conv.in_channels // 2
-    conv.weight[:, :half] *= 2**0.5
-    conv.weight[:, half:] = 0
+def _read_own(conv: nn.Conv2d, own: int) -> None:
+    """Zero what reads the received maps; what reads the own, drawn for all, makes up for it."""
+    conv.weight[:, :own] *= (conv.in_channels / own) ** 0.5
+    conv.weight[:, own:] = 0
 
 
 def pyramid_convolutions(branch: Branch) -> Iterator[nn.Conv2d]:

@@ -66,7 +66,7 @@ class ModelSettings(Settings):
     #: paper). `normed`: batch norm and ReLU after each, and classes read the finest maps alone.
     pyramid: Pyramid = "linear"
     #: Pixels per cell of the local branch's finest maps and scores, along a side: 4 (the paper), or
-    #: 2, which takes a normed pyramid and a trunk that has a map there.
+    #: 2, in half of the width, for a normed pyramid and a trunk that has a map there.
     finest: Literal[2, 4] = 4
     #: Channels of the pyramids' maps; the linear one's last have half (paper: FPN with 256).
     width: Annotated[int, Field(gt=0, multiple_of=2)] = 256

@@ -179,15 +179,23 @@ class Recipe(Settings):
         if network != "glnet" and self.loss.resolution == "quarter":
             msg = f"loss.resolution: quarter is GLNet's; a {network} has logits at full size"
             raise ValueError(msg)
-        if self.model.finest != OUTPUT_STRIDE and self.loss.resolution == "quarter":
-            msg = "loss.resolution: quarter has labels at stride 4; leave model.finest at 4"
-            raise ValueError(msg)
+        if self.model.finest != OUTPUT_STRIDE:
+            self._check_finer()
         if network in _POOLING and self.train.deterministic:
             msg = (
                 f"train.deterministic: on CUDA the pooling of a {network} cannot be; leave it away"
             )
             raise ValueError(msg)
         return self
+
+    def _check_finer(self) -> None:
+        if self.loss.resolution == "quarter":
+            msg = "loss.resolution: quarter has labels at stride 4; leave model.finest at 4"
+            raise ValueError(msg)
+        if self.loss.regulariser and self.model.branches == "both":
+            msg = "model.finest: 2 gives the branches different maps, which cannot be coupled; "
+            msg += "say loss.regulariser: 0, as the preset best does"
+            raise ValueError(msg)
 
     @model_validator(mode="before")
     @classmethod

@@ -205,8 +205,10 @@ class _Probe:
         pixels = self._pixels(count, self._settings.patch)
         aggregation = self._network.aggregation
         assert aggregation is not None  # noqa: S101  or there is no such stage
-        shape = (count, aggregation.channels, *cells)
-        local, under = (torch.empty(shape, device="meta") for _ in range(2))
+        local, under = (
+            torch.empty((count, channels, *cells), device="meta")
+            for channels in aggregation.channels
+        )
         under.requires_grad_()
         return self._kept(lambda: self._with_loss(self._network.aggregate(local, under), pixels))
 

@@ -114,8 +114,9 @@ class Step:
                 under = model.global_features(batch.seen.joined, batch.places)
                 logits = model.aggregate(local.joined, under)
                 found["aggregated"] = self.loss(logits, batch.labels), batch.weight
-                pull = self.recipe.loss.regulariser * coupling(local.joined, under)
-                found["coupling"] = pull, batch.share
+                if self.recipe.loss.regulariser:
+                    pull = self.recipe.loss.regulariser * coupling(local.joined, under)
+                    found["coupling"] = pull, batch.share
             yield self._walk_back(found)
 
     def _local_to_global(self, draws: Sequence[Draw]) -> Iterator[dict[str, float]]:
