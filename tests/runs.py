@@ -37,8 +37,9 @@ def write_data(folder):
 
 
 def write_recipe(
-    folder, name="recipe", epochs=(2, 2, 2), model=None, batch=2, classes="classes.csv", **train
-):
+    folder, name="recipe", epochs=(2, 2, 2), model=None, batch=2, classes="classes.csv",
+    regulariser=0.15, **train,
+):  # fmt: skip
     """A recipe for that data, small enough to train in a test."""
     stages = {
         stage: {"epochs": count, "learning_rate": 2e-3, "batch": batch}
@@ -47,7 +48,7 @@ def write_recipe(
     recipe = {
         "data": {"manifest": "manifest.csv", "classes": classes},
         "model": {**TINY, **(model or {})},
-        "loss": {"kind": "cross_entropy"},
+        "loss": {"kind": "cross_entropy", "regulariser": regulariser},
         "train": {
             "trunk_weights": "none", "patches": 2, "mini_batch": 4, "weight_decay": 0,
             "schedule": "cosine", "stages": stages, **train,

@@ -20,9 +20,10 @@ from glnet.engines.models import load_model
 from glnet.engines.scoring import score_samples
 from glnet.engines.torch_engine import TorchEngine
 from glnet.errors import RasterError, RecipeError, RunError
+from glnet.geometry import Window
 from glnet.model.branch import SharedMaps
 from glnet.model.sharing import Canvas
-from glnet.recipe import load_recipe
+from glnet.recipe import LossSettings, load_recipe
 from glnet.sharing import COARSE_FIRST, Place
 from glnet.training.data import read_data
 from glnet.training.fetching import fetch
@@ -32,9 +33,12 @@ from glnet.training.parts import prepare, trained_parts
 from glnet.training.records import EpochRecord, StepRecord
 from glnet.training.schedule import schedule
 from glnet.training.stages import Step
-from networks import tiny_network
+from networks import ArrayScene, named, tiny_network
 from runs import STAGES, write_data, write_recipe
 from scenes import CLASSES
+
+#: Every kind of pyramid, and finer maps below.
+PYRAMIDS = [{"pyramid": "linear"}, {"pyramid": "normed"}, {"pyramid": "normed", "finest": 2}]
 
 OWN = {
     "global": ("global_branch.",),
@@ -48,9 +52,14 @@ def data(tmp_path_factory):
     return write_data(tmp_path_factory.mktemp("data"))
 
 
+def regulariser(model):
+    """The default's, where the branches' last maps can be coupled."""
+    return 0 if "finest" in model else 0.15
+
+
 def step_of(recipe, stage, data, *, seed=0, freeze=False, ignored=False):
     """A network prepared for a stage, and a function that takes one step on the training data."""
-    chosen = {name: getattr(recipe.model, name) for name in ("pyramid", "sharing")}
+    chosen = {name: getattr(recipe.model, name) for name in ("pyramid", "finest", "sharing")}
     model = tiny_network(len(CLASSES), seed, **chosen)
     parameters = prepare(model, stage, freeze_batch_norm=freeze)
     engine = TorchEngine(model, torch.device("cpu"))
@@ -67,11 +76,11 @@ def step_of(recipe, stage, data, *, seed=0, freeze=False, ignored=False):
     return model, parameters, lambda: step.run(stage, draws)
 
 
-@pytest.mark.parametrize("pyramid", ["linear", "normed"])
+@pytest.mark.parametrize("model", PYRAMIDS, ids=named)
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_lowers_its_loss_and_changes_only_its_own(data, stage, pyramid):
+def test_a_stage_lowers_its_loss_and_changes_only_its_own(data, stage, model):
     """On one batch of unequal images; all else stays bit for bit, batch statistics too."""
-    recipe = load_recipe(write_recipe(data, model={"pyramid": pyramid}))
+    recipe = load_recipe(write_recipe(data, model=model, regulariser=regulariser(model)))
     model, parameters, step = step_of(recipe, stage, data)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     adam = torch.optim.Adam(parameters, lr=3e-3)
@@ -91,11 +100,11 @@ def test_a_stage_lowers_its_loss_and_changes_only_its_own(data, stage, pyramid):
         assert any(key.startswith(part) for key in changed)
 
 
-@pytest.mark.parametrize("pyramid", ["linear", "normed"])
-def test_the_gathered_gradient_is_that_of_the_whole_graph(data, pyramid):
+@pytest.mark.parametrize("model", PYRAMIDS, ids=named)
+def test_the_gathered_gradient_is_that_of_the_whole_graph(data, model):
     """Stage three's one walk back through the refined branch equals a retained graph's sum."""
     recipe = load_recipe(
-        write_recipe(data, model={"pyramid": pyramid}, patches="all", mini_batch=3)
+        write_recipe(data, model=model, regulariser=regulariser(model), patches="all", mini_batch=3)
     )
     _, parameters, step = step_of(recipe, "local_to_global", data, freeze=True)
     step()
@@ -179,6 +188,28 @@ def test_a_tiny_network_fits_two_scenes(data, tmp_path):
     found = glnet.evaluate(tmp_path / "run/model", data / "manifest.csv", "train", device="cpu")
 
     assert found.matrices["aggregated"].scores().accuracy > 0.8
+
+
+@pytest.mark.parametrize("finest", [2, 4])
+def test_finer_maps_tell_lines_of_two_pixels_apart(finest):
+    """Every pixel of what was learnt; at stride 4 every cell holds one of each."""
+    model = tiny_network(2, branches="local", sharing="none", pyramid="normed", finest=finest)
+    labels = np.tile(np.array([0, 0, 1, 1], np.uint8), (64, 16))
+    scene = ArrayScene(np.stack([200 * labels] * 3))
+    pixels, truth = torch.from_numpy(scene.pixels[None]), torch.from_numpy(labels[None].copy())
+    place = Place(0, scene.size, Window(0, 0, 64, 64))
+    loss = PixelLoss(LossSettings(kind="cross_entropy"), 2)
+    adam = torch.optim.Adam(model.parameters(), lr=1e-2)
+    model.train()
+
+    for _ in range(60):
+        loss(model.local_pass(pixels, [place], None).logits, truth).backward()
+        adam.step()
+        adam.zero_grad()
+
+    found = TorchEngine(model, torch.device("cpu")).segment(scene, ["local"]).views["local"]
+    right = (found.labels() == labels).mean()
+    assert right == 1 if finest == 2 else right < 0.75
 
 
 def test_larger_images_are_learnt_and_scored_scene_by_scene(data, tmp_path):
@@ -381,10 +412,10 @@ def test_a_third_stage_that_only_harms_keeps_its_start(data, tmp_path):
         assert torch.equal(*weights) == as_it_started
 
 
-@pytest.mark.parametrize("pyramid", ["linear", "normed"])
-def test_validation_scores_the_very_network_that_is_kept(data, tmp_path, pyramid):
+@pytest.mark.parametrize("model", PYRAMIDS, ids=named)
+def test_validation_scores_the_very_network_that_is_kept(data, tmp_path, model):
     """Batch norms are in evaluation mode meanwhile, and learn nothing of the validation images."""
-    recipe = load_recipe(write_recipe(data, "kept", model={"pyramid": pyramid}))
+    recipe = load_recipe(write_recipe(data, "kept", model=model, regulariser=regulariser(model)))
     for _ in glnet.train(recipe, tmp_path):
         pass
 
