@@ -290,16 +290,17 @@ def test_the_view_that_is_given_is_one_that_the_network_has():
 
 
 def test_finer_maps_are_the_local_branchs_of_a_normed_pyramid(tmp_path):
-    """An early stage of the global branch alone has none; what cannot be is refused."""
+    """A global branch alone and a rival have none; what cannot be is refused."""
     settings = ModelSettings(pyramid="normed", finest=2)
     fine = {"pyramid": "normed", "finest": 2}
     path = tmp_path / "recipe.yaml"
 
     assert settings.output_stride == settings.after("global_to_local").output_stride == 2
     assert settings.after("global").output_stride == 4
-    for wrong in ({"pyramid": "linear"}, {"branches": "global"}, {"network": "unet"}):
-        with pytest.raises(ValueError, match="finest: 2 is for the local branch"):
-            ModelSettings(**{**fine, "branches": "local", **wrong})
+    assert ModelSettings(**fine, branches="global").output_stride == 4
+    assert ModelSettings(**fine, branches="local", network="unet").output_stride == 1
+    with pytest.raises(ValueError, match="finest: 2 takes a pyramid: normed"):
+        ModelSettings(finest=2)
     for loss, said in (
         ({"resolution": "quarter", "regulariser": 0}, "leave model.finest at 4"),
         ({}, "cannot be coupled; say loss.regulariser: 0"),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from glnet.errors import RecipeError
-from glnet.geometry import OUTPUT_STRIDE, Size
+from glnet.geometry import Size
 from glnet.model.aggregation import Aggregation
 from glnet.model.branch import (
     Branch,
@@ -93,11 +93,9 @@ class GLNet(nn.Module):
             return _rival(settings, classes) if rival else branch(receives, detail=detail)
 
         self.global_branch = branch_or_rival("nothing") if settings.branches != "local" else None
-        self.local_branch = (
-            branch_or_rival(receives, detail=settings.finest != OUTPUT_STRIDE)
-            if settings.branches != "global"
-            else None
-        )
+        self.local_branch = None
+        if settings.branches != "global":
+            self.local_branch = branch_or_rival(receives, detail=settings.is_finer)
         self.refined_global = branch("all") if refines else None
         self.aggregation = None
         if isinstance(self.local_branch, Branch) and isinstance(self.global_branch, Branch):

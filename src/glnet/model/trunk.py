@@ -57,7 +57,7 @@ class Trunk(nn.Module):
         if not set(self._strides) <= set(reductions):
             msg = f"model.trunk: '{name}' has stages at strides {reductions}, wanted {STRIDES}"
             if detail:
-                msg += f" and, for model.finest: {_DETAIL}, {_DETAIL}"
+                msg += f", and {_DETAIL} for model.finest: {_DETAIL}; or say model.finest: 4"
             raise RecipeError(msg)
         # Of several maps at one stride the last is the stage's output.
         self._chosen = [len(reductions) - 1 - reductions[::-1].index(s) for s in self._strides]

@@ -97,8 +97,8 @@ class ModelSettings(Settings):
             msg = "sharing: shallow lends narrowed maps, which a normed pyramid has not; "
             msg += "say pyramid: linear, or another sharing"
             raise ValueError(msg)
-        if self.finest != OUTPUT_STRIDE and not self._may_be_finer:
-            msg = "finest: 2 is for the local branch of a glnet with pyramid: normed"
+        if self.is_finer and self.pyramid == "linear":
+            msg = "finest: 2 takes a pyramid: normed; say that, or finest: 4"
             raise ValueError(msg)
         if self.coarse_to_fine and (self.branches != "both" or self.alignment != "exact"):
             msg = "coarse_to_fine needs branches: both and alignment: exact"
@@ -129,11 +129,14 @@ class ModelSettings(Settings):
     @property
     def output_stride(self) -> int:
         """Pixels per cell of the logits of patches: rivals give them at the input's size."""
-        return self.finest if self.network == "glnet" else 1
+        if self.network != "glnet":
+            return 1
+        return self.finest if self.is_finer else OUTPUT_STRIDE
 
     @property
-    def _may_be_finer(self) -> bool:
-        return self.network == "glnet" and self.branches != "global" and self.pyramid == "normed"
+    def is_finer(self) -> bool:
+        """Has the local branch a level below the usual ones? The global branch has none."""
+        return self.network == "glnet" and self.branches != "global" and self.finest == 2  # noqa: PLR2004
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from glnet.geometry import OUTPUT_STRIDE
 from glnet.recipe.amounts import read_bytes
 from glnet.recipe.model import Licence, ModelSettings, Positive, Settings, Share, Stage
 
@@ -179,7 +178,7 @@ class Recipe(Settings):
         if network != "glnet" and self.loss.resolution == "quarter":
             msg = f"loss.resolution: quarter is GLNet's; a {network} has logits at full size"
             raise ValueError(msg)
-        if self.model.finest != OUTPUT_STRIDE:
+        if self.model.is_finer:
             self._check_finer()
         if network in _POOLING and self.train.deterministic:
             msg = (
