@@ -13,6 +13,7 @@ import glnet
 from glnet.cli.main import main
 from glnet.datasets.classes import read_classes
 from glnet.datasets.manifest import read_manifest
+from glnet.model import build_glnet
 from glnet.planning.budget import StagePace
 from glnet.planning.machine import rough_pace
 from glnet.recipe import STAGES, Recipe
@@ -113,6 +114,18 @@ def test_every_number_stands_in_the_recipe_with_its_reason(tmp_path, init):
         place = next(i for i, line in enumerate(lines) if line.strip().startswith(f"{key}:"))
         above = [line for line in lines[:place] if line.strip()][-3:]
         assert any(line.strip().startswith("#") for line in above), key
+
+
+@pytest.mark.parametrize(("trunk", "finest"), [("resnet18", 2), ("convnext_atto", 4)])
+def test_the_finest_maps_are_such_as_the_trunk_has(tmp_path, init, trunk, finest):
+    """A trunk whose first map lies at stride 4 is not asked for one at 2."""
+    lay(tmp_path, side=400)
+
+    init(tmp_path, "-o", tmp_path / "recipe.yaml", "--trunk", trunk, "--hours", "2")
+
+    model = glnet.load_recipe(tmp_path / "recipe.yaml").model
+    assert model.finest == finest
+    assert build_glnet(model, 3).local_branch is not None
 
 
 def test_bands_of_16_bit_are_normalised_as_measured(tmp_path, init):

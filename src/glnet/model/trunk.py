@@ -121,6 +121,16 @@ class Trunk(nn.Module):
         load_pretrained(self.body, self.name, weights)
 
 
+def has_detail(name: str) -> bool:
+    """Has a timm network a map at stride 2? One that cannot be built has none."""
+    try:
+        with torch.device("meta"):
+            body = timm.create_model(name, features_only=True)
+    except Exception:  # timm's factories raise whatever a name leads to
+        return False
+    return _DETAIL in body.feature_info.reduction()
+
+
 def _cells(length: int, stride: int) -> int:
     """Rounded up; of positive numbers alone, for ONNX rounds quotients towards zero."""
     return (length + stride - 1) // stride

@@ -4,8 +4,9 @@ import importlib
 from typing import Any
 
 from glnet.engines.held import free
+from glnet.geometry import OUTPUT_STRIDE
 from glnet.planning.budget import Estimate, StagePace
-from glnet.recipe import LossSettings, ModelSettings, Recipe, Stage
+from glnet.recipe import BEST, LossSettings, ModelSettings, Recipe, Stage
 
 #: The paper's memory, for devices whose free memory is not asked for.
 PAPER_MEMORY = 2 << 30
@@ -32,6 +33,19 @@ def device_kind(device: str, *, measured: bool) -> str:
     if not measured:
         return "unknown" if device == "auto" else device.partition(":")[0]
     return str(_pace_module().device_kind(device))
+
+
+def finest(trunk: str) -> int:
+    """The finest stride of the preset `best`, or 4 where the trunk has no map there.
+
+    Without PyTorch nothing knows the trunk, and the preset's is taken.
+    """
+    best = int(BEST["model"]["finest"])
+    try:
+        module = importlib.import_module("glnet.model.trunk")
+    except ImportError:
+        return best
+    return best if module.has_detail(trunk) else OUTPUT_STRIDE
 
 
 def estimator(

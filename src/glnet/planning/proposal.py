@@ -20,6 +20,7 @@ from glnet.planning.machine import (
     default_memory,
     device_kind,
     estimator,
+    finest,
     measured_pace,
     rough_pace,
 )
@@ -131,6 +132,7 @@ def _by_wish(wishes: Wishes, folder: Path, kind: str) -> Choice:
     settings = {
         "model.trunk": wishes.trunk,
         **{f"model.{name}": value for name, value in BEST["model"].items()},
+        "model.finest": finest(wishes.trunk),
         "train.trunk_weights": weights,
         "train.augment": {
             "flips": True, "quarter_turns": True, "scale": [1.0, 1.0], **BEST["train"]["augment"],
@@ -147,13 +149,15 @@ def _by_wish(wishes: Wishes, folder: Path, kind: str) -> Choice:
             "After the trunk: normed has batch norm and ReLU, linear (the paper's) nothing but "
             "convolutions. Training with several processes needs linear."
         ),
+        "model.finest": (
+            "Pixels per cell of the local branch's scores; the paper's 4 blur what is thinner."
+        ),
         "model.width": (
             f"Channels of the pyramids. The paper's {ModelSettings().width} take five sixths of a "
             "patch's arithmetic; fewer channels and more patches learn more in the time."
         ),
         "model.view": (
-            "What a prediction gives where none is asked for: the view that scores best on the "
-            "validation images; or aggregated, global or local."
+            "What predictions give by default: the view that validates best; or name one of three."
         ),
         "train.trunk_weights": "imagenet is fetched by timm; or a file; or none: a random start.",
         "train.augment": (
