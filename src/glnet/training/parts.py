@@ -58,5 +58,6 @@ def how_statistics_stay(recipe: Recipe) -> str:
     if not recipe.train.freeze_batch_norm:
         mends.append("set train.freeze_batch_norm: true, or a trunk with another normalisation")
     if recipe.model.pyramid == "normed":
-        mends.append("set model.pyramid: linear")
+        also = " and model.finest: 4" if recipe.model.is_finer else ""
+        mends.append(f"set model.pyramid: linear{also}")
     return "; ".join(mends)
