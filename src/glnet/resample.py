@@ -128,7 +128,36 @@ def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         bands = (Image.fromarray(band).resize(shape, Image.Resampling.BILINEAR) for band in pixels)
         return np.stack([np.asarray(band) for band in bands])
     height, width = pixels.shape[1:]
-    rows = triangle(Axis(0, height, height), Axis(0, height, size[0]))
-    columns = triangle(Axis(0, width, width), Axis(0, width, size[1]))
-    bands_f32 = (resample(band.astype(np.float32), rows, columns) for band in pixels)
-    return np.stack(list(bands_f32))
+    return _by_matrices(pixels, Axis(0, height, size[0]), Axis(0, width, size[1]))
+
+
+def resized(pixels: np.ndarray, rows: Axis, columns: Axis) -> np.ndarray:
+    """Resample a part of an image by the same filter, which reads beyond the part's borders.
+
+    Args:
+        pixels: Shape (bands, height, width).
+        rows, columns: The cells to make, in pixels of the image and inside it.
+
+    Returns:
+        Shape (bands, rows, columns), in the dtype that came; integers are rounded.
+    """
+    if pixels.dtype == np.uint8:
+        shape, box = (
+            (columns.cells, rows.cells),
+            (columns.start, rows.start, columns.stop, rows.stop),
+        )
+        bands = (
+            Image.fromarray(band).resize(shape, Image.Resampling.BILINEAR, box) for band in pixels
+        )
+        return np.stack([np.asarray(band) for band in bands])
+    scaled = _by_matrices(pixels, rows, columns)
+    return np.rint(scaled).astype(pixels.dtype) if pixels.dtype.kind in "iu" else scaled
+
+
+def _by_matrices(pixels: np.ndarray, rows: Axis, columns: Axis) -> np.ndarray:
+    """Pixels (bands, height, width) on other cells, float32."""
+    down, across = (
+        triangle(Axis(0, side, side), target)
+        for side, target in zip(pixels.shape[1:], (rows, columns), strict=True)
+    )
+    return np.stack([resample(band.astype(np.float32), down, across) for band in pixels])

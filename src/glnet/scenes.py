@@ -1,16 +1,17 @@
-"""Scenes: what shares one global view, parts of rasters, and the eight ways to turn one.
+"""Scenes: what shares one global view, parts of rasters, the eight ways to turn one, and scaling.
 
 A scene knows its size, gives its thumbnail and reads windows. Turning wraps a scene in another one,
-so training's augmentation and test-time augmentation are the same few lines.
+so training's augmentation and test-time augmentation are the same few lines; so does scaling.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from glnet.geometry import Size, Window
-from glnet.resample import shrink
+from glnet.resample import Axis, resized, shrink
 
 
 class Scene(Protocol):
@@ -113,6 +114,75 @@ class TurnedScene:
         """Pixels of a window of the turned scene."""
         window = window or Window(0, 0, *self.size)
         return self.turn.apply(self.scene.read(self.turn.window(window, self.size)))
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledScene:
+    """A scene at another ground sampling; `labels` are picked, pixels are interpolated.
+
+    Windows read one by one are the whole that is read at once, but for rounding.
+    """
+
+    scene: Scene
+    factor: float
+    labels: bool = False
+
+    @property
+    def size(self) -> Size:
+        """The scaled size."""
+        return Size(*(max(1, round(side * self.factor)) for side in self.scene.size))
+
+    def thumbnail(self, size: Size) -> np.ndarray:
+        """The thumbnail does not depend on the sampling."""
+        return self.scene.thumbnail(size)
+
+    def under(self, window: Window) -> Window:
+        """What of the scene beneath a window of the scaled one lies on, in whole pixels."""
+        (top, bottom), (left, right) = (
+            (math.floor(span.start), min(math.ceil(span.stop), full))
+            for span, full in zip(self._spans(window), self.scene.size, strict=True)
+        )
+        return Window(top, left, bottom - top, right - left)
+
+    def read(self, window: Window | None = None) -> np.ndarray:
+        """Pixels of a window of the scaled scene."""
+        window = window or Window(0, 0, *self.size)
+        targets = self._spans(window)
+        read = []
+        for target, full in zip(targets, self.scene.size, strict=True):
+            reach = math.ceil(max(target.step, 1)) + 1
+            first = max(0, int(target.start) - reach)
+            read.append((first, min(full, math.ceil(target.stop) + reach)))
+        (top, bottom), (left, right) = read
+        pixels = self.scene.read(Window(top, left, bottom - top, right - left))
+        if self.labels:
+            rows, columns = (
+                np.clip(self._picked(side, *span) - first, 0, last - first - 1)
+                for side, (span, (first, last)) in enumerate(
+                    zip((window.rows, window.columns), read, strict=True)
+                )
+            )
+            return np.ascontiguousarray(pixels[:, rows[:, None], columns])
+        rows, columns = (
+            Axis(target.start - first, min(target.stop, last) - first, target.cells)
+            for target, (first, last) in zip(targets, read, strict=True)
+        )
+        return resized(pixels, rows, columns)
+
+    def _spans(self, window: Window) -> tuple[Axis, Axis]:
+        """The rows and the columns of a window, in pixels of the scene beneath."""
+        rows, columns = (
+            Axis(start * full / scaled, (start + length) * full / scaled, length)
+            for (start, length), full, scaled in zip(
+                (window.rows, window.columns), self.scene.size, self.size, strict=True
+            )
+        )
+        return rows, columns
+
+    def _picked(self, side: int, start: int, length: int) -> np.ndarray:
+        """The source pixel at the middle of each scaled one, whichever window it is read by."""
+        full, scaled = self.scene.size[side], self.size[side]
+        return (2 * np.arange(start, start + length) + 1) * full // (2 * scaled)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glnet.datasets.augment import Augmentation, ScaledScene, draw_augmentation, label_cells
+from glnet.datasets.augment import Augmentation, draw_augmentation, label_cells
 from glnet.datasets.classes import ClassInfo, ClassTable, default_colour
 from glnet.datasets.draws import EpochBatches, TrainingImages
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder, nearest_labels
 from glnet.geometry import Size, Window
 from glnet.recipe import AugmentSettings, Recipe
-from glnet.scenes import Turn
+from glnet.scenes import ScaledScene, Turn
 from makers import ArrayScene, noise, write_tif
 
 EVERYTHING = AugmentSettings(scale=(0.5, 2.0), colour=0.3)

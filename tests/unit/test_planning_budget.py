@@ -153,7 +153,7 @@ def facts(images, height, width):
     """Images of one size with two classes."""
     return Facts(
         sizes=(Size(height, width),) * images, bands=3, dtype="uint8", mean=(0.0,) * 3,
-        deviation=(1.0,) * 3, high=255.0, names=("background", "lesion"), pixels=(90, 10),
+        deviation=(1.0,) * 3, high=255.0, names=("background", "lesion"), pixels=(90, 10), kept={},
         validation=8, seconds=0.5,
     )  # fmt: skip
 

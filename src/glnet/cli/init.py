@@ -36,6 +36,10 @@ def init_command(
     ] = None,
     trunk: Annotated[str, typer.Option(help="Any timm model with four stages.")] = "resnet50",
     trunk_weights: Annotated[str, typer.Option(help="imagenet, none, or a file.")] = "imagenet",
+    shrink: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pixels to one of the network's; default: by time and masks."),
+    ] = None,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of splits and training.")] = 0,
     folds: Annotated[int, typer.Option(min=0, help="Recipes for cross-validation by image.")] = 0,
@@ -46,8 +50,8 @@ def init_command(
 ) -> None:
     """Choose every setting of a run from the images: a commented recipe, manifest and classes."""
     wishes = Wishes(
-        manifest, classes, tolerance, hours, memory, trunk, trunk_weights, device, seed, folds,
-        measure, force,
+        manifest, classes, tolerance, hours, memory, trunk, trunk_weights, shrink, device, seed,
+        folds, measure, force,
     )  # fmt: skip
     with progress_of("looking for images and masks") as progress:
         made = plan(folder, out, wishes, progress.say, progress)

@@ -5,12 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from glnet.datasets.masks import nearest_labels
-from glnet.geometry import Size, Window
+from glnet.geometry import Size
 from glnet.recipe import AugmentSettings
-from glnet.resample import Axis, resample, triangle
-from glnet.scenes import Scene, Turn
-
-_SIDES = 2
+from glnet.scenes import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,59 +48,6 @@ def draw_augmentation(
         1 + rng.uniform(-change, change, bands),
         rng.uniform(-change, change, bands) / 2,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class ScaledScene:
-    """A scene at another ground sampling; `labels` are picked, pixels are interpolated."""
-
-    scene: Scene
-    factor: float
-    labels: bool = False
-
-    @property
-    def size(self) -> Size:
-        """The scaled size."""
-        return Size(*(max(1, round(side * self.factor)) for side in self.scene.size))
-
-    def thumbnail(self, size: Size) -> np.ndarray:
-        """The thumbnail does not depend on the sampling."""
-        return self.scene.thumbnail(size)
-
-    def read(self, window: Window | None = None) -> np.ndarray:
-        """Pixels of a window of the scaled scene."""
-        window = window or Window(0, 0, *self.size)
-        spans, targets = [], []
-        for side in range(_SIDES):
-            full = self.scene.size[side]
-            step = full / self.size[side]
-            start, length = (window.rows, window.columns)[side]
-            target = Axis(start * step, (start + length) * step, length)
-            reach = int(np.ceil(max(step, 1))) + 1
-            first = max(0, int(target.start) - reach)
-            spans.append((first, min(full, int(np.ceil(target.stop)) + reach)))
-            targets.append(target)
-        (top, bottom), (left, right) = spans
-        pixels = self.scene.read(Window(top, left, bottom - top, right - left))
-        if self.labels:
-            rows, columns = (
-                np.clip(self._picked(side, *span) - first, 0, last - first - 1)
-                for side, (span, (first, last)) in enumerate(
-                    zip((window.rows, window.columns), spans, strict=True)
-                )
-            )
-            return np.ascontiguousarray(pixels[:, rows[:, None], columns])
-        maps = [
-            triangle(Axis(*span, span[1] - span[0]), target)
-            for span, target in zip(spans, targets, strict=True)
-        ]
-        scaled = resample(pixels.astype(np.float32), *maps)
-        return np.rint(scaled).astype(pixels.dtype) if pixels.dtype.kind in "iu" else scaled
-
-    def _picked(self, side: int, start: int, length: int) -> np.ndarray:
-        """The source pixel at the middle of each scaled one, whichever window it is read by."""
-        full, scaled = self.scene.size[side], self.size[side]
-        return (2 * np.arange(start, start + length) + 1) * full // (2 * scaled)
 
 
 def label_cells(labels: np.ndarray, stride: int) -> np.ndarray:

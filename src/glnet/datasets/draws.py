@@ -1,25 +1,20 @@
 """What a training step reads of an image: its thumbnail, patches and their labels."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from glnet.boxes import find_boxes, patches_in
-from glnet.datasets.augment import (
-    Augmentation,
-    ScaledScene,
-    draw_augmentation,
-    label_cells,
-)
+from glnet.datasets.augment import Augmentation, draw_augmentation, label_cells
 from glnet.datasets.choosing import ClassPlaces, choose_centred, choose_of_grid, seek
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder
 from glnet.datasets.samples import open_sample
 from glnet.geometry import OUTPUT_STRIDE, Size, Window, patch_grid
 from glnet.recipe import Recipe, Stage
-from glnet.scenes import Scene, TurnedScene
+from glnet.scenes import ScaledScene, Scene, TurnedScene
 
 #: Stands for what a stage does not read, and so is not read from the file either.
 _UNREAD = np.empty((0, 0), np.uint8)
@@ -74,6 +69,7 @@ class TrainingImages(Dataset[Draw]):
         rng = np.random.default_rng([train.seed, epoch, sample.seed])
         model = self.recipe.model
         augmentation = draw_augmentation(train.augment, model.bands, rng)
+        augmentation = replace(augmentation, factor=augmentation.factor / model.shrink)
         with open_sample(sample, self.coder, model) as (image, labels):
             return self._draw(sample, image, labels, augmentation, rng)
 

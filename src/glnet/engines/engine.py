@@ -8,7 +8,7 @@ maps, one coarse canvas per view.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +20,7 @@ from glnet.errors import RunError
 from glnet.geometry import Size, Window, of_one_size, patch_grid
 from glnet.mosaic import Mosaic, ScoreMap, on_host
 from glnet.recipe import ModelSettings, View
-from glnet.scenes import Scene
+from glnet.scenes import ScaledScene, Scene
 from glnet.sharing import Place
 
 #: Whether a patch of a scene has to be computed.
@@ -146,7 +146,7 @@ class Engine:
         """Class scores of one scene, one map per view.
 
         Args:
-            scene: What is to be segmented.
+            scene: What is to be segmented; the network sees it shrunk as its settings say.
             views: Which of the network's outputs.
             needed: Of which patches; scores are arbitrary where no patch was needed.
 
@@ -155,7 +155,11 @@ class Engine:
         """
         for view in views:
             self.chosen(view)
-        return _Pass(self, scene, views, needed).run()
+        if self.settings.shrink == 1:
+            return _Pass(self, scene, views, needed).run()
+        small = ScaledScene(scene, 1 / self.settings.shrink)
+        found = _Pass(self, small, views, lambda patch: needed(small.under(patch))).run()
+        return replace(found, views={v: each.onto(scene.size) for v, each in found.views.items()})
 
 
 def foreground_of(logits: Any, background: int) -> np.ndarray:  # noqa: ANN401  any array kind

@@ -25,7 +25,7 @@ def prove_graphs(model: GLNet, folder: Path) -> None:
     Raises:
         ValueError: they cannot be run on it, or give other scores.
     """
-    settings = model.settings.model_copy(update={"coarse_to_fine": None})
+    settings = model.settings.model_copy(update={"coarse_to_fine": None, "shrink": 1})
     plain = copy.copy(model)
     plain.settings = settings
     scene = _noise(model)

@@ -44,16 +44,22 @@ class Choice:
         return Choice(self.settings | other.settings, self.reasons | other.reasons)
 
 
-def choose_sides(sizes: Sequence[Size]) -> Choice:
-    """Thumbnail, patch, overlap, branches and sharing, from the sizes of the training images."""
-    median = statistics.median(min(size) for size in sizes)
+def choose_sides(sizes: Sequence[Size], shrink: int = 1) -> Choice:
+    """Thumbnail, patch, overlap, branches and sharing, from the sizes of the training images.
+
+    Args:
+        sizes: Of the images as they are.
+        shrink: How often they are shrunk.
+    """
+    median = statistics.median(min(size) for size in sizes) / shrink
     typical = statistics.median(max(size) for size in sizes)
     longest = max(max(size) for size in sizes)
     side = int(median / 3) // OUTPUT_STRIDE * OUTPUT_STRIDE
     side = min(PAPER_SIDE, max(SMALLEST_SIDE, side))
     settings: dict[str, Any] = {"model.branches": "both", "model.sharing": "bidirectional"}
     reasons = {}
-    if longest <= side:
+    seen = f"{median:g} px" + (", shrunk" if shrink > 1 else "")
+    if longest <= side * shrink:
         settings |= {"model.branches": "local", "model.sharing": "none"}
         reasons["model.branches"] = (
             f"No image is longer than one patch ({longest} px at most), so a shrunk view of the "
@@ -61,13 +67,13 @@ def choose_sides(sizes: Sequence[Size]) -> Choice:
         )
     elif median >= 2 * side:
         reasons["model.branches"] = (
-            f"The images (median shorter side {median:g} px) are well over two patches wide: both "
+            f"The images (median shorter side {seen}) are well over two patches wide: both "
             "branches share their maps both ways, as in the paper."
         )
     else:
         settings["model.sharing"] = "global_to_local"
         reasons["model.branches"] = (
-            f"The images (median shorter side {median:g} px) are less than two patches wide: the "
+            f"The images (median shorter side {seen}) are less than two patches wide: the "
             "local branch sees nearly as much as the global one, whose refinement is left out."
         )
     small = "" if side == PAPER_SIDE else (
@@ -77,11 +83,12 @@ def choose_sides(sizes: Sequence[Size]) -> Choice:
         f"Sides in pixels, multiples of {OUTPUT_STRIDE}; patches share a tenth at least."
         + (small or " As in the paper.")
     )
-    long, uneven = longest > _LONGEST_SCENE, longest > _UNEVEN * typical
+    most = _LONGEST_SCENE * shrink
+    long, uneven = longest > most, longest > _UNEVEN * typical
     if long:
         reasons["model.scene"] = (
             "Longer images are cut into equal scenes: of more than "
-            f"{_LONGEST_SCENE} px the thumbnail would show too little."
+            f"{most} px the thumbnail would show too little."
         )
     elif uneven:
         reasons["model.scene"] = (
@@ -91,11 +98,14 @@ def choose_sides(sizes: Sequence[Size]) -> Choice:
         )
     else:
         reasons["model.scene"] = (
-            f"null: every image is one scene; none is longer than {_LONGEST_SCENE} px, or than "
+            f"null: every image is one scene; none is longer than {most} px, or than "
             f"{_UNEVEN} times the median."
         )
     settings |= {
-        "model.scene": max(min(_SCENE, int(typical)), 2 * side) if long or uneven else None,
+        "model.shrink": shrink,
+        "model.scene": (
+            max(min(_SCENE * shrink, int(typical)), 2 * side * shrink) if long or uneven else None
+        ),
         "model.thumbnail": side,
         "model.patch": side,
         "model.overlap": round(side / 10),
@@ -227,7 +237,9 @@ def choose_sampling(
 def typical_windows(sizes: Sequence[Size], sides: Choice) -> int:
     """The mean number of patches of an image, at least 1."""
     patch, overlap = sides.settings["model.patch"], sides.settings["model.overlap"]
-    counts = [len(patch_grid(size, patch, overlap)) for size in sizes]
+    shrink = sides.settings["model.shrink"]
+    seen = [Size(*(max(1, round(side / shrink)) for side in size)) for size in sizes]
+    counts = [len(patch_grid(size, patch, overlap)) for size in seen]
     return max(1, round(statistics.mean(counts)))
 
 

@@ -1,6 +1,8 @@
 """What masks hold: a class table made from them, or counted by one that is given."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -109,13 +111,56 @@ def _by_colour(packed: Sequence[int]) -> tuple[ClassInfo, ...]:
     )
 
 
-def count_labels(scene: LabelScene, classes: int) -> tuple[np.ndarray, int]:
-    """Pixels of every class in one mask, and ignored ones.
+#: How often images may be shrunk, along a side; they divide `_STRIP`.
+SHRINKS = (2, 4, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCounts:
+    """What one mask holds.
+
+    Attributes:
+        pixels, ignored: Of every class, and ignored ones.
+        kept: (factors of `SHRINKS`, 2, classes): pixels where the mask agrees with itself, shrunk
+            and enlarged again; and those where either has the class.
+        seconds: To read and count it.
+    """
+
+    pixels: np.ndarray
+    ignored: int
+    kept: np.ndarray
+    seconds: float
+
+
+def count_labels(scene: LabelScene, classes: int) -> LabelCounts:
+    """Read a mask once.
 
     Raises:
         DataError: a value or colour that is no class; the line names file and place.
     """
-    counts = np.zeros(IGNORE + 1, np.int64)
+    counts, kept = np.zeros(IGNORE + 1, np.int64), np.zeros((len(SHRINKS), 2, classes), np.int64)
+    seconds = 0.0
     for window in strips(scene.size):
-        counts += np.bincount(scene.read(window).ravel(), minlength=IGNORE + 1)
-    return counts[:classes], int(counts[IGNORE])
+        began = time.perf_counter()
+        labels = scene.read(window)[0]
+        counts += np.bincount(labels.ravel(), minlength=IGNORE + 1)
+        seconds += time.perf_counter() - began
+        kept += [_kept(labels, factor, classes) for factor in SHRINKS]
+    return LabelCounts(counts[:classes], int(counts[IGNORE]), kept, seconds)
+
+
+def _kept(labels: np.ndarray, factor: int, classes: int) -> np.ndarray:
+    """Where labels agree with themselves, shrunk as training shrinks them, and all, (2, classes).
+
+    What is left over at the right and at the bottom counts nowhere.
+    """
+    height, width = (side // factor * factor for side in labels.shape)
+    labels = labels[:height, :width]
+    picked = labels[factor // 2 :: factor, factor // 2 :: factor]
+    enlarged = picked.repeat(factor, axis=0).repeat(factor, axis=1)
+    known = (labels != IGNORE) & (enlarged != IGNORE)
+    same, own, other = (
+        np.bincount(some, minlength=classes)
+        for some in (labels[known & (labels == enlarged)], labels[known], enlarged[known])
+    )
+    return np.stack([same, own + other - same])

@@ -1,7 +1,7 @@
 """What is read of the data before anything is chosen: exact sums, strip by strip."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -12,7 +12,7 @@ from glnet.datasets.masks import LabelCoder
 from glnet.datasets.samples import open_labels, window_in
 from glnet.errors import DataError
 from glnet.geometry import Size, Window, scene_grid
-from glnet.planning.labels import count_labels, strips
+from glnet.planning.labels import SHRINKS, count_labels, strips
 from glnet.raster import Raster
 from glnet.recipe import InputSettings, ModelSettings
 
@@ -62,7 +62,7 @@ class ImageFacts:
         size, bands, dtype: Of the image.
         moments: Of its stored values.
         magnitudes: Some of its absolute values.
-        pixels, ignored: Labelled pixels per class; pixels that are ignored.
+        pixels, ignored, kept: See `LabelCounts`.
         seconds: To read and decode both files.
         left_out: Bands that the file calls alpha.
     """
@@ -74,6 +74,7 @@ class ImageFacts:
     magnitudes: np.ndarray
     pixels: np.ndarray
     ignored: int
+    kept: np.ndarray
     seconds: float
     left_out: int = 0
 
@@ -115,12 +116,11 @@ def _measured(sample: Sample, coder: LabelCoder) -> ImageFacts:
         image.expect(ModelSettings(bands=image.bands, input=InputSettings(scale=1)))
         own = window_in(sample, image)
         moments, magnitudes, seconds = _measured_image(image, own)
-        began = time.perf_counter()
-        pixels, ignored = count_labels(labels, len(coder.table.trained))
-        seconds += time.perf_counter() - began
-        kind = image.bands, str(image.dtype)
-        left_out = image.left_out
-        return ImageFacts(own.size, *kind, moments, magnitudes, pixels, ignored, seconds, left_out)
+        counts = count_labels(labels, len(coder.table.trained))
+        return ImageFacts(
+            own.size, image.bands, str(image.dtype), moments, magnitudes, counts.pixels,
+            counts.ignored, counts.kept, seconds + counts.seconds, image.left_out,
+        )  # fmt: skip
 
 
 def _measured_image(image: Raster, own: Window) -> tuple[Moments, np.ndarray, float]:
@@ -150,6 +150,8 @@ class Facts:
         high: The value below which `HIGH` of the magnitudes lie.
         names: Of the classes.
         pixels: Labelled pixels per class.
+        kept: By how often masks are shrunk along a side: the least IoU of a class between them and
+            themselves, enlarged again.
         validation: Number of validation images.
         seconds: Mean time to read an image and its mask.
     """
@@ -162,6 +164,7 @@ class Facts:
     high: float
     names: tuple[str, ...]
     pixels: tuple[int, ...]
+    kept: Mapping[int, float]
     validation: int
     seconds: float
 
@@ -214,6 +217,17 @@ def gather(images: Sequence[ImageFacts], splits: Sequence[str], names: Sequence[
         float(np.quantile(np.concatenate([own.magnitudes for own in train]), HIGH)),
         tuple(names),
         tuple(np.sum([own.pixels for own in train], axis=0).tolist()),
+        _least_kept(np.sum([own.kept for own in train], axis=0)),
         sum(split == "validation" for split in splits),
         sum(own.seconds for own in images) / len(images),
     )
+
+
+def _least_kept(kept: np.ndarray) -> dict[int, float]:
+    """See `Facts`, from `LabelCounts.kept` of all masks; a class that occurs nowhere has none."""
+    return {
+        factor: min(
+            (float(s / either) for s, either in zip(*both, strict=True) if either), default=1.0
+        )
+        for factor, both in zip(SHRINKS, kept, strict=True)
+    }

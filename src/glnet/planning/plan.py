@@ -1,7 +1,7 @@
 """`plan`: a folder of labelled images in, a recipe with reasons, a manifest and classes out."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,18 +14,17 @@ from glnet.datasets.problems import listed
 from glnet.errors import DataError, RecipeError
 from glnet.geometry import scene_grid
 from glnet.outputs.files import whole_or_nothing
-from glnet.planning.budget import StagePace
 from glnet.planning.choices import PAPER_SIDE, Choice
 from glnet.planning.labels import discover_classes
 from glnet.planning.measure import ImageFacts, gather, measure
 from glnet.planning.pairs import SUFFIXES, find_pairs
-from glnet.planning.proposal import propose
+from glnet.planning.proposal import Proposal, propose
 from glnet.planning.splits import TRIES, choose_folds, choose_splits, take_validation
 from glnet.planning.summary import head
 from glnet.planning.text import recipe_text
 from glnet.planning.wishes import Wishes
 from glnet.raster import Raster
-from glnet.recipe import Stage, load_recipe
+from glnet.recipe import load_recipe
 from glnet.recipe.paths import refuse_existing, told
 
 Say = Callable[[str], object]
@@ -141,13 +140,12 @@ def plan(
     runs = _runs(data, images, wishes, notes)
     tables = {} if data.classes else {classes: classes_csv(table)}
     recipes: dict[Path, str] = {}
-    pace: Mapping[Stage, StagePace] | None = None
+    proposal: Proposal | None = None
     for (path, manifest), splits in zip(named.values(), runs, strict=True):
         if manifest != data.manifest:
             tables[manifest] = manifest_csv(data.samples, splits, manifest.parent)
         facts = gather(images, splits, table.names)
-        proposal = propose(facts, wishes, path.parent, pace, say)
-        pace = proposal.pace
+        proposal = propose(facts, wishes, path.parent, proposal, say)
         settings = {
             "preset": "best",
             "data.manifest": told(manifest, path.parent),

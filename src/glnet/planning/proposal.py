@@ -25,6 +25,7 @@ from glnet.planning.machine import (
     rough_pace,
 )
 from glnet.planning.measure import Facts
+from glnet.planning.shrink import choose_shrink, views_of_ground, why_shrunk
 from glnet.planning.text import nested
 from glnet.planning.wishes import Wishes
 from glnet.recipe import (
@@ -53,12 +54,15 @@ class Proposal:
 
     Attributes:
         choice: Every setting but where the data are.
+        shrink, views: How often images are shrunk, and then all ground is seen.
         pace: As measured or assumed, without reading files.
         expectation: Time and memory, in a sentence.
         notes: What should be known beside it.
     """
 
     choice: Choice
+    shrink: int
+    views: float
     pace: Mapping[Stage, StagePace]
     expectation: str
     notes: list[str]
@@ -68,7 +72,7 @@ def propose(
     facts: Facts,
     wishes: Wishes,
     folder: Path,
-    pace: Mapping[Stage, StagePace] | None,
+    earlier: Proposal | None,
     say: Callable[[str], object],
 ) -> Proposal:
     """Choose every setting.
@@ -77,15 +81,36 @@ def propose(
         facts: Of the training images.
         wishes: The user's.
         folder: Of the recipe.
-        pace: Of an earlier fold; None: to be measured.
+        earlier: Of another fold, whose pace and shrinking are taken over; None: to be found out.
         say: Told what takes a while.
 
     Raises:
         GlnetError: the device or the trunk cannot be used.
     """
+    if earlier is not None:
+        return _proposal(facts, wishes, folder, earlier.shrink, earlier.pace, say)
+    if wishes.shrink is not None:
+        return _proposal(facts, wishes, folder, wishes.shrink, None, say)
+    found = _proposal(facts, wishes, folder, 1, None, say)
+    shrink = choose_shrink(facts.sizes, facts.kept, found.views)
+    if shrink == 1:
+        return found
+    say(f"the time is too short for images as they are: shrinking them by {shrink}")
+    return _proposal(facts, wishes, folder, shrink, None, say)
+
+
+def _proposal(
+    whole: Facts,
+    wishes: Wishes,
+    folder: Path,
+    shrink: int,
+    pace: Mapping[Stage, StagePace] | None,
+    say: Callable[[str], object],
+) -> Proposal:
+    """With images shrunk so often; see `propose`."""
     kind = device_kind(wishes.device, measured=wishes.measure)
-    sides = choices.choose_sides(facts.sizes)
-    facts = facts.in_scenes(sides.settings["model.scene"])
+    sides = choices.choose_sides(whole.sizes, shrink)
+    facts = whole.in_scenes(sides.settings["model.scene"])
     choice = sides.plus(_by_data(facts, sides)).plus(_by_wish(wishes, folder, kind))
     limit, memory = _memory(wishes, kind)
     model = check_settings(ModelSettings, nested(choice.settings)["model"], "the plan")
@@ -103,8 +128,9 @@ def propose(
     choice = choice.plus(
         choices.choose_norm(facts.images, fewest, batches.mini_batch, pretrained=pretrained)
     )
+    windows = choices.typical_windows(facts.sizes, choice)
     if pace is None:
-        pace = _pace(choice, batches, facts, wishes, kind, say)
+        pace = _pace(choice, batches, facts, windows, wishes, kind, say)
     read = {stage: _with_reading(own, facts.seconds, kind) for stage, own in pace.items()}
     course = plan_course(facts.images, facts.validation, read, wishes.hours)
     if _LAST in read and sum(course.seconds.values()) > _LATE * wishes.hours * HOUR:
@@ -115,7 +141,10 @@ def propose(
         choice = choice.plus(choices.leave_out_refinement(hours, wishes.hours))
     choice = choice.plus(choose_course(course, facts.images, batches, wishes.hours))
     expectation = _expectation(course, batches, limit, kind, measured=wishes.measure)
-    return Proposal(choice, pace, expectation, _notes(facts, course, batches, limit, wishes))
+    views = views_of_ground(_draft(choice), facts.sizes, windows)
+    choice = choice.plus(why_shrunk(shrink, whole.kept, views))
+    notes = _notes(facts, course, batches, limit, wishes)
+    return Proposal(choice, shrink, views, pace, expectation, notes)
 
 
 def _by_data(facts: Facts, sides: Choice) -> Choice:
@@ -180,20 +209,24 @@ def _memory(wishes: Wishes, kind: str) -> tuple[int, Choice]:
 
 
 def _pace(
-    choice: Choice, batches: Batches, facts: Facts, wishes: Wishes, kind: str,
+    choice: Choice, batches: Batches, facts: Facts, windows: int, wishes: Wishes, kind: str,
     say: Callable[[str], object],
 ) -> dict[Stage, StagePace]:  # fmt: skip
     stages = {f"train.stages.{stage}": {"batch": n} for stage, n in batches.images.items()}
     settings = choice.settings | {"train.mini_batch": batches.mini_batch} | stages
-    settings |= {"data.manifest": "manifest.csv", "data.classes": "classes.csv"}
-    # Where a patch lies takes no time, and random pixels have no rare places.
-    settings.pop("train.rare_patches", None)
-    draft = check_settings(Recipe, nested(settings), "the plan")
-    windows = choices.typical_windows(facts.sizes, choice)
+    # Where a patch lies takes no time, and random pixels have no rare places; nor are they shrunk.
+    settings |= {"train.rare_patches": 0.0, "model.shrink": 1}
+    draft = _draft(Choice(settings))
     if not wishes.measure:
         return rough_pace(draft, windows, kind)
     say(f"timing steps of every stage on {kind}: a minute or a few on a CPU")
     return measured_pace(draft, len(facts.names), windows, facts.dtype)
+
+
+def _draft(choice: Choice) -> Recipe:
+    """A recipe of settings so far; its data are nowhere."""
+    data = {"data.manifest": "manifest.csv", "data.classes": "classes.csv"}
+    return check_settings(Recipe, nested(choice.settings | data), "the plan")
 
 
 def _workers(kind: str) -> int:

@@ -13,7 +13,7 @@ _WIDTH = 98
 #: The order in which settings are written; others do not occur.
 _ORDER = (
     "preset", "data.manifest", "data.classes", "data.tolerance",
-    "model.branches", "model.sharing", "model.scene",
+    "model.branches", "model.sharing", "model.shrink", "model.scene",
     "model.thumbnail", "model.patch", "model.overlap",
     "model.trunk", "model.pyramid", "model.finest", "model.width", "model.view",
     "model.bands", "model.input",

@@ -17,6 +17,7 @@ class Wishes:
         hours: What training may take on this machine.
         memory: What it may take of the device, e.g. 4GiB; None: by the device.
         trunk, trunk_weights: A timm model; `imagenet`, `none` or a file.
+        shrink: How often images are shrunk, along a side; None: as the time and the masks allow.
         device: As in recipes.
         seed: Of splits and training.
         folds: Recipes for cross-validation; 0: one recipe.
@@ -31,6 +32,7 @@ class Wishes:
     memory: str | None = None
     trunk: str = "resnet50"
     trunk_weights: str = "imagenet"
+    shrink: int | None = None
     device: str = "auto"
     seed: int = 0
     folds: int = 0

@@ -77,8 +77,12 @@ class ModelSettings(Settings):
     thumbnail: Annotated[int, Field(ge=32, multiple_of=OUTPUT_STRIDE)] = 500
     patch: Annotated[int, Field(ge=32, multiple_of=OUTPUT_STRIDE)] = 500
     overlap: Annotated[int, Field(ge=0)] = 50
-    #: Longest side of a scene in pixels; a larger image or window is cut into equal scenes. None:
-    #: one image is one scene, as in the paper.
+    #: Pixels of an image, along a side, to one of the network's: what it sees is shrunk so many
+    #: times, its scores are enlarged to the image's own size. Thumbnail, patches and their overlap
+    #: count the network's pixels.
+    shrink: Positive = 1
+    #: Longest side of a scene in the image's pixels; a larger image or window is cut into equal
+    #: scenes. None: one image is one scene, as in the paper.
     scene: Positive | None = None
     #: None: patches cover the whole scene.
     coarse_to_fine: CoarseToFineSettings | None = None
