@@ -22,6 +22,10 @@ class Size(NamedTuple):
     height: int
     width: int
 
+    def scaled(self, factor: float) -> "Size":
+        """The nearest size so many times as large, at least one pixel each way."""
+        return Size(*(max(1, round(side * factor)) for side in self))
+
     def cells(self, stride: int) -> "Size":
         """How many cells of `stride` pixels cover this size, the last one cut by the border."""
         return Size(-(-self.height // stride), -(-self.width // stride))

@@ -130,7 +130,7 @@ class ScaledScene:
     @property
     def size(self) -> Size:
         """The scaled size."""
-        return Size(*(max(1, round(side * self.factor)) for side in self.scene.size))
+        return self.scene.size.scaled(self.factor)
 
     def thumbnail(self, size: Size) -> np.ndarray:
         """The thumbnail does not depend on the sampling."""

@@ -116,6 +116,41 @@ def test_every_number_stands_in_the_recipe_with_its_reason(tmp_path, init):
         assert any(line.strip().startswith("#") for line in above), key
 
 
+def lay_blocks(folder, block, side=1600):
+    """Two classes in squares."""
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(parents=True)
+    for number in range(3):
+        squares = noise(side // block, side // block, seed=number) % 2
+        labels = np.kron(squares, np.ones((block, block))).astype(np.uint8)
+        write_tif(folder / "images" / f"{number}.tif", np.stack([labels * 90 + 9] * 3))
+        write_png(folder / "labels" / f"{number}.png", labels)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("block", "hours", "asked", "shrink"),
+    [(200, 0.01, (), 4), (200, 500, (), 1), (2, 0.01, (), 2), (1, 0.01, (), 1),
+     (200, 500, ("--shrink", 3), 3)],
+)  # fmt: skip
+def test_images_are_shrunk_where_the_time_is_short_and_masks_are_coarse(
+    tmp_path, init, block, hours, asked, shrink
+):
+    """Why is said above the setting; patches follow from it."""
+    lay_blocks(tmp_path, block)
+    recipe = tmp_path / "recipe.yaml"
+
+    status, _, error = init(tmp_path, "-o", recipe, "--hours", hours, "--device", "cpu", *asked)
+
+    assert (status, error) == (0, "")
+    model = glnet.load_recipe(recipe).model
+    assert model.shrink == shrink
+    assert model.patch == min(500, 1600 / shrink // 3 // 4 * 4)
+    lines = recipe.read_text().splitlines()
+    place = lines.index(f"  shrink: {shrink}")
+    assert "times" in "".join(lines[place - 4 : place])
+
+
 @pytest.mark.parametrize(("trunk", "finest"), [("resnet18", 2), ("convnext_atto", 4)])
 def test_the_finest_maps_are_such_as_the_trunk_has(tmp_path, init, trunk, finest):
     """A trunk whose first map lies at stride 4 is not asked for one at 2."""

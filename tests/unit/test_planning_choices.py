@@ -20,7 +20,8 @@ from glnet.planning.choices import (
     percent,
     typical_windows,
 )
-from glnet.recipe import ModelSettings
+from glnet.planning.shrink import choose_shrink, views_of_ground
+from glnet.recipe import ModelSettings, Recipe
 
 SIDES = st.integers(8, 9000)
 
@@ -202,3 +203,57 @@ def test_batch_statistics_are_kept_where_new_ones_would_say_little(
 )
 def test_rare_shares_keep_their_digits(share, shown):
     assert percent(share) == shown
+
+
+FINE = {2: 0.95, 4: 0.9, 8: 0.86}
+
+
+@pytest.mark.parametrize(
+    ("views", "kept", "side", "shrink"),
+    [
+        (8, FINE, 4000, 1),  # time enough
+        (7.9, FINE, 4000, 2),
+        (2, FINE, 4000, 2),
+        (1.9, FINE, 4000, 4),
+        (0.001, FINE, 4000, 8),  # never enough: as far as masks allow
+        (0.001, FINE | {8: 0.84}, 4000, 4),
+        (0.001, {2: 0.84, 4: 0.7, 8: 0.5}, 4000, 1),
+        (0.001, FINE, 8 * 384 - 1, 4),  # three of the smallest patches are left
+        (0.001, FINE, 767, 1),
+        (0.001, {}, 4000, 1),
+    ],
+)
+def test_images_are_shrunk_as_little_as_the_time_and_as_much_as_the_masks_allow(
+    views, kept, side, shrink
+):
+    assert choose_shrink([Size(side, 2 * side)] * 3, kept, views) == shrink
+
+
+@given(side=st.integers(400, 2000), shrink=st.sampled_from([2, 3, 4, 8]))
+def test_shrunk_images_get_the_sides_of_images_that_small(side, shrink):
+    """Scenes are told in the images' own pixels, and are no larger in those, for they are read."""
+    small = [Size(side, 3 * side), Size(side, side), Size(side, side + 9)]
+    large = [Size(*(shrink * length for length in size)) for size in small]
+
+    plain, shrunk = choose_sides(small), choose_sides(large, shrink)
+
+    names = ("branches", "sharing", "thumbnail", "patch", "overlap")
+    for name in (f"model.{name}" for name in names):
+        assert shrunk.settings[name] == plain.settings[name]
+    scene, patch = shrunk.settings["model.scene"], shrunk.settings["model.patch"]
+    assert 2 * patch * shrink <= scene <= max(5000, 2 * patch * shrink)
+    assert typical_windows(large, shrunk) == typical_windows(small, plain)
+
+
+def test_how_often_all_ground_is_seen():
+    """Ten epochs of four patches of 100 px, each 200 of the image's, on scenes of 400 x 1000."""
+    recipe = Recipe.model_validate(
+        {
+            "data": {"manifest": "m.csv", "classes": "c.csv"},
+            "model": {"patch": 100, "overlap": 8, "shrink": 2},
+            "train": {"patches": 4, "stages": {"global_to_local": {"epochs": 10}}},
+        }
+    )
+
+    assert views_of_ground(recipe, [Size(400, 1000)] * 3, 9) == pytest.approx(4.0)
+    assert views_of_ground(recipe, [Size(400, 1000)] * 3, 2) == pytest.approx(2.0)

@@ -5,12 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glnet.datasets.classes import classes_csv, read_classes
+from glnet.datasets.classes import (
+    ClassInfo,
+    ClassTable,
+    classes_csv,
+    default_colour,
+    read_classes,
+)
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder
 from glnet.errors import DataError
 from glnet.geometry import Size
-from glnet.planning.labels import discover_classes, strips
+from glnet.planning.labels import SHRINKS, discover_classes, strips
 from glnet.planning.measure import Moments, gather, measure
 from makers import TWO_CLASSES, noise, write_png, write_text, write_tif
 
@@ -162,3 +168,36 @@ def test_the_written_table_is_the_one_that_was_found(tmp_path):
     table = found_classes(tmp_path, np.array([[3, 0], [255, 1]], np.uint8))
 
     assert read_classes(write_text(tmp_path / "c.csv", classes_csv(table))) == table
+
+
+@pytest.mark.parametrize("factor", SHRINKS)
+def test_masks_are_compared_with_themselves_shrunk_and_enlarged(tmp_path, factor):
+    """Of every class, by NumPy's count; what is ignored there counts nowhere, nor does a rest."""
+    table = ClassTable(
+        tuple(ClassInfo(str(i), i, default_colour(i), ignored=i == 2) for i in range(3))
+    )
+    # Blobs, and lines of one pixel; more rows than a strip.
+    mask = np.kron(noise(75, 5, seed=3) % 3, np.ones((13, 13))).astype(np.uint8)
+    mask[::9] = 1
+    pair = Sample(
+        write_tif(tmp_path / "a.tif", noise(1, *mask.shape)),
+        write_png(tmp_path / "m.png", mask),
+        "train",
+    )
+
+    (facts,) = measure([pair], LabelCoder(table))
+    kept = gather([facts], ["train"], table.names).kept
+
+    height, width = (side // factor * factor for side in mask.shape)
+    cut = mask[:height, :width]
+    blocks = cut.reshape(height // factor, factor, width // factor, factor)
+    middle = blocks[:, factor // 2, :, factor // 2]
+    again = np.broadcast_to(middle[:, None, :, None], blocks.shape).reshape(cut.shape)
+    known = (cut != 2) & (again != 2)
+    ious = [
+        ((cut == c) & (again == c) & known).sum() / (((cut == c) | (again == c)) & known).sum()
+        for c in range(2)
+    ]
+    assert kept[factor] == pytest.approx(min(ious))
+    assert 0 < kept[factor] < 0.9
+    assert facts.seconds > 0

@@ -89,7 +89,7 @@ def _what(config: BundleConfig, contents: Contents) -> str:
     branches = f"branches: {model.branches}, sharing: {sharing}"
     lines = [
         f"{model.network} on the trunk {model.trunk}, {branches}",
-        f"thumbnail {model.thumbnail} px, patches {model.patch} px, {model.bands} bands",
+        model.takes,
         f"gives its {model.views[0]} view where none is asked for",
         f"{contents.parameters or 0:,} parameters",
         f"written by glnet {config.glnet}, format {config.format}",

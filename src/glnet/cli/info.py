@@ -61,7 +61,7 @@ def _lines(config: BundleConfig, contents: Contents) -> Iterator[str]:
     yield config.origin
     sharing = model.sharing if model.branches == "both" else "none"
     yield f"{model.network} on {model.trunk}, branches: {model.branches}, sharing: {sharing}"
-    yield f"thumbnail {model.thumbnail} px, patches {model.patch} px, {model.bands} bands"
+    yield model.takes
     yield f"gives its {model.views[0]} view where none is asked for"
     count = "weights are not here" if contents.parameters is None else f"{contents.parameters:,}"
     yield f"parameters: {count}"

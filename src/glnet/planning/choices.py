@@ -83,12 +83,11 @@ def choose_sides(sizes: Sequence[Size], shrink: int = 1) -> Choice:
         f"Sides in pixels, multiples of {OUTPUT_STRIDE}; patches share a tenth at least."
         + (small or " As in the paper.")
     )
-    most = _LONGEST_SCENE * shrink
-    long, uneven = longest > most, longest > _UNEVEN * typical
+    long, uneven = longest > _LONGEST_SCENE, longest > _UNEVEN * typical
     if long:
         reasons["model.scene"] = (
             "Longer images are cut into equal scenes: of more than "
-            f"{most} px the thumbnail would show too little."
+            f"{_LONGEST_SCENE} px the thumbnail would show too little."
         )
     elif uneven:
         reasons["model.scene"] = (
@@ -98,13 +97,13 @@ def choose_sides(sizes: Sequence[Size], shrink: int = 1) -> Choice:
         )
     else:
         reasons["model.scene"] = (
-            f"null: every image is one scene; none is longer than {most} px, or than "
+            f"null: every image is one scene; none is longer than {_LONGEST_SCENE} px, or than "
             f"{_UNEVEN} times the median."
         )
     settings |= {
         "model.shrink": shrink,
         "model.scene": (
-            max(min(_SCENE * shrink, int(typical)), 2 * side * shrink) if long or uneven else None
+            max(min(_SCENE, int(typical)), 2 * side * shrink) if long or uneven else None
         ),
         "model.thumbnail": side,
         "model.patch": side,
@@ -180,13 +179,13 @@ def choose_loss(names: Sequence[str], shares: Sequence[float]) -> Choice:
     }
     reasons = {
         "loss.kind": (
-            "The paper takes focal (gamma: 6), which learns slowly at first: a pixel that is half "
-            "right counts a 64th. Cross-entropy suits a bounded time."
+            "The paper's focal loss (gamma: 6) learns slowly at first; cross-entropy suits a "
+            "bounded time."
         ),
         "loss.dice_weight": "Soft Dice looks at each class's overlap, however few its pixels.",
         "loss.regulariser": (
-            "Weak coupling pulls the local branch's last maps to the global ones (paper: 0.15); in "
-            "our studies it costs more than it gives."
+            "Weak coupling of the branches (paper: 0.15); in our studies it costs more than it "
+            "gives."
         ),
     }
     if rarest < RARE:
@@ -237,9 +236,8 @@ def choose_sampling(
 def typical_windows(sizes: Sequence[Size], sides: Choice) -> int:
     """The mean number of patches of an image, at least 1."""
     patch, overlap = sides.settings["model.patch"], sides.settings["model.overlap"]
-    shrink = sides.settings["model.shrink"]
-    seen = [Size(*(max(1, round(side / shrink)) for side in size)) for size in sizes]
-    counts = [len(patch_grid(size, patch, overlap)) for size in seen]
+    factor = 1 / sides.settings["model.shrink"]
+    counts = [len(patch_grid(size.scaled(factor), patch, overlap)) for size in sizes]
     return max(1, round(statistics.mean(counts)))
 
 

@@ -37,13 +37,16 @@ def choose_shrink(sizes: Sequence[Size], kept: Mapping[int, float], views: float
 def why_shrunk(shrink: int, kept: Mapping[int, float], views: float) -> Choice:
     """The setting and its reason; `views` at that shrinking."""
     reason = (
-        "Pixels of an image, along a side, to one of the network's; masks are written at the "
-        f"images' own size. In the time the local branch sees all ground {views:.2g} times"
+        "Pixels of an image, along a side, to one of the network's, which thumbnail and patches "
+        f"count. In the time the local branch sees all ground {_rounded(views)} times"
     )
     if shrink in kept:
-        reason += f"; masks so shrunk, enlarged again, keep an IoU of {kept[shrink]:.2f} or more"
-    reason += ". Below, thumbnail, patch and overlap count the network's pixels, scene the image's."
-    return Choice({"model.shrink": shrink}, {"model.shrink": reason})
+        reason += f"; masks so shrunk keep an IoU of {kept[shrink]:.2f} or more"
+    return Choice({"model.shrink": shrink}, {"model.shrink": f"{reason}."})
+
+
+def _rounded(times: float) -> str:
+    return f"{times:.2g}" if times < 10 else f"{times:.0f}"  # noqa: PLR2004  two digits
 
 
 def views_of_ground(recipe: Recipe, sizes: Sequence[Size], windows: int) -> float:

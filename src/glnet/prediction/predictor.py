@@ -155,6 +155,10 @@ class Predictor:
         whole = raster.size.height * raster.size.width * each if raster.decoded_whole else 0
         block = 0 if raster.decoded_whole else raster.block_bytes  # GDAL's, and a copy as it reads
         kept = copies * scene + (2 if many else 1) * whole + block + (_WRITING if many else 0)
+        # Turned scores add up at the image's own size.
+        size = (
+            opened.scene if self.options.tta else opened.scene.scaled(1 / self.config.model.shrink)
+        )
         return MemoryWish(
-            self.budget, opened.scene, kept + 2 * stored + block, kept, self.options.tta, scenes
+            self.budget, size, kept + 2 * stored + block, kept, self.options.tta, scenes
         )

@@ -126,6 +126,13 @@ class ModelSettings(Settings):
         return Size(self.thumbnail, self.thumbnail)
 
     @property
+    def takes(self) -> str:
+        """What it sees of a scene, in words."""
+        shrunk = f", images shrunk by {self.shrink}" if self.shrink > 1 else ""
+        sides = f"thumbnail {self.thumbnail} px, patches {self.patch} px"
+        return f"{sides}, {self.bands} bands{shrunk}"
+
+    @property
     def refines(self) -> bool:
         """Does a second global branch read what the local one made?"""
         return self.branches == "both" and self.sharing == "bidirectional"

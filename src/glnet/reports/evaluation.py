@@ -254,8 +254,7 @@ def _origin(model: Path | None) -> dict[str, str]:
     return {
         "origin": config.origin,
         "network": network + (f", sharing {settings.sharing}" if both else ""),
-        "input": f"thumbnail {settings.thumbnail} px, patches {settings.patch} px, "
-        f"{settings.bands} bands",
+        "input": settings.takes,
     }
 
 

@@ -18,7 +18,6 @@ from glnet.engines.torch_engine import TorchEngine
 from glnet.geometry import patch_grid
 from glnet.metrics import IGNORE
 from glnet.recipe import CoarseToFineSettings
-from glnet.scenes import ScaledScene
 
 
 @torch.no_grad()
@@ -45,7 +44,7 @@ def coarse_masks(
             pixels = engine.to_device(image.thumbnail(model.thumbnail_size))[None]
             found = foreground_of(model.global_pass(pixels).logits[0], search.background)
             true = labels.read()[0]
-            size = ScaledScene(image, 1 / model.settings.shrink).size
+            size = image.size.scaled(1 / model.settings.shrink)
         masks[sample] = found | _cells((true != search.background) & (true != IGNORE), found.shape)
         boxes = find_boxes(masks[sample], size, search, model.settings)
         grid = patch_grid(size, model.settings.patch, model.settings.overlap)
