@@ -345,31 +345,37 @@ def test_a_single_branch_trains_alone(data, tmp_path, branches):
     assert len({r.stage for r in records if isinstance(r, EpochRecord)}) == 1
 
 
-@pytest.mark.parametrize("view", [None, "global", "validated"])
-def test_a_model_gives_the_view_that_validated_best(data, tmp_path, view):
-    """Of all epochs and views the best score; a fixed view counts by its own score alone."""
-    model = tiny_network(len(CLASSES), view=view)
-    recipe = load_recipe(write_recipe(data, "view", (4, 4, 4)))
-    keeper = Keeper(recipe, tmp_path, "global_to_local", read_data(recipe))
-    epochs = [
-        {"aggregated": 0.30, "global": 0.20, "local": 0.30},
-        {"aggregated": 0.28, "global": 0.25, "local": 0.40},
-        {"aggregated": 0.39, "global": 0.10, "local": 0.20},
-        {"aggregated": float("nan"), "global": 0.24, "local": 0.38},
-    ]
-    wanted = {
-        None: [("aggregated", True), ("aggregated", False), ("aggregated", True)],
-        "global": [("global", True), ("global", True), ("global", False)],
-        "validated": [("aggregated", True), ("local", True), ("aggregated", False)],
-    }[view]
-    for epoch, scores in enumerate(epochs[:3], 1):
-        assert keeper.keep(model, scores, epoch, write=True) == wanted[epoch - 1][1]
-        kept = [each for each, best in wanted[:epoch] if best][-1]
-        assert load_engine(tmp_path / "global_to_local" / "best", "cpu")[0].chosen(None) == kept
+@pytest.mark.parametrize("stage", ["global_to_local", "local_to_global"])
+@pytest.mark.parametrize("view", [None, "global", "local", "validated"])
+def test_a_model_gives_the_view_that_validated_best(data, tmp_path, view, stage):
+    """Of each epoch the best view; of epochs the best by a view that the stage changes.
 
-    assert not keeper.keep(model, epochs[3], 4, write=True)
-    last = load_engine(tmp_path / "global_to_local" / "last", "cpu")[0]
-    assert last.chosen(None) == {None: "aggregated", "global": "global", "validated": "local"}[view]
+    One that stays as it was, here the global or the local view, would keep the first epoch.
+    """
+    model = tiny_network(len(CLASSES), view=view)
+    recipe = load_recipe(write_recipe(data, "view", (5, 5, 5)))
+    keeper = Keeper(recipe, tmp_path, stage, read_data(recipe))
+    same, other = ("global", "local") if stage == "global_to_local" else ("local", "global")
+    epochs = [
+        {"aggregated": 0.30, same: 0.37, other: 0.29},
+        {"aggregated": 0.28, same: 0.37, other: 0.35},
+        {"aggregated": 0.33, same: 0.37, other: 0.38},
+        {"aggregated": 0.36, same: 0.37, other: 0.20},
+        {"aggregated": float("nan"), same: 0.39, other: 0.34},
+    ]
+    best, given = {
+        None: ([True, False, True, True], ["aggregated"] * 4),
+        same: ([True, True, True, False], [same] * 4),
+        other: ([True, True, True, False], [other] * 4),
+        "validated": ([True, True, True, False], [same, same, other, other]),
+    }[view]
+    for epoch, scores in enumerate(epochs[:4], 1):
+        assert keeper.keep(model, scores, epoch, write=True) == best[epoch - 1]
+        assert load_engine(tmp_path / stage / "best", "cpu")[0].chosen(None) == given[epoch - 1]
+
+    assert not keeper.keep(model, epochs[4], 5, write=True)
+    last = load_engine(tmp_path / stage / "last", "cpu")[0]
+    assert last.chosen(None) == {None: "aggregated", "validated": same}.get(view, view)
 
 
 def test_a_run_whose_view_validation_chooses_goes_through_all_stages(data, tmp_path):

@@ -13,6 +13,7 @@ from glnet.metrics import ConfusionMatrix
 from glnet.model import GLNet
 from glnet.recipe import ModelSettings, Recipe, Stage, View
 from glnet.training.data import TrainingData
+from glnet.training.parts import loss_kinds
 from glnet.training.team import Team
 
 
@@ -54,7 +55,7 @@ class Keeper:
         if not scores and not last:
             return False
         view = default_view(model.settings, scores)
-        score = scores.get(view, math.inf if last else -math.inf)
+        score = self._score(model, scores)
         best = not scores or score > self.best or (math.isnan(score) and self.best == -math.inf)
         if best:
             self.best = -math.inf if math.isnan(score) else score
@@ -62,6 +63,19 @@ class Keeper:
             for name in ("best", "last") if best else ("last",):
                 self._write(name, model, view, scores, epoch)
         return best
+
+    def _score(self, model: GLNet, scores: Mapping[str, float]) -> float:
+        """What an epoch is judged by: of the views that the stage changes.
+
+        Any other scores alike at every epoch, and where it is the best would keep the first.
+        """
+        if not scores:
+            return math.inf
+        settings, learnt = model.settings, loss_kinds(model, self._stage)
+        fixed = settings.view != "validated" and settings.views[0] in learnt
+        judged = settings.views[:1] if fixed else [v for v in settings.views if v in learnt]
+        known = [scores[view] for view in judged if not math.isnan(scores[view])]
+        return max(known, default=math.nan)
 
     def _is_last(self, epoch: int) -> bool:
         return epoch == self._recipe.train.stages.of(self._stage).epochs
