@@ -237,9 +237,10 @@ def test_shrunk_images_get_the_sides_of_images_that_small(side, shrink):
 
     plain, shrunk = choose_sides(small), choose_sides(large, shrink)
 
-    names = ("branches", "sharing", "thumbnail", "patch", "overlap")
-    for name in (f"model.{name}" for name in names):
+    for name in ("model.branches", "model.sharing", "model.patch", "model.overlap"):
         assert shrunk.settings[name] == plain.settings[name]
+    whole = choose_sides(large)  # of which thumbnails are made, whatever patches see
+    assert shrunk.settings["model.thumbnail"] == whole.settings["model.thumbnail"]
     scene, patch = shrunk.settings["model.scene"], shrunk.settings["model.patch"]
     assert 2 * patch * shrink <= scene <= max(5000, 2 * patch * shrink)
     assert typical_windows(large, shrunk) == typical_windows(small, plain)

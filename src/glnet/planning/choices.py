@@ -54,8 +54,7 @@ def choose_sides(sizes: Sequence[Size], shrink: int = 1) -> Choice:
     median = statistics.median(min(size) for size in sizes) / shrink
     typical = statistics.median(max(size) for size in sizes)
     longest = max(max(size) for size in sizes)
-    side = int(median / 3) // OUTPUT_STRIDE * OUTPUT_STRIDE
-    side = min(PAPER_SIDE, max(SMALLEST_SIDE, side))
+    side, thumbnail = _third(median), _third(median * shrink)
     settings: dict[str, Any] = {"model.branches": "both", "model.sharing": "bidirectional"}
     reasons = {}
     seen = f"{median:g} px" + (", shrunk" if shrink > 1 else "")
@@ -77,7 +76,7 @@ def choose_sides(sizes: Sequence[Size], shrink: int = 1) -> Choice:
             "local branch sees nearly as much as the global one, whose refinement is left out."
         )
     small = "" if side == PAPER_SIDE else (
-        f" The paper's {PAPER_SIDE} would be more than a third of the median shorter side."
+        f" The paper's {PAPER_SIDE} would be more than a third of the shorter side ({seen})."
     )  # fmt: skip
     reasons["model.thumbnail"] = (
         f"Sides in pixels, multiples of {OUTPUT_STRIDE}; patches share a tenth at least."
@@ -105,11 +104,17 @@ def choose_sides(sizes: Sequence[Size], shrink: int = 1) -> Choice:
         "model.scene": (
             max(min(_SCENE, int(typical)), 2 * side * shrink) if long or uneven else None
         ),
-        "model.thumbnail": side,
+        "model.thumbnail": thumbnail,
         "model.patch": side,
         "model.overlap": round(side / 10),
     }
     return Choice(settings, reasons)
+
+
+def _third(length: float) -> int:
+    """A side of the network's inputs, for images so long."""
+    third = int(length / 3) // OUTPUT_STRIDE * OUTPUT_STRIDE
+    return min(PAPER_SIDE, max(SMALLEST_SIDE, third))
 
 
 def leave_out_refinement(hours: float, given: float) -> Choice:
