@@ -76,7 +76,7 @@ def choose_sides(sizes: Sequence[Size], shrink: int = 1) -> Choice:
             "local branch sees nearly as much as the global one, whose refinement is left out."
         )
     small = "" if side == PAPER_SIDE else (
-        f" The paper's {PAPER_SIDE} would be more than a third of the shorter side ({seen})."
+        f" Patches of {PAPER_SIDE} px would be more than a third of the shorter side ({seen})."
     )  # fmt: skip
     reasons["model.thumbnail"] = (
         f"Sides in pixels, multiples of {OUTPUT_STRIDE}; patches share a tenth at least."
