@@ -1,10 +1,11 @@
-"""The paper's network on a CUDA GPU: speed and memory of a prediction, and of a training step.
+"""Networks on a CUDA GPU: speed and memory of a prediction, and of a training step.
 
-    python benchmarks/cuda.py [--small] [--json FILE]
+    python benchmarks/cuda.py [--network paper|best ...] [--patches N ...] [--small] [--json FILE]
 
-ResNet-50, pyramids 256 wide, 508 px, both ways of sharing, random weights, one scene of 2448 px in
-memory: 36 patches. Prints tables. Memory is the most that tensors took, what the allocator held,
-and what the driver counts for the device, which other processes add to.
+ResNet-50, 508 px, both ways of sharing, random weights, one scene of 2448 px in memory: 36
+patches. The paper's pyramids are 256 wide; those of the preset `best` are normed, 64 wide, with
+cells of 2 px. Prints tables. Memory is the most that tensors took, what the allocator held, and
+what the driver counts for the device, which other processes add to.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from glnet.engines.torch_engine import LIBRARY, TorchEngine, TorchGraphs
 from glnet.geometry import Size, patch_grid
 from glnet.model import GLNet, build_glnet
 from glnet.model.folding import fold
-from glnet.recipe import STAGES, ModelSettings, Recipe, Stage
+from glnet.recipe import BEST, STAGES, ModelSettings, Recipe, Stage, merged
 from glnet.resample import shrink
 from glnet.scenes import Decoded
 from glnet.training.losses import PixelLoss
@@ -38,36 +39,41 @@ from paper_network import CLASSES, PAPER, SMALL, random_network, texture
 _MIB = 1 << 20
 _SIDE = 2448
 _PASSES = 5
-_BATCHES = (1, 2, 4, 8)
 _TRAINED = 6
 
+NETWORKS = {"paper": {}, "best": BEST}
 
-def main(settings: ModelSettings, out: Path | None) -> None:
+
+def main(networks: dict[str, Recipe], batches: list[int], out: Path | None) -> None:
     """Measure and print."""
     if not torch.cuda.is_available():
         sys.exit("no CUDA device here")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}", flush=True)
-    pixels = texture(Size(_SIDE, _SIDE), 0)
-    scene = Decoded(pixels, shrink(pixels, Size(settings.thumbnail, settings.thumbnail)))
-    model = random_network(settings, 0)
-    rows = [*predictions(model, scene), *steps(settings, scene)]
+    rows = []
+    for name, recipe in networks.items():
+        print(f"\n{name}", flush=True)
+        pixels, side = texture(Size(_SIDE, _SIDE), 0), recipe.model.thumbnail
+        scene = Decoded(pixels, shrink(pixels, Size(side, side)))
+        model = random_network(recipe.model, 0)
+        found = [*predictions(model, scene, batches), *steps(recipe, scene)]
+        rows += [{"of": name, **row} for row in found]
     if out is not None:
         out.write_text(json.dumps(rows, indent=1) + "\n")
 
 
-def predictions(model: GLNet, scene: Decoded) -> list[dict]:
+def predictions(model: GLNet, scene: Decoded, batches: list[int]) -> list[dict]:
     """Plain and folded, in fp32 and bf16, by patches at a time."""
     print(
-        f"{'network':8} {'':5} {'patches':>7} {'MP/s':>6} {'tensors':>8} {'held':>6} {'driver':>7}"
+        f"{'graphs':8} {'':5} {'patches':>7} {'MP/s':>6} {'tensors':>8} {'held':>6} {'driver':>7}"
     )
     rows, wanted = [], None
     for precision in ("fp32", "bf16"):
         for kind in ("plain", "folded"):
-            for count in _BATCHES:
+            for count in batches:
                 engine = _engine(kind, model, precision, count)
                 labels, row = _predict(engine, scene)
                 wanted = labels if wanted is None else wanted
-                row |= {"network": kind, "precision": precision, "patches": count,
+                row |= {"graphs": kind, "precision": precision, "patches": count,
                         "agrees": float((labels == wanted).mean())}  # fmt: skip
                 figures = f"{row['speed']:6.2f} {row['tensors']:8.0f} {row['held']:6.0f}"
                 more = f"{row['driver']:7.0f}  {row['agrees']:.5f}"
@@ -102,7 +108,16 @@ def _predict(engine: Engine, scene: Decoded) -> tuple[np.ndarray, dict]:
     return labels, {"speed": speed, **_memory()}
 
 
-def steps(settings: ModelSettings, scene: Decoded) -> list[dict]:
+def recipe_of(name: str, *, small: bool) -> Recipe:
+    """A network's settings, and how its steps are taken."""
+    model = (SMALL if small else PAPER).model_dump()
+    train = {"mini_batch": _TRAINED, "patches": _TRAINED, "freeze_batch_norm": True}
+    data = {"manifest": "-", "classes": "-"}
+    recipe = {"data": data, "model": model, "train": train}
+    return Recipe.model_validate(merged(recipe, NETWORKS[name]))
+
+
+def steps(recipe: Recipe, scene: Decoded) -> list[dict]:
     """A training step of every stage: one image, six patches."""
     print(f"{'stage':16} {'':5} {'ms':>6} {'tensors':>8} {'told':>6} {'held':>6}")
     rows = []
@@ -111,7 +126,7 @@ def steps(settings: ModelSettings, scene: Decoded) -> list[dict]:
             row = {
                 "stage": stage,
                 "precision": precision,
-                **_step(settings, scene, stage, precision),
+                **_step(recipe, scene, stage, precision),
             }
             figures = f"{row['tensors']:8.0f} {row['told']:6.0f} {row['held']:6.0f}"
             milliseconds = f"{1000 * row['seconds']:6.0f}"
@@ -121,16 +136,13 @@ def steps(settings: ModelSettings, scene: Decoded) -> list[dict]:
     return rows
 
 
-def _step(settings: ModelSettings, scene: Decoded, stage: Stage, precision: str) -> dict:
+def _step(recipe: Recipe, scene: Decoded, stage: Stage, precision: str) -> dict:
+    settings = recipe.model
     model = build_glnet(settings.after(stage), CLASSES)
     parameters = prepare(model, stage, freeze_batch_norm=True)
     model.to(memory_format=torch.channels_last)
     engine = TorchEngine(model, torch.device("cuda"), precision, _TRAINED)
     adam = torch.optim.Adam(parameters)
-    recipe = Recipe.model_validate(
-        {"data": {"manifest": "-", "classes": "-"}, "model": settings.model_dump(),
-         "train": {"mini_batch": _TRAINED, "patches": _TRAINED, "freeze_batch_norm": True}}
-    )  # fmt: skip
     step = Step(engine, PixelLoss(recipe.loss, CLASSES), recipe, torch.Tensor.backward)
     draws = [_draw(settings, scene, stage)]
     times = []
@@ -180,7 +192,10 @@ def _forget() -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--small", action="store_true", help="a small network, to try the script")
+    parser.add_argument("--network", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--patches", nargs="+", type=int, default=[1, 2, 4, 8], help="at a time")
+    parser.add_argument("--small", action="store_true", help="small networks, to try the script")
     parser.add_argument("--json", type=Path, help="write the figures there")
     arguments = parser.parse_args()
-    main(SMALL if arguments.small else PAPER, arguments.json)
+    chosen = {name: recipe_of(name, small=arguments.small) for name in arguments.network}
+    main(chosen, arguments.patches, arguments.json)

@@ -18,12 +18,12 @@ from glnet.engines.models import save_model
 from glnet.engines.torch_engine import TorchEngine
 from glnet.model import build_glnet
 from glnet.mosaic import on_host
-from glnet.recipe import load_recipe, read_bytes
+from glnet.recipe import BEST, load_recipe, read_bytes
 from glnet.training.losses import PixelLoss
 from glnet.training.memory import estimate_memory
 from glnet.training.parts import prepare
 from glnet.training.stages import Step
-from networks import SHARINGS, exported_tiny, random_scene, seasoned
+from networks import NETWORKS, exported_tiny, named, random_scene, seasoned
 from runs import STAGES, write_data, write_recipe
 from scenes import CLASSES
 
@@ -34,6 +34,10 @@ THREE = ClassTable(tuple(ClassInfo(name, i, (i, i, i)) for i, name in enumerate(
 BAR = 1e-4
 #: With 8 bits of mantissa.
 BAR_BF16 = 0.1
+#: Every network, and one that sees its images shrunk.
+SHRUNK = [*NETWORKS, {**NETWORKS[-1], "shrink": 2}]
+#: The default, and the preset `best`.
+TRAINED = [{"pyramid": "linear"}, BEST["model"]]
 #: What kernels need beside tensors, and the allocator rounds up.
 SLACK = 8 << 20
 
@@ -51,18 +55,18 @@ def worst(engine, other, views, size=(190, 257)):
     return max(np.abs(one - two).max() / np.abs(two).max() for one, two in pairs)
 
 
-@pytest.mark.parametrize("sharing", SHARINGS)
-def test_scores_are_those_of_the_cpu(sharing):
-    model = seasoned(sharing=sharing)
-    on_cpu = TorchEngine(seasoned(sharing=sharing), torch.device("cpu"))
+@pytest.mark.parametrize("network", SHRUNK, ids=named)
+def test_scores_are_those_of_the_cpu(network):
+    model = seasoned(**network)
+    on_cpu = TorchEngine(seasoned(**network), torch.device("cpu"))
     on_gpu = TorchEngine(model.cuda(), torch.device("cuda"))
 
     assert worst(on_gpu, on_cpu, model.settings.views) < BAR
 
 
-@pytest.mark.parametrize("sharing", SHARINGS)
-def test_so_are_those_of_folded_graphs(tmp_path, sharing):
-    save_model(tmp_path / "model", model := seasoned(sharing=sharing), THREE, "Random.")
+@pytest.mark.parametrize("network", SHRUNK, ids=named)
+def test_so_are_those_of_folded_graphs(tmp_path, network):
+    save_model(tmp_path / "model", model := seasoned(**network), THREE, "Random.")
     on_cpu = TorchEngine(model, torch.device("cpu"))
     on_gpu = load_engine(tmp_path / "model", "cuda")[0]
 
@@ -90,9 +94,10 @@ def gradients(recipe, stage, data, device):
     return losses, [parameter.grad.cpu() for parameter in parameters]
 
 
+@pytest.mark.parametrize("network", TRAINED, ids=named)
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_step_has_the_gradients_of_the_cpu(data, stage):
-    recipe = load_recipe(write_recipe(data))
+def test_a_step_has_the_gradients_of_the_cpu(data, stage, network):
+    recipe = load_recipe(write_recipe(data, model=network, regulariser=0))
 
     (wanted, grads), (found, others) = (
         gradients(recipe, stage, data, device) for device in ("cpu", "cuda")
@@ -104,10 +109,12 @@ def test_a_step_has_the_gradients_of_the_cpu(data, stage):
         assert (grad - other).abs().max() < 1e-4 * scale
 
 
+@pytest.mark.parametrize("network", TRAINED, ids=named)
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_what_is_trained_predicts_on_both(data, tmp_path, precision):
+def test_what_is_trained_predicts_on_both(data, tmp_path, precision, network):
     """Training leaves folders that the CPU reads, and that give nearly the same mask there."""
-    recipe = load_recipe(write_recipe(data, f"cuda-{precision}", precision=precision))
+    path = write_recipe(data, "both", model=network, regulariser=0, precision=precision)
+    recipe = load_recipe(path)
     for _ in glnet.train(recipe, tmp_path / "run"):
         pass
 
@@ -154,10 +161,12 @@ def test_a_prediction_keeps_to_its_memory(tmp_path, wide, memory):
     assert torch.cuda.max_memory_allocated() - before < read_bytes(memory) + SLACK
 
 
+@pytest.mark.parametrize("network", TRAINED, ids=named)
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_step_takes_no_more_than_it_is_said_to(data, stage):
-    changes = {"trunk_options": {}, "width": 128, "thumbnail": 256, "patch": 256, "overlap": 32}
-    recipe = load_recipe(write_recipe(data, "wide", model=changes))
+def test_a_step_takes_no_more_than_it_is_said_to(data, stage, network):
+    sides = {"thumbnail": 256, "patch": 256, "overlap": 32}
+    changes = {**network, "trunk_options": {}, "width": 128, **sides}
+    recipe = load_recipe(write_recipe(data, "wide", model=changes, regulariser=0))
     samples = read_manifest(data / "manifest.csv", "train")
     told = estimate_memory(
         recipe.model, len(CLASSES), stage, len(samples), recipe.train.mini_batch,
