@@ -10,7 +10,7 @@ import torch
 
 import glnet
 from glnet.engines.models import load_model
-from glnet.recipe import load_recipe
+from glnet.recipe import BEST, load_recipe
 from glnet.training.records import EpochRecord, StepRecord
 from runs import write_data, write_recipe
 
@@ -37,17 +37,15 @@ def test_two_processes_train_as_one(data, tmp_path):
     )
     alone = list(glnet.train(load_recipe(path), tmp_path / "alone"))
 
-    done = together(path, "--out", tmp_path / "team", "--log-format", "json")
+    records = trained_together(path, tmp_path / "team")
 
-    assert done.returncode == 0, done.stderr
-    records = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     steps = [r for r in alone if isinstance(r, StepRecord)]
-    found = [r for r in records if r["record"] == "step"]
+    found = records["step"]
     assert len(found) == len(steps) == 6
     for one, two in zip(steps, found, strict=True):
         assert two["losses"] == pytest.approx(one.losses, rel=1e-4)
     scores = [r.mean_iou for r in alone if isinstance(r, EpochRecord)]
-    assert [r["mean_iou"] for r in records if r["record"] == "epoch"] == [
+    assert [r["mean_iou"] for r in records["epoch"]] == [
         pytest.approx(score, abs=0.02) for score in scores
     ]
     first, second = (
@@ -58,22 +56,47 @@ def test_two_processes_train_as_one(data, tmp_path):
         assert torch.allclose(value, second[key], atol=1e-3), key
 
 
-@pytest.mark.parametrize(
-    ("pyramid", "frozen", "wanted"),
-    [
-        ("linear", False, "set train.freeze_batch_norm: true, or a trunk with another norm"),
-        ("normed", True, "statistics that stay: set model.pyramid: linear"),
-    ],
-)
-def test_moving_statistics_are_refused(data, tmp_path, pyramid, frozen, wanted):
-    """Each process would keep its own; one line says what to set."""
+def trained_together(path, out):
+    """The records of two processes, by kind."""
+    done = together(path, "--out", out, "--log-format", "json")
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return {kind: [r for r in records if r["record"] == kind] for kind in ("step", "epoch")}
+
+
+def test_a_mini_batch_is_normalised_as_by_one(data, tmp_path):
+    """Batch norms that learn see a mini-batch of one image, whichever process has it."""
     path = write_recipe(
-        data, "moving", (1, 1, 1), {"pyramid": pyramid}, device="cpu", freeze_batch_norm=frozen
-    )
+        data, "moving", (2, 2, 2), {"pyramid": "normed", "branches": "local"}, regulariser=0,
+        device="cpu", freeze_batch_norm=False, mix_images=False,
+    )  # fmt: skip
+    alone = list(glnet.train(load_recipe(path), tmp_path / "alone"))
 
-    done = together(path, "--out", tmp_path / "run")
+    steps = trained_together(path, tmp_path / "team")["step"]
 
-    assert done.returncode != 0
-    said = [line for line in done.stderr.splitlines() if line.startswith("glnet: ")]
-    assert said
-    assert all(wanted in line for line in said)
+    wanted = [r.losses for r in alone if isinstance(r, StepRecord)]
+    assert len(steps) == len(wanted) == 2
+    for step, losses in zip(steps, wanted, strict=True):
+        assert step["losses"] == pytest.approx(losses, rel=1e-4)
+
+
+def test_scores_told_are_those_of_the_model_left(data, tmp_path):
+    """Each process validates its share of the images: with the statistics that are kept."""
+    rows = (data / "manifest.csv").read_text()
+    (data / "two.csv").write_text(rows.replace(",test", ",validation"))
+    path = write_recipe(
+        data, "statistics", (2, 2, 2), BEST["model"], regulariser=0, device="cpu",
+        freeze_batch_norm=False,
+    )  # fmt: skip
+    path.write_text(path.read_text().replace("manifest.csv", "two.csv"))
+
+    epochs = trained_together(path, tmp_path / "team")["epoch"]
+
+    for stage in ("global", "global_to_local"):
+        last = next(e for e in reversed(epochs) if e["stage"] == stage)
+        found = glnet.evaluate(
+            tmp_path / "team" / stage / "last", data / "two.csv", "validation",
+            engine="plain", device="cpu", views=list(last["mean_iou"]),
+        )  # fmt: skip
+        for view, score in last["mean_iou"].items():
+            assert found.matrices[view].scores().mean_iou == pytest.approx(score, abs=1e-9)

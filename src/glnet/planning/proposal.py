@@ -176,7 +176,7 @@ def _by_wish(wishes: Wishes, folder: Path, kind: str) -> Choice:
         "model.trunk": f"{paper}; any timm model with stages at strides 4, 8, 16 and 32.",
         "model.pyramid": (
             "After the trunk: normed has batch norm and ReLU, linear (the paper's) nothing but "
-            "convolutions. Training with several processes needs linear, and finest: 4."
+            "convolutions."
         ),
         "model.finest": (
             "Pixels per cell of the local branch's scores; the paper's 4 blur what is thinner."

@@ -1,9 +1,9 @@
 """What each stage trains, what stays frozen, and which losses it has."""
 
-from torch import nn
+from torch import Tensor, nn
 
 from glnet.model.glnet import GLNet
-from glnet.recipe import Recipe, Stage
+from glnet.recipe import Stage
 
 _PARTS: dict[Stage, tuple[str, ...]] = {
     "global": ("global_branch",),
@@ -46,18 +46,15 @@ def loss_kinds(model: GLNet, stage: Stage) -> tuple[str, ...]:
 
 def statistics_move(model: nn.Module) -> bool:
     """Does any batch norm learn from its batch, so that the images of a batch hang together?"""
-    return any(isinstance(m, nn.BatchNorm2d) and m.training for m in model.modules())
+    return bool(moving_statistics(model))
 
 
-def how_statistics_stay(recipe: Recipe) -> str:
-    """What to change in a recipe so that no batch norm learns from its batch."""
-    network = recipe.model.network
-    if network != "glnet":
-        return f"the decoder of a {network} learns its own: take one process"
-    mends = []
-    if not recipe.train.freeze_batch_norm:
-        mends.append("set train.freeze_batch_norm: true, or a trunk with another normalisation")
-    if recipe.model.pyramid == "normed":
-        also = " and model.finest: 4" if recipe.model.is_finer else ""
-        mends.append(f"set model.pyramid: linear{also}")
-    return "; ".join(mends)
+def moving_statistics(model: nn.Module) -> list[Tensor]:
+    """The running means and variances of all batch norms that learn from their batch."""
+    norms = (m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and m.training)
+    return [
+        found
+        for norm in norms
+        for found in (norm.running_mean, norm.running_var)
+        if found is not None
+    ]

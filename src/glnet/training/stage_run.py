@@ -23,12 +23,7 @@ from glnet.training.fetching import fetch
 from glnet.training.keeper import Keeper
 from glnet.training.log import StageLog
 from glnet.training.losses import PixelLoss
-from glnet.training.parts import (
-    how_statistics_stay,
-    prepare,
-    statistics_move,
-    trained_parts,
-)
+from glnet.training.parts import moving_statistics, prepare, trained_parts
 from glnet.training.records import EpochRecord, NoteRecord, Pace, Record, StepRecord
 from glnet.training.schedule import schedule
 from glnet.training.stages import Step
@@ -81,8 +76,7 @@ class StageRun:
             standing: What earlier stages left, and the state of this one if it was stopped.
 
         Raises:
-            GlnetError: the weights to start from cannot be had, or several processes would learn
-                batch statistics of their own.
+            GlnetError: the weights to start from cannot be had.
         """
         self._run, self._stage, self._standing = run, stage, standing
         self.logged = standing.log
@@ -92,9 +86,6 @@ class StageRun:
         self._parameters = prepare(
             self._model, stage, freeze_batch_norm=self._train.freeze_batch_norm
         )
-        if team.size > 1 and statistics_move(self._model):
-            msg = "several processes need batch statistics that stay: "
-            raise RunError(msg + how_statistics_stay(recipe))
         self._resumes = bool(standing.state)
         start = None
         if not self._resumes:
@@ -219,6 +210,7 @@ class StageRun:
             )
             raise RunError(msg)
         team.add_gradients(self._parameters)
+        team.average(moving_statistics(self._model), len(draws))
         self._optimiser.step()
         self._optimiser.zero_grad()
         return losses, rate

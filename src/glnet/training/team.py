@@ -3,6 +3,11 @@
 Every process takes its share of a step's images and goes backward in its own pieces; then all
 gradients are added up once. The usual wrapper (DistributedDataParallel) would synchronise at the
 first backward call of a step, and leave wrong gradients where there are several.
+
+A batch norm that learns normalises by what its own process sees, which in stage two is a
+mini-batch as ever, and in the others a part of the step's images; its running statistics become
+the mean over all processes after every step. Normalising across processes would tie every layer of
+all of them together, and keep the ones that have no image waiting.
 """
 
 import os
@@ -68,15 +73,29 @@ class Team:
         if self.size == 1:
             return
         grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-        flat = torch.cat([grad.reshape(-1) for grad in grads])
-        distributed.all_reduce(flat)
-        parts = torch.split(flat, [grad.numel() for grad in grads])
-        for parameter, part in zip(parameters, parts, strict=True):
-            parameter.grad = part.view_as(parameter)
+        for parameter, total in zip(parameters, _added_up(grads), strict=True):
+            parameter.grad = total
+
+    def average(self, tensors: Sequence[Tensor], weight: float) -> None:
+        """Tensors become their mean over all processes, in place; `weight` is this one's."""
+        if self.size == 1 or not tensors:
+            return
+        one = torch.ones_like(tensors[0][:1])
+        *totals, whole = _added_up([tensor * weight for tensor in (*tensors, one)])
+        for tensor, total in zip(tensors, totals, strict=True):
+            tensor.copy_(total / whole)
 
     def wait(self) -> None:
         """Until all are here: what the first one wrote can then be read by the others."""
         self.fabric.barrier()
+
+
+def _added_up(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors summed over all processes, in one exchange."""
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    distributed.all_reduce(flat)
+    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+    return [part.view_as(tensor) for tensor, part in zip(tensors, parts, strict=True)]
 
 
 def assemble(train: TrainSettings) -> Team:
