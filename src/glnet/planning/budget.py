@@ -32,7 +32,7 @@ _PAPER_RATES: dict[Stage, float] = {
     "global": 1e-4, "global_to_local": 2e-5, "local_to_global": 1e-4,
 }  # fmt: skip
 _SHORT_RATES: dict[Stage, float] = {
-    "global": 3e-4, "global_to_local": 5e-4, "local_to_global": 5e-5,
+    "global": 5e-4, "global_to_local": 5e-4, "local_to_global": 5e-5,
 }  # fmt: skip
 
 #: Patches per forward pass that are tried, the most first.
