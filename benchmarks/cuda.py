@@ -158,8 +158,9 @@ def _step(recipe: Recipe, scene: Decoded, stage: Stage, precision: str) -> dict:
         torch.cuda.synchronize()
         times.append(time.perf_counter() - began)
     told = estimate_memory(
-        settings, CLASSES, stage, 1, _TRAINED, frozen=True, loss=recipe.loss, device="cuda"
-    )
+        settings, CLASSES, stage, 1, _TRAINED, frozen=True, loss=recipe.loss, device="cuda",
+        precision=precision,
+    )  # fmt: skip
     return {"seconds": statistics.median(times[1:]), "told": told / _MIB, **_memory()}
 
 

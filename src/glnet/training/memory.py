@@ -28,8 +28,9 @@ _COPIES = 4
 #: Share of the kept maps that convolutions and the backward walk take on top, measured.
 _SURCHARGE = 0.5
 
-#: On CUDA: what cuDNN takes beside, measured (benchmarks/records/2026-11-26-cuda.md).
-_ON_CUDA = 1.15
+#: On CUDA by arithmetic: what cuDNN takes beside, and the size of kept maps against fp32, measured
+#: (benchmarks/records/2026-11-27-cuda-best.md).
+_ON_CUDA = {"fp32": (1.35, 1.0), "bf16": (1.15, 0.6), "fp16": (1.15, 0.6)}
 
 #: Buffers of the arithmetic library and of the allocator, whatever the network.
 _FLOOR = 150 << 20
@@ -46,6 +47,7 @@ def estimate_memory(  # noqa: PLR0913  all that a step depends on
     loss: LossSettings | None = None,
     image: int = 0,
     device: str = "cpu",
+    precision: str = "fp32",
 ) -> int:
     """Bytes that a step of a stage takes: weights, optimiser, maps; on the CPU pixels too.
 
@@ -59,6 +61,7 @@ def estimate_memory(  # noqa: PLR0913  all that a step depends on
         loss: By default the default preset's.
         image: Bytes of the largest image's pixels; 0 where they wait on the host, beside a GPU.
         device: `cpu`, `cuda` or `mps`.
+        precision: Of the arithmetic; it counts on `cuda` alone.
     """
     with torch.device("meta"):
         network = build_glnet(model.after(stage), classes)
@@ -78,8 +81,8 @@ def estimate_memory(  # noqa: PLR0913  all that a step depends on
             count.maps_of_patches(mini_batch), count.aggregated(mini_batch)
         )
     pixels = image * _images_held(stage, batch)
-    taken = weights + trained + (1 + _SURCHARGE) * kept + _FLOOR + pixels
-    return round(taken * (_ON_CUDA if device == "cuda" else 1))
+    beside, size = _ON_CUDA[precision] if device == "cuda" else (1.0, 1.0)
+    return round(beside * (weights + trained + (1 + _SURCHARGE) * size * kept + _FLOOR + pixels))
 
 
 def fit_memory(
@@ -109,6 +112,7 @@ def fit_memory(
                 estimate_memory(
                     recipe.model, classes, stage, train.stages.of(stage).batch, mini_batch,
                     frozen=train.freeze_batch_norm, loss=recipe.loss, image=largest, device=device,
+                    precision=train.precision,
                 ),
                 stage,
             )
