@@ -126,7 +126,7 @@ def test_long_stages_learn_at_the_papers_rates_and_short_ones_faster():
         return [settings[f"train.stages.{stage}"]["learning_rate"] for stage in STAGES]
 
     assert rates(1000, 24) == [1e-4, 2e-5, 1e-4]
-    assert rates(10, 0.1) == [3e-4, 5e-4, 5e-5]
+    assert rates(10, 0.1) == [5e-4, 5e-4, 5e-5]
 
 
 @pytest.mark.parametrize(

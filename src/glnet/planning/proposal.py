@@ -256,10 +256,10 @@ def _expectation(course: Course, batches: Batches, limit: int, kind: str, *, mea
 def _notes(facts: Facts, course: Course, batches: Batches, limit: int, wishes: Wishes) -> list[str]:
     notes = []
     hours = sum(course.seconds.values()) / HOUR
-    if "least" in course.binding.values() and hours > wishes.hours:
+    if "least" in course.binding.values() and hours > _LATE * wishes.hours:
         notes.append(
             f"{wishes.hours:g} h are too few: one epoch of each stage takes {hours:.2g} h; give "
-            "more --hours, a smaller --trunk, or edit patch and thumbnail"
+            "more --hours, a larger --shrink or a smaller --trunk"
         )
     elif "most" in course.binding.values() and hours < wishes.hours:
         notes.append(f"{hours:.2g} h are enough: ten times the released code's epochs")
