@@ -46,7 +46,7 @@ def loss_kinds(model: GLNet, stage: Stage) -> tuple[str, ...]:
 
 def statistics_move(model: nn.Module) -> bool:
     """Does any batch norm learn from its batch, so that the images of a batch hang together?"""
-    return bool(moving_statistics(model))
+    return any(isinstance(m, nn.BatchNorm2d) and m.training for m in model.modules())
 
 
 def moving_statistics(model: nn.Module) -> list[Tensor]:
