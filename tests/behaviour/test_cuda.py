@@ -36,8 +36,8 @@ BAR = 1e-4
 BAR_BF16 = 0.1
 #: Every network, and one that sees its images shrunk.
 SHRUNK = [*NETWORKS, {**NETWORKS[-1], "shrink": 2}]
-#: The default, and the preset `best`.
-TRAINED = [{"pyramid": "linear"}, BEST["model"]]
+#: The default, and the preset `best`, each with its weak coupling.
+TRAINED = [({"pyramid": "linear"}, 0.15), (BEST["model"], 0)]
 #: What kernels need beside tensors, and the allocator rounds up.
 SLACK = 8 << 20
 
@@ -94,10 +94,10 @@ def gradients(recipe, stage, data, device):
     return losses, [parameter.grad.cpu() for parameter in parameters]
 
 
-@pytest.mark.parametrize("network", TRAINED, ids=named)
+@pytest.mark.parametrize(("network", "regulariser"), TRAINED, ids=named)
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_step_has_the_gradients_of_the_cpu(data, stage, network):
-    recipe = load_recipe(write_recipe(data, model=network, regulariser=0))
+def test_a_step_has_the_gradients_of_the_cpu(data, stage, network, regulariser):
+    recipe = load_recipe(write_recipe(data, model=network, regulariser=regulariser))
 
     (wanted, grads), (found, others) = (
         gradients(recipe, stage, data, device) for device in ("cpu", "cuda")
@@ -109,11 +109,11 @@ def test_a_step_has_the_gradients_of_the_cpu(data, stage, network):
         assert (grad - other).abs().max() < 1e-4 * scale
 
 
-@pytest.mark.parametrize("network", TRAINED, ids=named)
+@pytest.mark.parametrize(("network", "regulariser"), TRAINED, ids=named)
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_what_is_trained_predicts_on_both(data, tmp_path, precision, network):
+def test_what_is_trained_predicts_on_both(data, tmp_path, precision, network, regulariser):
     """Training leaves folders that the CPU reads, and that give nearly the same mask there."""
-    path = write_recipe(data, "both", model=network, regulariser=0, precision=precision)
+    path = write_recipe(data, "both", model=network, regulariser=regulariser, precision=precision)
     recipe = load_recipe(path)
     for _ in glnet.train(recipe, tmp_path / "run"):
         pass
@@ -161,12 +161,12 @@ def test_a_prediction_keeps_to_its_memory(tmp_path, wide, memory):
     assert torch.cuda.max_memory_allocated() - before < read_bytes(memory) + SLACK
 
 
-@pytest.mark.parametrize("network", TRAINED, ids=named)
+@pytest.mark.parametrize(("network", "regulariser"), TRAINED, ids=named)
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_step_takes_no_more_than_it_is_said_to(data, stage, network):
+def test_a_step_takes_no_more_than_it_is_said_to(data, stage, network, regulariser):
     sides = {"thumbnail": 256, "patch": 256, "overlap": 32}
     changes = {**network, "trunk_options": {}, "width": 128, **sides}
-    recipe = load_recipe(write_recipe(data, "wide", model=changes, regulariser=0))
+    recipe = load_recipe(write_recipe(data, "wide", model=changes, regulariser=regulariser))
     samples = read_manifest(data / "manifest.csv", "train")
     told = estimate_memory(
         recipe.model, len(CLASSES), stage, len(samples), recipe.train.mini_batch,

@@ -22,12 +22,16 @@ def data(tmp_path_factory):
     return write_data(tmp_path_factory.mktemp("data"))
 
 
-def together(*arguments):
-    """`glnet train` in two processes that torchrun starts."""
+def trained_together(path, out):
+    """The records of two processes that torchrun starts, by kind."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    return subprocess.run(
-        [*launch, COMMAND, "train", *arguments], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(
+        [*launch, COMMAND, "train", path, "--out", out, "--log-format", "json"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return {kind: [r for r in records if r["record"] == kind] for kind in ("step", "epoch")}
 
 
 def test_two_processes_train_as_one(data, tmp_path):
@@ -54,14 +58,6 @@ def test_two_processes_train_as_one(data, tmp_path):
     )
     for key, value in first.items():
         assert torch.allclose(value, second[key], atol=1e-3), key
-
-
-def trained_together(path, out):
-    """The records of two processes, by kind."""
-    done = together(path, "--out", out, "--log-format", "json")
-    assert done.returncode == 0, done.stderr
-    records = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return {kind: [r for r in records if r["record"] == kind] for kind in ("step", "epoch")}
 
 
 def test_a_mini_batch_is_normalised_as_by_one(data, tmp_path):

@@ -29,7 +29,7 @@ _COPIES = 4
 _SURCHARGE = 0.5
 
 #: On CUDA by arithmetic: what cuDNN takes beside, and the size of kept maps against fp32, measured
-#: (benchmarks/records/2026-11-27-cuda-best.md).
+#: (benchmarks/records/2026-11-27-cuda-best.md); fp16 is taken to be as bf16.
 _ON_CUDA = {"fp32": (1.35, 1.0), "bf16": (1.15, 0.6), "fp16": (1.15, 0.6)}
 
 #: Buffers of the arithmetic library and of the allocator, whatever the network.

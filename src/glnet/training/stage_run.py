@@ -95,6 +95,7 @@ class StageRun:
         self._engine = TorchEngine(
             self._model, team.fabric.device, self._train.precision, self._train.mini_batch
         )
+        self._statistics = moving_statistics(self._model)
         self._adam = torch.optim.Adam(
             self._parameters, lr=self._settings.learning_rate, weight_decay=self._train.weight_decay
         )
@@ -210,7 +211,7 @@ class StageRun:
             )
             raise RunError(msg)
         team.add_gradients(self._parameters)
-        team.average(moving_statistics(self._model), len(draws))
+        team.average(self._statistics, len(draws))
         self._optimiser.step()
         self._optimiser.zero_grad()
         return losses, rate
