@@ -2,12 +2,14 @@
 
 import csv
 import sys
+import time
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from rich.cells import cell_len
+from torch.nn.modules.module import register_module_forward_hook
 
 import glnet
 from glnet.cli.main import main
@@ -404,11 +406,18 @@ def tiny_recipe(**model):
          "uint16"),
     ],
 )  # fmt: skip
-def test_pace_is_measured_for_the_stages_there_are(model, dtype):
+def test_pace_is_measured_for_the_stages_there_are(model, dtype, monkeypatch):
     """By real steps, whatever the network; more patches take longer to validate."""
     recipe = tiny_recipe(**model)
+    # Time is how often modules ran: the same on a machine that is busy otherwise.
+    runs = [0]
+    monkeypatch.setattr(time, "perf_counter", lambda: float(runs[0]))
 
-    few, many = (measure_pace(recipe, 3, windows, dtype) for windows in (1, 500))
+    def count(*_):
+        runs[0] += 1
+
+    with register_module_forward_hook(count):
+        few, many = (measure_pace(recipe, 3, windows, dtype) for windows in (1, 500))
 
     assert tuple(few) == recipe.model.stages
     assert all(seconds > 0 for both in few.values() for seconds in both)
