@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from glnet.errors import RunError
+from glnet.extras import install
 
 #: Of a worker, where nothing is said: more gain little.
 _THREADS = 4
@@ -53,7 +54,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     try:
         import ray  # noqa: PLC0415  an extra
     except ImportError as error:
-        msg = f"--ray: this needs: pip install 'glnet[ray]' ({error})"
+        msg = f"--ray: this needs: {install('ray')} ({error})"
         raise RunError(msg) from error
     _check_answers(cluster.address)
     here = {"include_dashboard": False} if cluster.address == "local" else {}

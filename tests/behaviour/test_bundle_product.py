@@ -531,7 +531,7 @@ def test_a_folder_comes_before_a_repository(offline, model, tmp_path):
     [
         ("some-org/other", "", "Hugging Face Hub"),
         ("hf://some-org/a.model_1@v2", "", "Hugging Face Hub"),
-        ("some-org/a.model_1", "huggingface_hub", "pip install 'glnet[hub]'"),
+        ("some-org/a.model_1", "huggingface_hub", "pip install 'huggingface-hub"),
         ("some-org/a.model_1@v1.0", "huggingface_hub", "not a glnet model folder"),
         ("some-org/../a", "huggingface_hub", "not a glnet model folder"),
         ("hf://some-org/a@../main", "huggingface_hub", "not a glnet model folder"),

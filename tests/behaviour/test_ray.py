@@ -150,7 +150,7 @@ def test_without_ray_the_extra_is_named(images, model, tmp_path):
     )
 
     assert done.returncode == 1
-    assert done.stderr.startswith("glnet: --ray: this needs: pip install 'glnet[ray]'")
+    assert done.stderr.startswith("glnet: --ray: this needs: pip install 'ray")
     assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
 

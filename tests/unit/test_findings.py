@@ -54,7 +54,7 @@ def test_a_missing_extra_is_a_note_with_the_line_that_adds_it():
 
     level, what, advice = only(judge_libraries(found))
 
-    assert (level, advice) == ("note", "pip install 'glnet[vector]'")
+    assert (level, advice) == ("note", "pip install 'pyogrio>=0.10' 'shapely>=2.1'")
     assert "GeoPackages" in what
 
 

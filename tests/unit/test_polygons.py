@@ -335,7 +335,7 @@ def test_without_the_extra_only_plain_geojson_is_written(tmp_path, monkeypatch):
 
     write_polygons(source, tmp_path / "a.geojson", NAMES)
     for name, simplify in (("a.gpkg", 0), ("b.geojson", 1)):
-        with pytest.raises(RasterError, match=rf"^.*{name}: .*pip install 'glnet\[vector\]'"):
+        with pytest.raises(RasterError, match=rf"^.*{name}: .*pip install 'pyogrio>="):
             write_polygons(source, tmp_path / name, NAMES, simplify=simplify)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.geojson", "mask.tif"]

@@ -322,5 +322,5 @@ def test_without_its_library_a_rival_says_what_to_install():
 
     said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
-    assert "unet needs: pip install 'glnet[rivals]'" in said.stdout
+    assert "unet needs: pip install 'lightning-fabric" in said.stdout
     assert said.stdout.count("\n") == 1

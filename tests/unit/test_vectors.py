@@ -209,7 +209,7 @@ def test_without_the_extra_a_geopackage_says_what_to_install(tmp_path, monkeypat
     monkeypatch.setitem(sys.modules, "shapely", None)
 
     assert rows(write_geojson(tmp_path / "a.geojson", drawn)) == [1]
-    with pytest.raises(DataError, match=r"^.*a\.gpkg: .*pip install 'glnet\[vector\]'"):
+    with pytest.raises(DataError, match=r"^.*a\.gpkg: .*pip install 'pyogrio>="):
         read_polygons(packed, TABLE)
 
 

@@ -180,9 +180,9 @@ def _files(contents: Contents) -> str:
 
 
 def _running(contents: Contents) -> str:
-    needs = "`glnet` runs it on a CPU; on a GPU `glnet[torch]`."
+    needs = "`glnet` runs it on a CPU; on a GPU, with its extra `torch`."
     if not contents.graphs:
-        needs = "`glnet[torch]` runs it."
+        needs = "`glnet` with its extra `torch` runs it."
     return (
         f"{needs}\n\n"
         "```\nglnet predict IMAGE.tif --model THIS_FOLDER -o MASK.tif\n```\n\n"

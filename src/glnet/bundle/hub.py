@@ -6,6 +6,7 @@ from pathlib import Path
 from glnet.bundle.config import CARD, CONFIG, WEIGHTS
 from glnet.bundle.graphs import COSTS, DIGEST, GRAPHS
 from glnet.errors import BundleError
+from glnet.extras import install
 
 #: `ORG/NAME`, or `hf://ORG/NAME@REVISION`; as a path the latter loses a slash.
 _NAME = re.compile(
@@ -39,7 +40,7 @@ def find_model(told: str | Path) -> Path:
     try:
         from huggingface_hub import snapshot_download  # noqa: PLC0415  an extra
     except ImportError as error:
-        msg = f"{what}models of the Hugging Face Hub need: pip install 'glnet[hub]' ({error})"
+        msg = f"{what}models of the Hugging Face Hub need: {install('hub')} ({error})"
         raise BundleError(msg) from error
     try:
         folder = snapshot_download(found["name"], revision=found["revision"], allow_patterns=_FILES)

@@ -23,7 +23,7 @@ def export_command(
     ] = None,
     int8: Annotated[
         bool,
-        typer.Option("--int8", help="Write them in int8 too, calibrated on images (glnet[int8])."),
+        typer.Option("--int8", help="Write them in int8 too, calibrated on images (extra int8)."),
     ] = False,
     stac: Annotated[
         Path | None, typer.Option(help="A STAC Item with the MLM extension to write: .json.")

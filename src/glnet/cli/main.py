@@ -20,6 +20,7 @@ from glnet.cli.stopping import Stopped
 from glnet.cli.train import train_command
 from glnet.cli.view import view_command
 from glnet.errors import GatheredError, GlnetError
+from glnet.extras import install
 
 #: Status of what Ctrl-C ended.
 _STOPPED = 130
@@ -62,7 +63,7 @@ def main() -> None:
     except GlnetError as error:
         _fail(1, str(error))
     except ImportError as error:
-        _fail(1, f"{error}; this needs: pip install 'glnet[torch]'")
+        _fail(1, f"{error}; this needs: {install('torch')}")
     except MemoryError:
         _fail(1, "out of memory; close other programs, or cut the image into parts")
     except RuntimeError as error:

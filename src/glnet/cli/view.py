@@ -10,6 +10,7 @@ from glnet.cli.options import bands_of
 from glnet.cli.progress import progress_of
 from glnet.cli.stopping import NOTHING, when_stopped
 from glnet.errors import RunError
+from glnet.extras import install
 
 
 def view_command(
@@ -40,7 +41,7 @@ def view_command(
     try:
         from glnet.viewer.server import serve  # noqa: PLC0415  of an extra
     except ImportError as error:
-        msg = f"{error}; this needs: pip install 'glnet[view]'"
+        msg = f"{error}; this needs: {install('view')}"
         raise RunError(msg) from error
 
     with ExitStack() as stack:

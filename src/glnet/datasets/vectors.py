@@ -15,6 +15,7 @@ import numpy as np
 
 from glnet.datasets.classes import ClassTable
 from glnet.errors import DataError
+from glnet.extras import install
 
 VECTOR_SUFFIXES = (".geojson", ".json", ".gpkg")
 
@@ -134,7 +135,7 @@ def _geopackage(path: Path) -> _Features:
         import pyogrio.raw  # noqa: PLC0415  an extra
         import shapely.geometry  # noqa: PLC0415
     except ImportError as error:
-        msg = f"{path}: reading a GeoPackage needs: pip install 'glnet[vector]' ({error})"
+        msg = f"{path}: reading a GeoPackage needs: {install('vector')} ({error})"
         raise DataError(msg) from error
     try:
         layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]

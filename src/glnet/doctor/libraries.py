@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from glnet.doctor.facts import Imported
 from glnet.doctor.finding import Finding
+from glnet.extras import install
 
 _TOPIC = "libraries"
 
@@ -71,25 +72,23 @@ _TOGETHER = ("torch", "torchvision", "timm")
 
 def judge_libraries(found: Mapping[str, Imported]) -> Iterator[Finding]:
     """What is there, what is broken, which extras could be added."""
-    own = [found[each.name] for each in LIBRARIES if not each.extra]
-    yield from _whole(own)
-    for each in own:
+    own = {each.package: found[each.name] for each in LIBRARIES if not each.extra}
+    yield from _whole(list(own.values()))
+    for package, each in own.items():
         if not each.works:
-            yield Finding(
-                _TOPIC, "problem", _broken(each), "pip install --force-reinstall glnet", stops=True
-            )
+            advice = f"pip install --force-reinstall {package}"
+            yield Finding(_TOPIC, "problem", _broken(each), advice, stops=True)
     for extra, use in _FOR.items():
         of_it = [found[each.name] for each in LIBRARIES if each.extra == extra]
-        install = f"pip install 'glnet[{extra}]'"
         missing = [each.name for each in of_it if not each.version and not each.error]
         yield from _whole(of_it, f"extra {extra}: ")
         if missing:
             names = "" if len(missing) == len(of_it) else f" ({', '.join(missing)} missing)"
             what = f"extra {extra} is not installed{names}: no {use}"
-            yield Finding(_TOPIC, "note", what, install)
+            yield Finding(_TOPIC, "note", what, install(extra))
         for each in of_it:
             if each.error:
-                advice = _together(found) if each.name in _TOGETHER else install
+                advice = _together(found) if each.name in _TOGETHER else install(extra)
                 yield Finding(_TOPIC, "problem", f"{_broken(each)}: no {use}", advice)
 
 
@@ -145,7 +144,7 @@ def _why_not(torch: Imported, hidden: str | None) -> tuple[str, str]:
     if not torch.works:
         if torch.error:
             return "torch does not work", "see libraries"
-        return "torch is not installed", "pip install 'glnet[torch]'"
+        return "torch is not installed", install("torch")
     if hidden is not None and hidden.strip() in {"", "-1"}:
         return f"CUDA_VISIBLE_DEVICES={hidden} hides it", "unset CUDA_VISIBLE_DEVICES"
     if not torch.told.get("built"):

@@ -9,6 +9,7 @@ from glnet.doctor.finding import Finding
 from glnet.engines.memory import MemoryWish, plan_memory, read_costs
 from glnet.engines.tables import table_of
 from glnet.errors import GlnetError
+from glnet.extras import install
 from glnet.geometry import Size
 from glnet.recipe.amounts import show_bytes
 
@@ -60,7 +61,7 @@ def _without_graphs(
     why = contents.unusable or "it has no exported graphs"
     export = f"glnet export {folder}" if config.model.network == "glnet" else ""
     if not torch.works:
-        advice = "pip install 'glnet[torch]'"
+        advice = install("torch")
         if export:
             advice += f", or where torch is: {export}"
         what = f"cannot run here: {why}, and torch does not work"

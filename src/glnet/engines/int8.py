@@ -26,6 +26,7 @@ from glnet.engines.models import load_model
 from glnet.engines.openvino_engine import LIBRARY, OpenVinoGraphs
 from glnet.engines.vino import untold
 from glnet.errors import BundleError, RunError
+from glnet.extras import install
 from glnet.limits import check_scene
 from glnet.model.glnet import GLNet
 from glnet.raster import Raster
@@ -97,7 +98,7 @@ def _quantiser() -> Any:  # noqa: ANN401  NNCF has no types
             import nncf  # noqa: PLC0415  an extra
             import onnxruntime  # noqa: PLC0415
     except ImportError as error:
-        msg = f"int8 graphs are made by NNCF ({error}); run: pip install 'glnet[int8]'"
+        msg = f"int8 graphs are made by NNCF ({error}); run: {install('int8')}"
         raise RunError(msg) from error
     onnxruntime.disable_telemetry_events()
     nncf.set_log_level("ERROR")

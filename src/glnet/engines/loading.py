@@ -12,6 +12,7 @@ from glnet.engines.folded import FoldedNetwork
 from glnet.engines.memory import Keeper, plan_memory, read_costs
 from glnet.engines.tables import table_of
 from glnet.errors import BundleError, RunError
+from glnet.extras import install
 
 
 def load_engine(
@@ -90,12 +91,12 @@ def _need_torch(folder: str | Path, network: str) -> None:
     """Refuse where torch is not installed, and say what else there is to do."""
     if _has_torch():
         return
-    install = "torch is not installed; run: pip install 'glnet[torch]'"
+    needed = f"torch is not installed; run: {install('torch')}"
     if (Path(folder) / GRAPHS).is_dir():
-        msg = f"{install}, or say --engine openvino --device cpu"
+        msg = f"{needed}, or say --engine openvino --device cpu"
         raise RunError(msg)
     if network != "glnet":
-        msg = f"{folder}: a {network} needs torch; run: pip install 'glnet[rivals]'"
+        msg = f"{folder}: a {network} needs torch; run: {install('rivals')}"
         raise BundleError(msg)
-    msg = f"{folder}: has no exported graphs and {install}, or glnet export where it is"
+    msg = f"{folder}: has no exported graphs and {needed}, or glnet export where it is"
     raise BundleError(msg)

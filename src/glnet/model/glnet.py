@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from glnet.errors import RecipeError
+from glnet.extras import install
 from glnet.geometry import Size
 from glnet.model.aggregation import Aggregation
 from glnet.model.branch import (
@@ -185,7 +186,7 @@ def _rival(settings: ModelSettings, classes: int) -> "Rival":
     try:
         from glnet.model.rivals import Rival  # noqa: PLC0415  an extra, and slow to import
     except ImportError as error:
-        msg = f"model.network: {settings.network} needs: pip install 'glnet[rivals]' ({error})"
+        msg = f"model.network: {settings.network} needs: {install('rivals')} ({error})"
         raise RecipeError(msg) from error
     return Rival(settings, classes)
 

@@ -19,6 +19,7 @@ import numpy as np
 from rasterio.crs import CRS
 
 from glnet.errors import RasterError
+from glnet.extras import install
 from glnet.georeference import Georeference, through
 from glnet.outputs.outlines import Outlines
 
@@ -271,6 +272,6 @@ def vector_extra(path: Path) -> tuple[ModuleType, ModuleType]:
         import pyogrio.raw  # noqa: PLC0415  an extra
         import shapely  # noqa: PLC0415
     except ImportError as error:
-        msg = f"{path}: this needs: pip install 'glnet[vector]' ({error})"
+        msg = f"{path}: this needs: {install('vector')} ({error})"
         raise RasterError(msg) from error
     return pyogrio, shapely

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from glnet.errors import RasterError
+from glnet.extras import install
 from glnet.geometry import Size, Window
 from glnet.georeference import Georeference
 from glnet.raster.levels import SlideWish, chosen, levels_of, microns_of
@@ -181,7 +182,7 @@ def slides_extra(path: Path) -> ModuleType:
     try:
         import openslide  # noqa: PLC0415  an extra
     except (ImportError, OSError) as error:  # the latter: its library in C is not there
-        msg = f"{path}: this needs: pip install 'glnet[slides]' ({error})"
+        msg = f"{path}: this needs: {install('slides')} ({error})"
         raise RasterError(" ".join(msg.split())) from error
     return openslide
 
