@@ -80,7 +80,7 @@ def commands_of(block):
 def links_of(page):
     """What a page links to on the disk: paths, and headings in them or nothing."""
     found = _LINK.finditer(page.read_text(encoding="utf-8"))
-    links = ((page.parent / each["to"], each["heading"]) for each in found)
+    links = ((page.parent / (each["to"] or page.name), each["heading"]) for each in found)
     return [(path.resolve(), heading) for path, heading in links if "https:" not in path.parts]
 
 

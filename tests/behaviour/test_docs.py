@@ -39,6 +39,7 @@ from pages import (
 
 #: Commands that do not run here, by how they begin.
 NOT_RUN = {
+    "pip install": "packages",
     "make demo": "installs packages",
     "make test": "installs packages, and runs this",
     "glnet import-weights": "of the authors' checkpoints; tests/parity has them where they are",
