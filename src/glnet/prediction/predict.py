@@ -71,7 +71,7 @@ def predict(  # noqa: PLR0913  each by its name
         device: auto, cpu, cuda, cuda:1, mps.
         precision: fp32, bf16, fp16 or int8.
         engine: auto, openvino, torch or plain; see `glnet.engines.loading.load_engine`.
-        memory: What a prediction on the CPU may add to the process; the paper's GPUs had 2 GB.
+        memory: What a prediction on the CPU may add to the process, or take of a CUDA device.
         tta: Average over the eight flips and quarter turns.
         bands, scene, resolution, within, virtual, on_error: See `PredictOptions`.
         mpp, glass, remote: See `PredictOptions` too.
