@@ -232,6 +232,26 @@ def test_bands_in_any_order(models, tmp_path):
     np.testing.assert_array_equal(chosen, plain)
     with pytest.raises(RasterError, match="wanted bands 4, 6; found 5"):
         glnet.predict(five, models(), tmp_path / "no.tif", bands=[4, 6])
+    with pytest.raises(RasterError, match="wanted 3 bands, as the model takes, found 2"):
+        glnet.predict(three, models(), tmp_path / "no.tif", bands=[1, 2])
+
+
+def test_alpha_that_is_asked_for_is_data(models, tmp_path):
+    """GDAL calls the fourth band of any 8-bit image so, near infrared too."""
+    pixels = noise(4, 90, 100)
+    pixels[3, 20:50] = 0
+    four = write_tif(tmp_path / "four.tif", pixels, photometric="rgb", alpha="yes")
+    same = write_tif(tmp_path / "same.tif", pixels[[3, 0, 1]])
+    said = []
+
+    asked, _ = predicted(four, models(), tmp_path / "a", bands=[4, 1, 2], said=said.append)
+    assert not any("alpha" in line for line in said)
+    hidden, _ = predicted(four, models(), tmp_path / "b", bands=[1, 2, 3], said=said.append)
+    plain, _ = predicted(same, models(), tmp_path / "c")
+
+    np.testing.assert_array_equal(asked, plain)
+    np.testing.assert_array_equal(hidden == NODATA, pixels[3] == 0)
+    assert "band 4 counts as alpha: where it is 0 there is no data" in said
 
 
 @pytest.mark.skipif(not shutil.which("gdalinfo"), reason="GDAL's own tools are not here")

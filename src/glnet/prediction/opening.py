@@ -80,8 +80,11 @@ class Opened:
         return self.source.raster.downsample
 
     def tell(self, said: Callable[[str], None]) -> None:
-        """Say of a slide what is read of it."""
-        slide = self.source.raster.slide
+        """Say of a slide what is read of it, and of other rasters which band hides ground."""
+        raster = self.source.raster
+        if raster.alpha is not None:
+            said(f"band {raster.alpha} counts as alpha: where it is 0 there is no data")
+        slide = raster.slide
         if slide is None:
             return
         own = "of unknown size"

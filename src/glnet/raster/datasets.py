@@ -32,9 +32,9 @@ class DatasetPixels:
         """Read the header of an open file."""
         self._file = file
         kinds = self._file.colorinterp
-        self._indexes = [i + 1 for i, kind in enumerate(kinds) if kind != ColorInterp.alpha]
-        self._alpha_is_data = False
-        self.bands, self.count = len(self._indexes), int(self._file.count)
+        self.count = int(self._file.count)
+        self._alpha: set[int] = {i + 1 for i, kind in enumerate(kinds) if kind == ColorInterp.alpha}
+        self.take([i + 1 for i in range(self.count) if i + 1 not in self._alpha])
         if self._file.dtypes[0].startswith("complex"):
             msg = "its values are complex numbers"
             raise TypeError(msg)
@@ -67,14 +67,19 @@ class DatasetPixels:
         return any(MaskFlags.all_valid not in band for band in self._file.mask_flag_enums)
 
     @property
+    def alpha(self) -> int | None:
+        """The band, counted from 1, that says where pixels mean nothing."""
+        return None if self._alpha_is_data else min(self._alpha, default=None)
+
+    @property
     def overviews(self) -> bool:
         """See `Pixels`."""
         return bool(self._file.overviews(1))
 
-    def take(self, bands: list[int], *, alpha_is_data: bool = False) -> None:
+    def take(self, bands: list[int]) -> None:
         """See `Pixels`."""
         self._indexes, self.bands = bands, len(bands)
-        self._alpha_is_data = self._alpha_is_data or alpha_is_data
+        self._alpha_is_data = not self._alpha.isdisjoint(bands)
 
     def decode(self) -> tuple[np.ndarray, np.ndarray | None]:
         """See `Pixels`."""

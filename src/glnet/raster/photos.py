@@ -31,7 +31,7 @@ class PhotoPixels:
             with contextlib.suppress(RasterioError), by_gdal(path) as dataset:
                 self.georeference = georeference_of(dataset)
 
-    def take(self, bands: list[int], *, alpha_is_data: bool = False) -> None:
+    def take(self, bands: list[int]) -> None:
         """Never asked: `count` is none."""
         raise NotImplementedError
 

@@ -45,8 +45,8 @@ class Pixels(Protocol):
     @property
     def overviews(self) -> bool: ...  # noqa: D102
 
-    def take(self, bands: list[int], *, alpha_is_data: bool = False) -> None:
-        """Read these bands from now on, counted from 1."""
+    def take(self, bands: list[int]) -> None:
+        """Read these bands from now on, counted from 1; alpha that is among them is data."""
 
     def decode(self) -> tuple[np.ndarray, np.ndarray | None]:
         """All pixels (bands, height, width) and where they mean something, if `masks`."""

@@ -65,6 +65,7 @@ class Raster:
         self.path = place_of(path, remote=remote)
         self._drivers = [*DRIVERS, "VRT"] if virtual else list(DRIVERS)
         self._decoded: tuple[np.ndarray, np.ndarray | None] | None = None
+        self._selected = False
         with self._explained("cannot be opened as an image"):
             self._pixels = self._opened(slide, virtual=virtual)
         self.size, self.dtype = self._pixels.size, self._pixels.dtype
@@ -222,8 +223,8 @@ class Raster:
             RasterError: wanted and found, in one line.
         """
         bands = settings.bands
-        if self.bands != bands == self._pixels.count:
-            self._pixels.take(list(range(1, bands + 1)), alpha_is_data=True)
+        if self.bands != bands == self._pixels.count and not self._selected:
+            self._pixels.take(list(range(1, bands + 1)))
         if self.bands != bands:
             msg = f"{self.path}: wanted {bands} bands, as the model takes, found {self.bands}"
             raise RasterError(msg)
@@ -235,7 +236,7 @@ class Raster:
             raise RasterError(msg)
 
     def select(self, bands: Sequence[int]) -> None:
-        """Read these bands of the file, counted from 1, in this order.
+        """Read these bands of the file, counted from 1, in this order; named alpha is data.
 
         Raises:
             RasterError: the file has no such bands, or is a photo.
@@ -246,6 +247,12 @@ class Raster:
             msg = f"{self.path}: wanted bands {asked}; found {count or self.bands}"
             raise RasterError(msg + ("" if count else ", and of a photo none can be chosen"))
         self._pixels.take(list(bands))
+        self._selected = True
+
+    @property
+    def alpha(self) -> int | None:
+        """The band, counted from 1, whose zeros say where pixels mean nothing."""
+        return self._pixels.alpha if isinstance(self._pixels, DatasetPixels) else None
 
     @property
     def left_out(self) -> int:

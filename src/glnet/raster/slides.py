@@ -118,7 +118,7 @@ class SlidePixels:
         """See `Pixels`."""
         return max(self.levels[-1].size) <= _SMALL
 
-    def take(self, bands: list[int], *, alpha_is_data: bool = False) -> None:  # noqa: ARG002
+    def take(self, bands: list[int]) -> None:
         """See `Pixels`."""
         self._indexes, self.bands = [band - 1 for band in bands], len(bands)
 
