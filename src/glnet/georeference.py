@@ -1,15 +1,26 @@
 """Where a raster lies on the ground, and how large its pixels are there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, hypot, pi, radians
+from math import cos, hypot, isfinite, pi, radians
 from typing import Any, NamedTuple
 
 import numpy as np
+from rasterio._err import CPLE_BaseError  # what PROJ refuses has no public name
+from rasterio.errors import RasterioError
+from rasterio.warp import transform
 
 from glnet.geometry import Size
 
 #: Metres of a degree along a meridian, of the sphere with the Earth's mean radius.
 METRES_PER_DEGREE = 6_371_008.8 * pi / 180
+
+#: Map metres further off the ground's are not taken for these: Web Mercator's are twice as long at
+#: 60 degrees. Nearer ones are better than what a sphere says.
+_OFF = 0.02
+
+
+_Place = tuple[float, float]
 
 
 class Resolution(NamedTuple):
@@ -27,20 +38,49 @@ class Georeference:
     transform: Any
 
     def resolution(self, size: Size) -> Resolution | None:
-        """Of a raster of this size, degrees converted at its centre; None without a system."""
+        """Of a raster of this size, at its centre; None without a system, or a size of pixels.
+
+        Degrees are converted, and so is what a map stretches.
+        """
         if self.crs is None:
             return None
         affine = self.transform
+        middle = affine @ (size.width / 2, size.height / 2)
         steps = (affine.b, affine.e), (affine.a, affine.d)  # (x, y) of a row, of a column
         if self.crs.is_geographic:
-            _, latitude = affine @ (size.width / 2, size.height / 2)
-            scale = METRES_PER_DEGREE * cos(radians(latitude)), METRES_PER_DEGREE
+            found = _along(steps, middle[1])
         elif self.crs.is_projected:
-            scale = (self.crs.linear_units_factor[1],) * 2
+            metres = self.crs.linear_units_factor[1]
+            found = Resolution(*(metres * hypot(*step) for step in steps))
+            ground = self._on_ground(middle, steps)
+            if ground and any(abs(m - g) > _OFF * g for m, g in zip(found, ground, strict=True)):
+                found = ground
         else:
             return None
-        rows, columns = (hypot(x * scale[0], y * scale[1]) for x, y in steps)
-        return Resolution(rows, columns) if rows > 0 < columns else None
+        return found if found.rows > 0 < found.columns else None
+
+    def _on_ground(self, middle: _Place, steps: tuple[_Place, _Place]) -> Resolution | None:
+        """By longitudes and latitudes; None where the system has none."""
+        x, y = zip(middle, *((middle[0] + dx, middle[1] + dy) for dx, dy in steps), strict=True)
+        try:
+            east, north = transform(self.crs, "OGC:CRS84", x, y)
+        except (CPLE_BaseError, RasterioError):
+            return None
+        found = _along(
+            # Across the date line it is a turn less.
+            [
+                ((e - east[0] + 180) % 360 - 180, n - north[0])
+                for e, n in zip(east[1:], north[1:], strict=True)
+            ],
+            north[0],
+        )
+        return found if isfinite(sum(found)) else None
+
+
+def _along(steps: Sequence[_Place], latitude: float) -> Resolution:
+    """Metres of steps of degrees, (longitude, latitude), on a sphere."""
+    narrower = cos(radians(latitude))
+    return Resolution(*(METRES_PER_DEGREE * hypot(x * narrower, y) for x, y in steps))
 
 
 def through(affine: Any, places: np.ndarray) -> np.ndarray:  # noqa: ANN401  rasterio's

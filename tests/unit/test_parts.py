@@ -110,11 +110,15 @@ def test_a_halo_that_leaves_no_core_is_refused():
         ("EPSG:2263", Affine(1, 0, 0, 0, -1, 0), (0.3048006096,) * 2),  # US feet
         ("EPSG:4326", Affine(2e-5, 0, 20, 0, -1e-5, 60), (1.11195, 1.11195)),
         ("EPSG:4326", Affine(1e-5, 0, 20, 0, -1e-5, 0), (1.11195, 1.11195)),
+        # At 60 degrees Web Mercator's metres are half as long; on the equator they are metres.
+        ("EPSG:3857", Affine(1, 0, 1e6, 0, -2, 8399738), (1.0, 0.5)),
+        ("EPSG:3857", Affine(1, 0, 20037507.9, 0, -2, 8399738), (1.0, 0.5)),  # the date line
+        ("EPSG:3857", Affine(1, 0, 1e6, 0, -2, 0), (2.0, 1.0)),
         (None, Affine(2, 0, 10, 0, -2, 20), None),
     ],
 )
 def test_the_size_of_a_pixel_on_the_ground(crs, transform, expected):
-    """Rows first; feet and degrees become metres, degrees at the raster's centre."""
+    """Rows first; feet, degrees and what a map stretches become metres, at the raster's centre."""
     ground = Georeference(None if crs is None else CRS.from_string(crs), transform)
 
     found = ground.resolution(Size(100, 100))
@@ -122,4 +126,4 @@ def test_the_size_of_a_pixel_on_the_ground(crs, transform, expected):
     if expected is None:
         assert found is None
     else:
-        np.testing.assert_allclose(found, expected, rtol=1e-3)
+        np.testing.assert_allclose(found, expected, rtol=2e-3)
