@@ -221,6 +221,22 @@ def test_within_polygons_alone(models, tmp_path):
     np.testing.assert_array_equal(mask[inner], whole[inner])
 
 
+def test_polygons_beside_the_image_are_told(models, tmp_path):
+    """The mask is empty, as was asked; a wrong file or a wrong system is more likely."""
+    image = write_tif(tmp_path / "a.tif", noise(3, 60, 80), **GROUND)
+    area = write_geojson(
+        tmp_path / "area.geojson",
+        [feature(box(9000, 860, 9010, 870))],
+        crs={"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32640"}},
+    )
+    said = []
+
+    mask, _ = predicted(image, models(), tmp_path / "out", within=area, said=said.append)
+
+    assert (mask == NODATA).all()
+    assert said[0] == "no polygon of --within reaches into the image: nothing of it has data"
+
+
 def test_bands_in_any_order(models, tmp_path):
     pixels = noise(5, 90, 100)
     five = write_tif(tmp_path / "five.tif", pixels, photometric="minisblack")

@@ -9,7 +9,7 @@ from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder
 from glnet.datasets.samples import open_sample
-from glnet.datasets.vectors import read_polygons
+from glnet.datasets.vectors import read_outlines, read_polygons
 from glnet.errors import DataError
 from glnet.recipe import ModelSettings
 from makers import box, feature, noise, write_geojson, write_gpkg, write_text, write_tif
@@ -108,6 +108,25 @@ def test_overlapping_parts_of_a_multipolygon_do_not_cancel(tmp_path):
     sample = Sample(image, path, "")
     with open_sample(sample, LabelCoder(TABLE), ModelSettings()) as (_, labels):
         np.testing.assert_array_equal(labels.read()[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("properties", "members", "in_pixels"),
+    [
+        ({"objectType": "annotation"}, {}, True),
+        ({"objectType": "PathDetectionObject"}, {}, True),
+        ({"classification": {"name": "lake"}}, {}, True),
+        ({"objectType": "Flurstueck"}, {}, False),
+        ({"classification": {"code": 3}}, {}, False),
+        ({"objectType": "annotation"},
+         {"crs": {"type": "name", "properties": {"name": "EPSG:32633"}}}, False),
+    ],
+)  # fmt: skip
+def test_only_what_qupath_writes_is_in_pixels(tmp_path, properties, members, in_pixels):
+    """A map's features may have columns of the same names."""
+    path = write_geojson(tmp_path / "a.geojson", [feature(BOX, **properties)], **members)
+
+    assert read_outlines(path).pixels == in_pixels
 
 
 EMPTY = [
@@ -221,6 +240,18 @@ def test_places_on_earth_need_an_image_with_a_place(tmp_path, crs):
 
     with (
         pytest.raises(DataError, match=rf"^{path}: .*{crs}, but image\.tif has no"),
+        open_sample(Sample(image, path, ""), LabelCoder(TABLE), ModelSettings()),
+    ):
+        pass
+
+
+def test_projected_coordinates_that_no_crs_explains_are_told_as_such(tmp_path):
+    """Where none is named GeoJSON means longitude and latitude."""
+    path = write_geojson(tmp_path / "a.geojson", [feature(box(0, 10_000, 5, 10_005), c="lake")])
+    image = write_tif(tmp_path / "image.tif", noise(3, 6, 6), crs="EPSG:32633")
+
+    with (
+        pytest.raises(DataError, match=f"^{path}: its coordinates .longitude and latitude, for it"),
         open_sample(Sample(image, path, ""), LabelCoder(TABLE), ModelSettings()),
     ):
         pass

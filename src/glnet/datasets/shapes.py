@@ -15,7 +15,7 @@ from rasterio.warp import transform
 from glnet.datasets.masks import LabelCoder, LabelScene
 from glnet.datasets.vectors import Polygon, Polygons, read_outlines, read_polygons
 from glnet.errors import DataError
-from glnet.geometry import Window
+from glnet.geometry import Size, Window
 from glnet.georeference import through
 from glnet.photo import unwarned
 from glnet.raster import Raster
@@ -36,12 +36,16 @@ class Burning:
         corners = [(p.rings[0].min(axis=0), p.rings[0].max(axis=0)) for p in polygons]
         self._bounds = np.array(corners).reshape(-1, 2, 2)
 
+    def meets(self, window: Window) -> np.ndarray:
+        """Whose frames reach into a window: boolean, one by one."""
+        starts, ends = self._bounds[:, 0], self._bounds[:, 1]
+        meets = (starts < (window.right, window.bottom)) & (ends > (window.left, window.top))
+        return np.asarray(meets.all(axis=1))
+
     def onto(self, window: Window, rest: int) -> np.ndarray:
         """The values of a window's pixels, uint8 (height, width); `rest` where no polygon lies."""
         values = np.full(window.size, rest, np.uint8)
-        starts, ends = self._bounds[:, 0], self._bounds[:, 1]
-        meets = (starts < (window.right, window.bottom)) & (ends > (window.left, window.top))
-        met = [self._shapes[i] for i in np.flatnonzero(meets.all(axis=1))]
+        met = [self._shapes[i] for i in np.flatnonzero(self.meets(window))]
         if met:
             corner = Affine.translation(window.left, window.top)
             with unwarned():  # rasterio changes the process's filters, other threads may too
@@ -86,6 +90,10 @@ class Area:
         """Keep polygons of pixel coordinates (column, row)."""
         self._burnt = Burning(polygons, [1] * len(polygons))
 
+    def meets(self, size: Size) -> bool:
+        """Does any polygon's frame reach into an image of this size?"""
+        return bool(self._burnt.meets(Window(0, 0, *size)).any())
+
     def inside(self, window: Window) -> np.ndarray:
         """Which pixels' centres lie in a polygon: boolean (height, width)."""
         return self._burnt.onto(window, 0) > 0
@@ -118,7 +126,7 @@ def _in_pixels(path: Path, found: Polygons, onto: Raster) -> list[Polygon]:
         raise DataError(msg)
     polygons = found.polygons
     if crs is not None and ground is not None:
-        polygons = _reprojected(path, polygons, crs, ground.crs)
+        polygons = _reprojected(path, found, crs, ground.crs)
     return polygons if ground is None else _through(polygons, ~ground.transform)
 
 
@@ -127,7 +135,8 @@ def _packaged(path: Path) -> bool:
     return path.suffix.lower() == ".gpkg"
 
 
-def _reprojected(path: Path, polygons: list[Polygon], crs: str, to: CRS) -> list[Polygon]:
+def _reprojected(path: Path, found: Polygons, crs: str, to: CRS) -> list[Polygon]:
+    polygons = found.polygons
     try:
         source = CRS.from_user_input(crs)
         if source == to or not polygons:
@@ -135,7 +144,8 @@ def _reprojected(path: Path, polygons: list[Polygon], crs: str, to: CRS) -> list
         places = np.concatenate([ring for polygon in polygons for ring in polygon.rings])
         moved = np.stack(transform(source, to, *places.T), axis=1)
     except (CRSError, CPLE_BaseError) as error:
-        msg = f"{path}: its coordinates ({crs}) cannot become the image's ({error})"
+        told = crs if found.crs else "longitude and latitude, for it names no crs"
+        msg = f"{path}: its coordinates ({told}) cannot become the image's ({error})"
         raise DataError(msg) from error
     return _with_places(polygons, moved)
 

@@ -22,6 +22,12 @@ VECTOR_SUFFIXES = (".geojson", ".json", ".gpkg")
 #: What a GeoPackage says of coordinates without a place on Earth.
 _NOWHERE = ("ENGCRS", "LOCAL_CS")
 
+#: What QuPath calls its objects, before and since its 0.4.
+_QUPATHS = (
+    "annotation", "detection", "cell", "tile", "tma_core", "root",
+    "PathAnnotationObject", "PathDetectionObject", "PathCellObject", "PathTileObject",
+)  # fmt: skip
+
 #: A ring of fewer positions encloses nothing: three corners, the first told twice.
 _SHORTEST_RING = 4
 
@@ -113,15 +119,21 @@ def _geojson(path: Path) -> _Features:
         raise DataError(msg)
     properties = [_below(one, "properties") for one in listed]
     geometries = [one.get("geometry") for one in listed]
-    if any(_below(own, "classification") or "objectType" in own for own in properties):
+    crs = content.get("crs") if isinstance(content, dict) else None
+    if crs is None and any(map(_is_qupaths, properties)):
         named = [{"class": _below(own, "classification").get("name")} for own in properties]
         return _Features(geometries, named, None, pixels=True)
-    crs = content.get("crs") if isinstance(content, dict) else None
     name = _below(_below({"crs": crs}, "crs"), "properties").get("name")
     if crs is not None and not isinstance(name, str):
         msg = f"{path}: its crs has no name; wanted, e.g., 'urn:ogc:def:crs:EPSG::32633'"
         raise DataError(msg)
     return _Features(geometries, properties, name)
+
+
+def _is_qupaths(own: dict[str, Any]) -> bool:
+    """Are these properties of one of QuPath's objects? Others may have an `objectType` too."""
+    name = _below(own, "classification").get("name")
+    return isinstance(name, str) or own.get("objectType") in _QUPATHS
 
 
 def _below(holder: dict[str, Any], key: str) -> dict[str, Any]:

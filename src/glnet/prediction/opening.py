@@ -52,11 +52,13 @@ class Opened:
         source: Gives the pixels of its parts.
         plan: Its parts.
         georeference: Of the raster, for what is written.
+        outside: Does no polygon of `within` reach into it?
     """
 
     source: Source
     plan: Plan
     georeference: Georeference | None
+    outside: bool = False
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -80,8 +82,10 @@ class Opened:
         return self.source.raster.downsample
 
     def tell(self, said: Callable[[str], None]) -> None:
-        """Say of a slide what is read of it, and of other rasters which band hides ground."""
+        """Say of a slide what is read of it, and of any raster what hides its ground."""
         raster = self.source.raster
+        if self.outside:
+            said("no polygon of --within reaches into the image: nothing of it has data")
         if raster.alpha is not None:
             said(f"band {raster.alpha} counts as alpha: where it is 0 there is no data")
         slide = raster.slide
@@ -134,8 +138,10 @@ def open_source(
         scale = _scale(raster, wanted, options)
         longest, side = _sides(config, options)
         inside: Inside | None = None
+        outside = False
         if options.within is not None:
-            inside = read_area(Path(options.within), raster).inside
+            area = read_area(Path(options.within), raster)
+            inside, outside = area.inside, not area.meets(raster.size)
         if raster.slide and not options.glass:
             inside = _both(inside, tissue_of(raster))
         unit = max(scale)
@@ -146,7 +152,7 @@ def open_source(
             read, turn = stack.enter_context(tiled_copy(raster, copy))
             _choose_bands(read, config, options)
         source = Source(read, config.model.thumbnail_size, scale, inside, turn)
-        opened = Opened(source, plan, raster.georeference)
+        opened = Opened(source, plan, raster.georeference, outside)
         check_scene(raster.path, opened.scene, "say --scene 2448, to have it cut into smaller ones")
         yield opened
 
