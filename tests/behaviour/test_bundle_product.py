@@ -116,8 +116,9 @@ def test_a_style_is_replaced_with_its_mask_and_not_before(model, tmp_path):
     """Of a run that is stopped nothing of the older result is touched."""
     image = write_tif(tmp_path / "a.tif", noise(3, 90, 100))
     out, style = tmp_path / "mask.tif", tmp_path / "mask.qml"
-    out.write_bytes(b"older")
-    style.write_bytes(b"older")
+    predict(write_tif(tmp_path / "b.tif", noise(3, 50, 60)), model, out)
+    older = out.read_bytes(), style.read_bytes() + b"<!-- older -->"
+    style.write_bytes(older[1])
 
     def stop(line):
         if line.startswith("verifying"):
@@ -125,12 +126,25 @@ def test_a_style_is_replaced_with_its_mask_and_not_before(model, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         predict(image, model, out, said=stop)
-    assert (out.read_bytes(), style.read_bytes()) == (b"older", b"older")
+    assert (out.read_bytes(), style.read_bytes()) == older
     report = predict(image, model, out)
 
     assert (report.reused, report.computed) == (1, 0)
-    assert style.read_bytes().startswith(b"<!DOCTYPE qgis")
-    assert out.read_bytes() != b"older"
+    assert style.read_bytes() == older[1].removesuffix(b"<!-- older -->")
+    assert out.read_bytes() != older[0]
+
+
+def test_a_style_of_another_raster_is_not_lost(model, tmp_path):
+    """QGIS dictates its name: that of the image, which may be the mask's too."""
+    image = write_tif(tmp_path / "scene.tif", noise(3, 90, 100))
+    style = tmp_path / "scene.qml"
+    style.write_text("<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n<qgis/>")
+
+    with pytest.raises(RasterError, match=r"scene\.qml: is a style that was not written with"):
+        predict(image, model, tmp_path / "scene.png")
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scene.qml", "scene.tif"]
+    assert style.read_text().endswith("<qgis/>")
 
 
 def test_a_style_that_cannot_be_written_is_told_before_the_work(model, tmp_path):

@@ -1,9 +1,12 @@
 """How a mask is shown: a style beside it, which QGIS loads with the raster of the same stem."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
+
+from glnet.errors import RasterError
+from glnet.outputs.files import check_target
 
 #: Of the QGIS whose styles look so; newer ones read them.
 _QGIS = "3.16.0"
@@ -11,12 +14,35 @@ _QGIS = "3.16.0"
 #: XML has no way to write these; class names may hold anything.
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-_DOCTYPE = b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+#: How a style begins; QGIS leaves the comment out of what it saves, and so it tells whose it is.
+_BEGIN = (
+    b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+    b"<!-- by glnet, replaced with its mask -->\n"
+)
 
 
 def style_path(mask: Path) -> Path:
     """Where QGIS looks for a raster's style."""
     return mask.with_suffix(".qml")
+
+
+def check_style(path: Path, taken: Sequence[Path] = ()) -> None:
+    """Refuse, before any work, to write where the style of something else lies.
+
+    Args:
+        path: Of the style; it may be there, if it is one of ours.
+        taken: Files that must not be overwritten.
+
+    Raises:
+        RasterError: see `files.check_target`; or it was not written here.
+    """
+    check_target(path, (path.suffix,), taken)
+    if path.exists() and not path.read_bytes().startswith(_BEGIN):
+        msg = (
+            f"{path}: is a style that was not written with a mask, and would be lost; move it, or "
+            "give the mask another name"
+        )
+        raise RasterError(msg)
 
 
 def write_style(
@@ -70,4 +96,4 @@ def _style(
     ET.SubElement(pipe, "rasterresampler", maxOversampling="2")
     ET.SubElement(root, "blendMode").text = "0"
     ET.indent(root)
-    return _DOCTYPE + ET.tostring(root, encoding="utf-8") + b"\n"
+    return _BEGIN + ET.tostring(root, encoding="utf-8") + b"\n"

@@ -10,7 +10,7 @@ from glnet.datasets.classes import ClassTable
 from glnet.errors import GatheredError, RunError
 from glnet.outputs.files import check_target
 from glnet.outputs.rasters import MASK_SUFFIXES, TIFF_SUFFIXES
-from glnet.outputs.styles import style_path
+from glnet.outputs.styles import check_style, style_path
 from glnet.prediction.layers import Kind, Layer, plan_layer
 from glnet.prediction.report import report_path
 from glnet.prediction.vectorise import PolygonWish
@@ -86,7 +86,7 @@ def plan_job(
         used.append(target)
         if kind == "mask":
             style = style_path(target)
-            check_target(style, (style.suffix,), used)
+            check_style(style, used)
             used.append(style)
     if polygons is not None:
         polygons.check(wanted["mask"], used, table)
