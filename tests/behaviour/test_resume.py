@@ -43,14 +43,15 @@ def go(recipe, out, restart=False):
 
 
 def in_process(recipe, out, stage=None, seconds=0.0):
-    """Train in a process of its own; killed so long after a stage's first checkpoint, if asked.
+    """Train in a process of its own; killed so long after it wrote a checkpoint of a stage.
 
     Says whether it was; a run that is past that stage already goes to its end.
     """
+    found = written(out)
     child = PROCESSES.Process(target=go, args=(recipe, out))
     child.start()
     if stage is not None:
-        while child.is_alive() and not in_stage(out, stage):
+        while child.is_alive() and not (written(out) != found and in_stage(out, stage)):
             time.sleep(0.01)
     child.join(None if stage is None else seconds)
     killed = child.is_alive()
@@ -61,9 +62,20 @@ def in_process(recipe, out, stage=None, seconds=0.0):
     return killed
 
 
+def written(out):
+    """When the last checkpoint was."""
+    path = out / "checkpoint.pt"
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
 def in_stage(out, stage):
     found = read_standing(out)
     return found is not None and found.stage == stage
+
+
+def files(folder):
+    """Every file below a folder, byte for byte."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def weights(run):
@@ -126,7 +138,10 @@ def test_a_finished_run_is_left_as_it_is(data, tmp_path):
     """Until it is told to begin anew; another recipe is refused by the name of what differs."""
     recipe = load_recipe(write_recipe(data, "done", (1, 1, 1)))
     list(glnet.train(recipe, tmp_path))
-    before = weights(tmp_path)
+    (tmp_path / "model/README.md").write_text("by hand")
+    (tmp_path / "model/graphs/int8").mkdir()
+    (tmp_path / "model/graphs/int8/local.onnx").write_text("calibrated")
+    before = files(tmp_path / "model")
 
     again = list(glnet.train(recipe, tmp_path))
     other = load_recipe(write_recipe(data, "other", (1, 2, 1)))
@@ -134,8 +149,23 @@ def test_a_finished_run_is_left_as_it_is(data, tmp_path):
         list(glnet.train(other, tmp_path))
 
     assert not [record for record in again if isinstance(record, (StepRecord, EpochRecord))]
-    assert weights(tmp_path) == before
+    assert files(tmp_path / "model") == before
     assert len(list(glnet.train(other, tmp_path, restart=True))) > len(again)
+
+
+def test_a_model_is_of_stages_that_belong_together(data, tmp_path):
+    """Another recipe's last stage alone: the stages before it, and then it again, are its own."""
+    list(glnet.train(load_recipe(write_recipe(data, "one", (1, 1, 1))), tmp_path))
+    other = load_recipe(write_recipe(data, "two", (2, 1, 1)))
+    list(glnet.train(other, tmp_path, ["local_to_global"]))
+
+    trained = [r.stage for r in glnet.train(other, tmp_path) if isinstance(r, EpochRecord)]
+
+    assert list(dict.fromkeys(trained)) == list(STAGES)
+    first, whole = (
+        load_model(tmp_path / kept)[0].state_dict() for kept in ("global/best", "model")
+    )
+    assert all(torch.equal(first[key], whole[key]) for key in first if key.startswith("global_b"))
 
 
 def test_a_stage_run_again_voids_what_was_built_on_it(data, tmp_path):
@@ -337,26 +367,3 @@ def test_fine_tuning_refuses_another_network(data, tmp_path):
 
     with pytest.raises(GlnetError, match=r"start_from: .* of another network .* has shape"):
         list(glnet.train(load_recipe(path), tmp_path / "wide"))
-
-
-def test_augmentation_depends_on_seed_epoch_and_image_alone(data):
-    """Whatever was drawn before, in whichever order, by whichever process."""
-    from glnet.datasets.classes import read_classes  # noqa: PLC0415  one test's
-    from glnet.datasets.draws import TrainingImages  # noqa: PLC0415
-    from glnet.datasets.manifest import read_manifest  # noqa: PLC0415
-    from glnet.datasets.masks import LabelCoder  # noqa: PLC0415
-
-    recipe = load_recipe(often(data, "order"))
-    samples = read_manifest(data / "manifest.csv", "train")
-    coder = LabelCoder(read_classes(data / "classes.csv"))
-    forward, backward = (
-        TrainingImages(some, coder, recipe, STAGES[1]) for some in (samples, samples[::-1])
-    )
-
-    one, other = forward[4, 1], backward[4, 0]
-
-    assert one.windows == other.windows
-    np.testing.assert_array_equal(one.patches[0], other.patches[0])
-    assert forward[5, 1].windows != one.windows or not np.array_equal(
-        forward[5, 1].patches[0], one.patches[0]
-    )

@@ -10,7 +10,7 @@ import torch
 
 import glnet
 from glnet.engines.models import load_model
-from glnet.recipe import BEST, load_recipe
+from glnet.recipe import BEST, STAGES, load_recipe
 from glnet.training.records import EpochRecord, StepRecord
 from runs import write_data, write_recipe
 
@@ -58,6 +58,18 @@ def test_two_processes_train_as_one(data, tmp_path):
     )
     for key, value in first.items():
         assert torch.allclose(value, second[key], atol=1e-3), key
+
+
+def test_a_process_may_have_no_image_of_a_step(data, tmp_path):
+    """Three images by twos, and batch norms that learn: the last step is of one image."""
+    rows = (data / "manifest.csv").read_text()
+    (data / "three.csv").write_text(rows.replace(",validation", ",train"))
+    path = write_recipe(data, "odd", (1, 1, 1), batch=2, device="cpu", freeze_batch_norm=False)
+    path.write_text(path.read_text().replace("manifest.csv", "three.csv"))
+
+    steps = trained_together(path, tmp_path / "team")["step"]
+
+    assert [step["stage"] for step in steps] == [stage for stage in STAGES for _ in range(2)]
 
 
 def test_a_mini_batch_is_normalised_as_by_one(data, tmp_path):

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from torch.utils.data import Dataset
 
 from glnet.boxes import find_boxes, patches_in
 from glnet.datasets.augment import Augmentation, draw_augmentation, label_cells
@@ -40,7 +39,7 @@ class Draw:
     labels: list[np.ndarray]
 
 
-class TrainingImages(Dataset[Draw]):
+class TrainingImages:
     """Draws by (epoch, index). What is drawn depends on seed, epoch and image alone."""
 
     def __init__(

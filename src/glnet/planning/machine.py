@@ -1,8 +1,5 @@
 """What this machine offers: memory, and the pace of training; PyTorch only where it is measured."""
 
-import importlib
-from typing import Any
-
 from glnet.engines.held import free
 from glnet.geometry import OUTPUT_STRIDE
 from glnet.planning.budget import Estimate, StagePace
@@ -32,7 +29,9 @@ def device_kind(device: str, *, measured: bool) -> str:
     """
     if not measured:
         return "unknown" if device == "auto" else device.partition(":")[0]
-    return str(_pace_module().device_kind(device))
+    from glnet.training.pace import device_kind as kind_of  # noqa: PLC0415  torch is an extra
+
+    return kind_of(device)
 
 
 def finest(trunk: str) -> int:
@@ -42,35 +41,28 @@ def finest(trunk: str) -> int:
     """
     best = int(BEST["model"]["finest"])
     try:
-        module = importlib.import_module("glnet.model.trunk")
+        from glnet.model.trunk import has_detail  # noqa: PLC0415  torch is an extra
     except ImportError:
         return best
-    return best if module.has_detail(trunk) else OUTPUT_STRIDE
+    return best if has_detail(trunk) else OUTPUT_STRIDE
 
 
 def estimator(
     model: ModelSettings, classes: int, loss: LossSettings, *, frozen: bool, image: int, device: str
 ) -> Estimate:
     """The estimate of a step's memory, as training makes it; see `estimate_memory`."""
-    module = importlib.import_module("glnet.training.memory")
-    return lambda stage, batch, mini: int(
-        module.estimate_memory(
-            model,
-            classes,
-            stage,
-            batch,
-            mini,
-            frozen=frozen,
-            loss=loss,
-            image=image,
-            device=device,
-        )
+    from glnet.training.memory import estimate_memory  # noqa: PLC0415
+
+    return lambda stage, batch, mini: estimate_memory(
+        model, classes, stage, batch, mini, frozen=frozen, loss=loss, image=image, device=device
     )
 
 
 def measured_pace(recipe: Recipe, classes: int, windows: int, dtype: str) -> dict[Stage, StagePace]:
     """See `glnet.training.pace.measure_pace`."""
-    seconds = _pace_module().measure_pace(recipe, classes, windows, dtype)
+    from glnet.training.pace import measure_pace  # noqa: PLC0415
+
+    seconds = measure_pace(recipe, classes, windows, dtype)
     return {stage: StagePace(*both) for stage, both in seconds.items()}
 
 
@@ -88,8 +80,3 @@ def rough_pace(recipe: Recipe, windows: int, kind: str) -> dict[Stage, StagePace
         "local_to_global": StagePace(scene + step * thumbnail, scene + seen),
     }
     return {stage: every[stage] for stage in model.stages}
-
-
-def _pace_module() -> Any:  # noqa: ANN401  a module
-    """Imported when first needed: a plan with a rough pace needs no PyTorch."""
-    return importlib.import_module("glnet.training.pace")

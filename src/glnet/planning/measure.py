@@ -1,5 +1,6 @@
 """What is read of the data before anything is chosen: exact sums, strip by strip."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -127,6 +128,8 @@ def _measured_image(image: Raster, own: Window) -> tuple[Moments, np.ndarray, fl
     moments: Moments | None = None
     kept: list[np.ndarray] = []
     every = max(1, image.bands * own.height * own.width // _KEPT)
+    while math.gcd(every, own.width) > 1:  # or all of them would lie in the same columns
+        every += 1
     seconds = 0.0
     for strip in strips(own.size):
         began = time.perf_counter()

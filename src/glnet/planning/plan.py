@@ -189,9 +189,11 @@ def _find(folder: Path, wishes: Wishes, notes: list[str]) -> _Data:
 
 def _in_blocks(samples: list[Sample], notes: list[str]) -> list[Sample]:
     """One or two large rasters as blocks that share no pixel, or there is nothing to hold out."""
+    if len(samples) >= _FEW:
+        return samples
     with contextlib.ExitStack() as stack:
         sizes = [stack.enter_context(Raster(sample.image)).size for sample in samples]
-    if len(samples) >= _FEW or min(map(max, sizes)) < _BLOCKS * PAPER_SIDE:
+    if min(map(max, sizes)) < _BLOCKS * PAPER_SIDE:
         return samples
     notes.append(
         f"{len(samples)} raster{'s' * (len(samples) > 1)} alone: split by blocks, a third of the "

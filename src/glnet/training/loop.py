@@ -6,11 +6,12 @@ best of the last stage; while it runs, `checkpoint.pt`, from which the same call
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from glnet.bundle import read_bundle, write_bundle
+from glnet.bundle import read_bundle, weights_digest, write_bundle
 from glnet.datasets.classes import ClassTable
 from glnet.engines.export import export_if_possible
 from glnet.errors import RecipeError, RunError
@@ -90,8 +91,11 @@ def train(
         if left:
             _write(out, standing, team)
         if chosen[-1] == recipe.model.stages[-1] and team.leads:
-            config, tensors = read_bundle(out / chosen[-1] / "best")
-            write_bundle(out / "model", config, tensors)
+            best = out / chosen[-1] / "best"
+            config, tensors = read_bundle(best)
+            # Else it stays as it is, with whatever was exported or written into its folder.
+            if weights_digest(out / "model") != weights_digest(best):
+                write_bundle(out / "model", config, tensors)
             if recipe.model.view == "validated":
                 yield NoteRecord(f"predictions give the {config.model.view} view by default")
             yield from map(NoteRecord, export_if_possible(out / "model"))
@@ -126,10 +130,15 @@ def _standing(out: Path, run: dict[str, object], stages: Sequence[Stage] | None)
 
 
 def _left(chosen: Sequence[Stage], standing: Standing, *, named: bool) -> list[Stage]:
-    """The stages to run: what is finished is run again only if it was asked for by name."""
+    """The stages to run: what is finished is run again only if it was asked for by name.
+
+    After one that is run no later one counts as finished: it was built on another.
+    """
     goes_on = standing.stage in chosen
     again = named and not goes_on
-    return [stage for stage in chosen if again or stage not in standing.finished]
+    done = () if again else standing.finished
+    kept = list(itertools.takewhile(lambda stage: stage in done, chosen))
+    return list(chosen[len(kept) :])
 
 
 def _fitted(

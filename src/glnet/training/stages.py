@@ -224,7 +224,7 @@ class Step:
 
 
 def _cut(items: Sequence[T], size: int) -> Iterator[list[T]]:
-    for start in range(0, len(items), size):
+    for start in range(0, len(items), max(1, size)):  # of several processes one may have none
         yield list(items[start : start + size])
 
 

@@ -1,6 +1,6 @@
 """Networks on a CUDA GPU: speed and memory of a prediction, and of a training step.
 
-    python benchmarks/cuda.py [--network paper|best ...] [--patches N ...] [--small] [--json FILE]
+    python benchmarks/gpu.py [--network paper|best ...] [--patches N ...] [--small] [--json FILE]
 
 ResNet-50, 508 px, both ways of sharing, random weights, one scene of 2448 px in memory: 36
 patches. The paper's pyramids are 256 wide; those of the preset `best` are normed, 64 wide, with
