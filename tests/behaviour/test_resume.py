@@ -7,14 +7,17 @@ import time
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 
 import glnet
+from glnet.datasets.manifest import read_manifest
 from glnet.engines.models import load_model
 from glnet.errors import GlnetError, RasterError, RunError
 from glnet.recipe import load_recipe
 from glnet.training.checkpoint import read_standing
 from glnet.training.records import EpochRecord, NoteRecord, StepRecord
+from makers import opened
 from runs import STAGES, write_data, write_recipe
 
 #: In each stage.
@@ -166,6 +169,43 @@ def test_a_model_is_of_stages_that_belong_together(data, tmp_path):
         load_model(tmp_path / kept)[0].state_dict() for kept in ("global/best", "model")
     )
     assert all(torch.equal(first[key], whole[key]) for key in first if key.startswith("global_b"))
+
+
+def test_a_run_on_other_labels_is_refused(tmp_path):
+    """However its files are called and wherever they lie; a copy of the same is the same."""
+    data = write_data(tmp_path / "data")
+    path = write_recipe(data, "done", (1, 1, 1), {"branches": "global"})
+    list(glnet.train(load_recipe(path), tmp_path / "run"))
+    shutil.copytree(data, tmp_path / "copy")
+    mask = read_manifest(tmp_path / "copy/manifest.csv", "train")[0].mask
+    copied = load_recipe(tmp_path / "copy" / path.name)
+    resolved = (tmp_path / "run/resolved.yaml").read_bytes()
+
+    notes = [record.text for record in glnet.train(copied, tmp_path / "run")]
+    assert any("is trained already" in note for note in notes)
+    assert (tmp_path / "run/resolved.yaml").read_bytes() == resolved
+
+    with opened(mask) as file:
+        labels, profile = file.read(), file.profile
+    with rasterio.open(mask, "w", **profile) as file:
+        file.write(labels[:, ::-1])
+    with pytest.raises(RunError, match=rf"other data .they differ in labels\.{mask.name}"):
+        list(glnet.train(copied, tmp_path / "run"))
+
+
+def test_a_run_from_another_model_is_refused(data, tmp_path):
+    """All models lie in folders of one name."""
+    whole = write_recipe(data, "whole", (1, 1, 1), {"branches": "global"})
+    for name in ("one", "two"):
+        list(glnet.train(load_recipe(whole, {"train": {"seed": ord(name[0])}}), tmp_path / name))
+    tuned = [
+        load_recipe(whole, {"train": {"start_from": str(tmp_path / name / "model")}})
+        for name in ("one", "two")
+    ]
+    list(glnet.train(tuned[0], tmp_path / "tuned"))
+
+    with pytest.raises(RunError, match=r"differ in train\.start_from"):
+        list(glnet.train(tuned[1], tmp_path / "tuned"))
 
 
 def test_a_stage_run_again_voids_what_was_built_on_it(data, tmp_path):
@@ -367,3 +407,19 @@ def test_fine_tuning_refuses_another_network(data, tmp_path):
 
     with pytest.raises(GlnetError, match=r"start_from: .* of another network .* has shape"):
         list(glnet.train(load_recipe(path), tmp_path / "wide"))
+
+
+def test_fine_tuning_takes_something_or_refuses(data, tmp_path):
+    """A global branch is no start for a local one; other input scaling is told."""
+    first = write_recipe(data, "global", (1, 1, 1), {"branches": "global"})
+    list(glnet.train(load_recipe(first), tmp_path / "global"))
+    start = {"train": {"start_from": str(tmp_path / "global/model")}}
+    alone = write_recipe(data, "local", (1, 1, 1), {"branches": "local", "sharing": "none"})
+    scaled = {"model": {"input": {"scale": 1, "mean": [0, 0, 0], "deviation": [1, 1, 1]}}}
+
+    with pytest.raises(GlnetError, match="has a global branch alone, wanted a local branch"):
+        list(glnet.train(load_recipe(alone, start), tmp_path / "local"))
+    notes = [r.text for r in glnet.train(load_recipe(first, start | scaled), tmp_path / "scaled")
+             if isinstance(r, NoteRecord)]  # fmt: skip
+
+    assert any("it learnt from pixels of another scale" in note for note in notes)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from glnet.datasets.classes import ClassInfo
 from glnet.datasets.manifest import CLASS_MARK
 from glnet.datasets.masks import LabelCoder, LabelScene, check_size
 from glnet.errors import DataError
@@ -43,6 +44,11 @@ def _claimed(raster: Raster, window: Window) -> np.ndarray:
     return np.asarray(pixels[:3].any(axis=0))
 
 
+def class_file(pattern: Path, row: ClassInfo) -> Path:
+    """Where a row's own file would lie; a mask that is no pattern is every row's."""
+    return Path(str(pattern).replace(CLASS_MARK, row.file or row.name))
+
+
 @contextlib.contextmanager
 def open_class_files(
     pattern: Path, onto: Raster, coder: LabelCoder, window: Window
@@ -54,10 +60,7 @@ def open_class_files(
             grey nor colour.
         RasterError: a file cannot be opened.
     """
-    looked_for = [
-        (coder.label(row), Path(str(pattern).replace(CLASS_MARK, row.file or row.name)))
-        for row in coder.table.rows
-    ]
+    looked_for = [(coder.label(row), class_file(pattern, row)) for row in coder.table.rows]
     existing = [(label, path) for label, path in looked_for if path.is_file()]
     if not existing:
         names = ", ".join(dict.fromkeys(path.name for _, path in looked_for))

@@ -6,8 +6,10 @@ that goes on from here ends with the weights of one that was never stopped.
 """
 
 import contextlib
+import functools
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -16,6 +18,8 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from glnet.bundle import find_model, weights_digest
+from glnet.datasets.class_files import class_file
 from glnet.datasets.classes import ClassTable
 from glnet.datasets.manifest import Sample
 from glnet.errors import RunError
@@ -23,6 +27,8 @@ from glnet.outputs.files import whole_or_nothing
 from glnet.recipe import STAGES, Recipe, Stage
 
 _NAME = "checkpoint.pt"
+
+_CHUNK = 1 << 20
 
 #: Settings that say how a run is computed, not what: they may change between two parts of it.
 FREE = ("device", "workers", "checkpoint_minutes", "memory")
@@ -61,11 +67,34 @@ class Standing:
 
 
 def identity(recipe: Recipe, samples: list[Sample], table: ClassTable) -> dict[str, Any]:
-    """What a run is: everything its result depends on, but for where its files lie."""
+    """What a run is: everything its result depends on, but for where its files lie.
+
+    Of images the names and lengths count, of labels and of the model to start from the content.
+    """
     settings = settings_that_matter(recipe)
-    images = [[s.image.name, s.mask.name, s.split, s.window] for s in samples]
-    known = {**settings, "images": images, "classes": table.as_dicts()}
+    images = [[s.image.name, _length(s.image), s.mask.name, s.split, s.window] for s in samples]
+    labels: dict[str, int] = {}
+    for file in dict.fromkeys(class_file(s.mask, row) for s in samples for row in table.rows):
+        if file.is_file():
+            found = file.stat()
+            sum_ = _sum_of(file, found.st_size, found.st_mtime_ns)
+            labels[file.name] = labels.get(file.name, 0) + sum_
+    known = {**settings, "images": images, "labels": labels, "classes": table.as_dicts()}
     return dict(json.loads(json.dumps(known, default=str)))
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+@functools.cache
+def _sum_of(path: Path, _size: int, _written: int) -> int:
+    """A checksum of a file; read again only where it has changed."""
+    found = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            found = zlib.crc32(chunk, found)
+    return found
 
 
 def settings_that_matter(recipe: Recipe) -> dict[str, Any]:
@@ -75,8 +104,10 @@ def settings_that_matter(recipe: Recipe) -> dict[str, Any]:
     )
     for name in FREE:
         del settings["train"][name]
-    for name in ("trunk_weights", "start_from"):
-        settings["train"][name] = Path(settings["train"][name] or "").name
+    train = recipe.train
+    settings["train"]["trunk_weights"] = Path(train.trunk_weights).name
+    if train.start_from is not None:
+        settings["train"]["start_from"] = weights_digest(find_model(train.start_from))
     return settings
 
 

@@ -72,11 +72,11 @@ def train(
         standing = Standing(run) if restart else _standing(out, run, stages)
         recipe, standing, fits = _fitted(recipe, data, standing, team)
         team.wait()  # all have read where the run stands before the first one changes it
-        if team.leads:
-            _write_resolved(recipe, out)
         standing = _take_over(out, standing, given or {}, recipe, team)
         yield from map(NoteRecord, [*data.notes, *fits])
         left = _left(chosen, standing, named=stages is not None)
+        if left and team.leads:
+            _write_resolved(recipe, out)
         if not left and not given:
             yield NoteRecord(f"{out} is trained already; --restart trains it again")
         context = Run(recipe, out, team, loss, data)
@@ -116,8 +116,8 @@ def _standing(out: Path, run: dict[str, object], stages: Sequence[Stage] | None)
     place = difference(found.run, run)
     if place is not None and (stages is None or found.stage is not None):
         msg = (
-            f"{out}: holds a run of another recipe (they differ in {place}); name another folder, "
-            "or say --restart to train anew"
+            f"{out}: holds a run of another recipe or other data (they differ in {place}); name "
+            "another folder, or say --restart to train anew"
         )
         raise RunError(msg)
     if stages is not None and found.stage is not None and found.stage not in stages:

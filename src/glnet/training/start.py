@@ -68,14 +68,31 @@ def start_stage(model: GLNet, recipe: Recipe, stage: Stage, table: ClassTable) -
         start_aggregation(model, train.initialisation)
         if train.local_start == "alone":
             start_alone(model)
-    if source is None or known is None or not taken:
+    if source is None or known is None:
+        return None
+    if not taken:
+        _check_some(recipe, source)
         return None
     rows = {i: known.names.index(n) for i, n in enumerate(table.names) if n in known.names}
     for name in taken:
         _take_over(model, source, name, rows, str(train.start_from))
     new = [name for name in table.names if name not in known.names]
     anew = f"; new classes: {', '.join(new)}" if new else ""
+    if source.settings.input != recipe.model.input:
+        anew += "; it learnt from pixels of another scale, mean or deviation (model.input)"
     return f"{stage} starts from {train.start_from}: {', '.join(taken)}{anew}"
+
+
+def _check_some(recipe: Recipe, source: GLNet) -> None:
+    """Refuse a model of which no stage takes anything: the run would not start from it at all."""
+    named = ("global_branch", "local_branch")
+    wanted = [n for n, s in zip(named, ("global", "global_to_local"), strict=True)
+              if s in recipe.model.stages]  # fmt: skip
+    found = [name for name in named if getattr(source, name) is not None]
+    if not set(wanted) & set(found):
+        has, asks = (", ".join(names).replace("_", " ") for names in (found, wanted))
+        msg = f"train.start_from: {recipe.train.start_from} has a {has} alone, wanted a {asks}"
+        raise RecipeError(msg)
 
 
 @torch.no_grad()
