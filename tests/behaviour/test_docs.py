@@ -175,7 +175,8 @@ def test_nothing_is_excused_that_is_not_there():
 
 def options_of(command):
     found = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
-    return found.union(*(options_of(each) for each in getattr(command, "commands", {}).values()))
+    names = command.list_commands(None) if hasattr(command, "list_commands") else ()
+    return found.union(*(options_of(command.get_command(None, name)) for name in names))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

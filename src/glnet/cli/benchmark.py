@@ -30,7 +30,9 @@ def benchmark_command(
     restart: Annotated[bool, typer.Option("--restart", help="Do all runs again.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only.")] = False,
 ) -> None:
-    """Train and evaluate a list of entries over seeds and folds, and write one table.
+    """Train and score several recipes for one table.
+
+    A study lists them; each is run over its seeds and folds.
 
     What is finished is not done again: the same command goes on where it was stopped.
     """

@@ -18,7 +18,7 @@ from glnet.datasets.problems import Problems
 from glnet.recipe.paths import refuse_existing
 
 data = typer.Typer(
-    help="Published data sets, as downloaded: which are known, are they whole, index them.",
+    help="Check and index published data sets, as downloaded.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -34,7 +34,10 @@ Partial = Annotated[
 
 @data.command("list")
 def list_command() -> None:
-    """The known data sets: what they are, where to get them, how they lie on the disk."""
+    """List the known data sets.
+
+    What they are, where to get them, how they lie on the disk.
+    """
     for one in PUBLISHED:
         facts = {
             "images": f"{one.images}; {len(one.classes.trained)} classes",
@@ -50,7 +53,10 @@ def list_command() -> None:
 @data.command("check")
 @when_stopped(NOTHING)
 def check_command(root: Root, name: Name = None, partial: Partial = False) -> None:
-    """Say which data set this is, and all that is missing or broken; reads every pixel."""
+    """Say what is missing or broken in a data set.
+
+    Which one it is is found by its layout; every pixel is read.
+    """
     problems = Problems()
     found = _survey(root, name, problems, partial=partial)
     with progress_of("images and masks") as progress:
@@ -74,7 +80,7 @@ def index_command(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
 ) -> None:
-    """Write the manifest and the class table of a data set that is whole."""
+    """Write the manifest and class table of a data set."""
     problems = Problems()
     if not force:
         refuse_existing(tables_in(out))

@@ -29,7 +29,7 @@ def doctor_command(
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Tell what here helps or hinders predicting, and what to do about it.
+    """Find what hinders predicting here, and what to do.
 
     The status is 1 where nothing could be predicted.
     """

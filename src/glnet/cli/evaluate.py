@@ -67,7 +67,10 @@ def evaluate_command(
     engine: EngineName = "auto",
     tta: Tta = False,
 ) -> None:
-    """Compare predictions with true masks, or two models or folders of masks by them."""
+    """Score a model, or masks, against true masks.
+
+    With --against, two models or folders of masks on the same images.
+    """
     one_of(precision, PRECISIONS, "--precision")
     one_of(engine, ENGINES, "--engine")
     one_of(protocol, PROTOCOLS, "--protocol")

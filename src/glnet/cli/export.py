@@ -29,7 +29,7 @@ def export_command(
         Path | None, typer.Option(help="A STAC Item with the MLM extension to write: .json.")
     ] = None,
 ) -> None:
-    """Write a model's folded graphs (ONNX) into its folder: a CPU then needs no PyTorch.
+    """Write graphs into a model: a CPU needs no PyTorch.
 
     With --stac, describe the model for a catalogue instead.
     """

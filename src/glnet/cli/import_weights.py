@@ -24,7 +24,7 @@ def import_weights_command(
         Path | None, typer.Option(help="Class table; default: DeepGlobe's seven.")
     ] = None,
 ) -> None:
-    """Turn the GLNet authors' released checkpoints into a model folder."""
+    """Make a model of the GLNet authors' checkpoints."""
     one_of(sharing, _SHARINGS, "--sharing")
     from glnet.engines.imported import import_weights  # noqa: PLC0415  see predict
 

@@ -19,7 +19,10 @@ def info_command(
     model: Annotated[Path, typer.Argument(help=f"{MODEL_HELP}.")],
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Tell what a model is, what lies in its folder, and whether that belongs together."""
+    """Show what a model folder holds.
+
+    What the model is, which files there are, and whether they belong together.
+    """
     folder = find_model(model)
     config = read_config(folder)
     table, contents = table_of(folder, config), contents_of(folder)

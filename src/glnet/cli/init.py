@@ -48,7 +48,10 @@ def init_command(
     ] = True,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
 ) -> None:
-    """Choose every setting of a run from the images: a commented recipe, manifest and classes."""
+    """Write a recipe from a folder of images and masks.
+
+    Every setting is chosen from the images, with its reason; a manifest and a class table come too.
+    """
     wishes = Wishes(
         manifest, classes, tolerance, hours, memory, trunk, trunk_weights, shrink, device, seed,
         folds, measure, force,

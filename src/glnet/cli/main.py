@@ -2,47 +2,68 @@
 
 import signal
 import sys
-from typing import Annotated, NoReturn
+from importlib import import_module
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from glnet import __version__
-from glnet.cli.benchmark import benchmark_command
-from glnet.cli.data import data
-from glnet.cli.doctor import doctor_command
-from glnet.cli.evaluate import evaluate_command
-from glnet.cli.export import export_command
-from glnet.cli.import_weights import import_weights_command
-from glnet.cli.info import info_command
-from glnet.cli.init import init_command
-from glnet.cli.predict import predict_command
 from glnet.cli.stopping import Stopped
-from glnet.cli.train import train_command
-from glnet.cli.view import view_command
 from glnet.errors import GatheredError, GlnetError
-from glnet.extras import install
 
 #: Status of what Ctrl-C ended.
 _STOPPED = 130
 
+#: The commands, as they are listed, and what begins their own help. Each lies in the module of its
+#: name and is imported when it is asked for: all of them take half a second.
+COMMANDS = {
+    "data": "Check and index published data sets, as downloaded.",
+    "init": "Write a recipe from a folder of images and masks.",
+    "train": "Train a recipe; goes on where it was stopped.",
+    "evaluate": "Score a model, or masks, against true masks.",
+    "predict": "Segment images of any size.",
+    "view": "Show a raster and its masks in the browser.",
+    "info": "Show what a model folder holds.",
+    "export": "Write graphs into a model: a CPU needs no PyTorch.",
+    "benchmark": "Train and score several recipes for one table.",
+    "doctor": "Find what hinders predicting here, and what to do.",
+    "import-weights": "Make a model of the GLNet authors' checkpoints.",
+}
+
+
+class _Commands(TyperGroup):
+    """The group of them."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401  typer's
+        super().__init__(**settings)
+        unread: dict[str, Any] = dict.fromkeys(COMMANDS)
+        self.commands = unread
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        name = cmd_name.replace("-", "_")
+        module = import_module(f"glnet.cli.{name}")
+        if cmd_name == "data":
+            return typer.main.get_command(module.data)
+        one = typer.Typer(add_completion=False, rich_markup_mode=None)
+        one.command(cmd_name)(getattr(module, f"{name}_command"))
+        return typer.main.get_command(one)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Segment images too large for the memory at hand, by global-local networks.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(data, name="data")
-app.command("init")(init_command)
-app.command("train")(train_command)
-app.command("predict")(predict_command)
-app.command("view")(view_command)
-app.command("evaluate")(evaluate_command)
-app.command("benchmark")(benchmark_command)
-app.command("export")(export_command)
-app.command("info")(info_command)
-app.command("doctor")(doctor_command)
-app.command("import-weights")(import_weights_command)
 
 
 @app.callback(invoke_without_command=True)
@@ -63,6 +84,8 @@ def main() -> None:
     except GlnetError as error:
         _fail(1, str(error))
     except ImportError as error:
+        from glnet.extras import install  # noqa: PLC0415  not for every start
+
         _fail(1, f"{error}; this needs: {install('torch')}")
     except MemoryError:
         _fail(1, "out of memory; close other programs, or cut the image into parts")

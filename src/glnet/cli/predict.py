@@ -122,7 +122,10 @@ def predict_command(
         bool, typer.Option("--advise", help="Write nothing; try each precision on the image.")
     ] = False,
 ) -> None:
-    """Segment images of any size; started again, it goes on where it was stopped."""
+    """Segment images of any size.
+
+    Started again, it goes on where it was stopped.
+    """
     if view is not None:
         one_of(view, VIEWS, "--view")
     one_of(precision, PRECISIONS, "--precision")

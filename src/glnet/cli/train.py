@@ -47,9 +47,10 @@ def train_command(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
     log_format: Annotated[str, typer.Option(help="text, or json: one object a line.")] = "text",
 ) -> None:
-    """Train the stages of a recipe; leaves the best and last of each, and the whole model.
+    """Train a recipe; goes on where it was stopped.
 
-    A run that was stopped goes on where it was when the same command is given again.
+    The best and last of each stage and the whole model are left. A run that was stopped goes on
+    where it was when the same command is given again.
     """
     one_of(log_format, ("text", "json"), "--log-format")
     for name in stage or []:

@@ -35,7 +35,10 @@ def view_command(
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page.")] = True,
 ) -> None:
-    """Look at a raster, its mask and the truth in the browser, at any zoom; Ctrl-C ends it."""
+    """Show a raster and its masks in the browser.
+
+    Mask, truth and confidence lie over it, at any zoom; Ctrl-C ends it.
+    """
     from glnet.viewer.show import opened_show  # noqa: PLC0415  see predict
 
     try:
