@@ -467,6 +467,8 @@ def test_schedules_fall_from_one_to_nothing():
     assert schedule(train, 5, 10) == pytest.approx(0.5**0.9)
     warm = load_train(schedule="cosine", warmup_steps=4)
     assert [schedule(warm, i, 24) for i in (0, 3, 4, 14)] == pytest.approx([0.2, 0.8, 1, 0.5])
+    # A stage that is shorter than twice the warm-up reaches its rate all the same.
+    assert [schedule(warm, i, 4) for i in range(4)] == pytest.approx([1 / 3, 2 / 3, 1, 0.5])
 
 
 def load_train(**values):

@@ -119,6 +119,7 @@ class TrainSettings(Settings):
     weight_decay: Share = 5e-4
     schedule: Literal["poly", "cosine"] = "poly"
     power: Share = 0.9
+    #: Steps until the full rate, at most half of a stage's.
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     #: Keep the trunks' batch norm statistics as pretrained: for a few patches per mini-batch.
     freeze_batch_norm: bool = False

@@ -6,10 +6,14 @@ from glnet.recipe import TrainSettings
 
 
 def schedule(train: TrainSettings, step: int, steps: int) -> float:
-    """The factor on the learning rate at a step, counted from 0: warm-up, then decay towards 0."""
-    if step < train.warmup_steps:
-        return (step + 1) / (train.warmup_steps + 1)
-    done = (step - train.warmup_steps) / max(1, steps - train.warmup_steps)
+    """The factor on the learning rate at a step, counted from 0: warm-up, then decay towards 0.
+
+    At most half of the steps warm up, or a short stage would never reach its rate.
+    """
+    warmup = min(train.warmup_steps, steps // 2)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    done = (step - warmup) / max(1, steps - warmup)
     if train.schedule == "cosine":
         return (1 + math.cos(math.pi * done)) / 2
     return float((1 - done) ** train.power)
