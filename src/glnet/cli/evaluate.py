@@ -14,6 +14,7 @@ from glnet.cli.options import (
     Precision,
     Tolerance,
     Tta,
+    goes_with,
     one_of,
 )
 from glnet.cli.progress import progress_of
@@ -28,6 +29,9 @@ from glnet.outputs.files import check_target
 from glnet.outputs.tables import write_json, write_rows
 from glnet.reports.evaluation import write_evaluation
 from glnet.reports.page import report_in
+
+#: How a model computes where nothing is said.
+_USUAL = {"device": "auto", "precision": "fp32", "engine": "auto", "tta": False}
 
 
 @when_stopped(NOTHING)
@@ -75,6 +79,9 @@ def evaluate_command(
     one_of(engine, ENGINES, "--engine")
     one_of(protocol, PROTOCOLS, "--protocol")
     _check_sources(model, masks, classes)
+    computing = {"device": device, "precision": precision, "engine": engine, "tta": tta}
+    asked = {name: value for name, value in computing.items() if value != _USUAL[name]}
+    goes_with("--model", model, **asked)
     read = [path for path in (manifest, classes) if path is not None]
     for path, suffix in ((json_out, ".json"), (csv_out, ".csv")):
         if path is not None:
@@ -89,7 +96,6 @@ def evaluate_command(
     if masks is not None:
         found = _by_masks(masks, against, manifest, cast("Path", classes), chosen, options)
     else:
-        computing = {"device": device, "precision": precision, "engine": engine, "tta": tta}
         told |= computing
         options |= computing
         found = _by_model(cast("Path", model), against, manifest, chosen, options)

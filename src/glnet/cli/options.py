@@ -39,6 +39,14 @@ def one_of(value: str, known: tuple[str, ...], option: str) -> str:
     return value
 
 
+def goes_with(needed: str, there: object, **given: object) -> None:
+    """Refuse options that would do nothing, for they need another one."""
+    idle = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    if idle and not there:
+        msg = f"{', '.join(idle)}: only with {needed}"
+        raise typer.BadParameter(msg)
+
+
 ENGINES = ("auto", "openvino", "torch", "plain")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 VIEWS = ("aggregated", "global", "local")

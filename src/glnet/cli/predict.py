@@ -16,6 +16,7 @@ from glnet.cli.options import (
     Precision,
     Tta,
     bands_of,
+    goes_with,
     one_of,
 )
 from glnet.cli.predict_into import expanded, predict_into
@@ -133,6 +134,14 @@ def predict_command(
     one_of(on_error, ON_ERROR, "--on-error")
     for kind in also or []:
         one_of(kind, ALSO, "--also")
+    goes_with("--ray", ray, workers=workers)
+    drawn: dict[str, Any] = {
+        "background": background or (),
+        "min_area": min_area,
+        "simplify": simplify,
+    }
+    outlined = polygons or {"geojson", "gpkg"}.intersection(also or ())
+    goes_with("--polygons, or --also geojson or gpkg", outlined, **drawn)
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # before any library reads it
     found = expanded(images)
@@ -149,11 +158,6 @@ def predict_command(
         "glass": glass, "remote": remote, "part": part, "said": typer.echo,
         "cluster": None if ray is None else Cluster(ray, workers, threads),
     }  # fmt: skip
-    drawn: dict[str, Any] = {
-        "background": background or (),
-        "min_area": min_area,
-        "simplify": simplify,
-    }
     single: dict[str, Any] = {
         "confidence": confidence, "probabilities": probabilities, "scores": scores,
         "polygons": polygons,

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from glnet.cli.options import one_of
+from glnet.cli.options import goes_with, one_of
 from glnet.cli.progress import Watch, clock, memory_now, progress_of
 from glnet.cli.stopping import GOES_ON, when_stopped
 from glnet.cluster import Cluster
@@ -55,6 +55,7 @@ def train_command(
     one_of(log_format, ("text", "json"), "--log-format")
     for name in stage or []:
         one_of(name, STAGES, "--stage")
+    goes_with("--ray", ray, workers=workers, threads=threads)
     over = {"train": {"memory": memory}} if memory else None
     if ray is not None:
         if out is not None or stage or restart or log_format == "json":
