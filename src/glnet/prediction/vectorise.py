@@ -28,6 +28,9 @@ class PolygonWish:
     min_area: float = 0.0
     simplify: float = 0.0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))  # a string will do, as everywhere
+
     def check(self, mask: Path, taken: Sequence[Path], table: ClassTable) -> None:
         """Find out before the work whether it can be met.
 
