@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from glnet.datasets.classes import (
     ClassInfo,
@@ -18,7 +19,7 @@ from glnet.errors import DataError
 from glnet.geometry import Size
 from glnet.planning.labels import SHRINKS, discover_classes, strips
 from glnet.planning.measure import Moments, gather, measure
-from makers import TWO_CLASSES, noise, write_png, write_text, write_tif
+from makers import TWO_CLASSES, noise, write_jpg, write_png, write_text, write_tif
 
 CODER = LabelCoder(TWO_CLASSES)
 
@@ -106,10 +107,18 @@ def test_a_mask_of_another_size_is_refused(tmp_path):
         measure([sample(tmp_path, noise(3, 5, 5), np.zeros((5, 6), np.uint8))], CODER)
 
 
-def found_classes(folder, *masks):
+def found_classes(folder, *masks, notes=None):
     return discover_classes(
-        [sample(folder, noise(1, 4, 4), m, str(i)) for i, m in enumerate(masks)]
+        [sample(folder, noise(1, 4, 4), m, str(i)) for i, m in enumerate(masks)],
+        [] if notes is None else notes,
     )
+
+
+def discovered(*masks):
+    """Names and whether ignored, by value, of mask files that lie beside no image; and notes."""
+    notes = []
+    table = discover_classes([Sample(path, path, "train") for path in masks], notes)
+    return {row.value: (row.name, row.ignored) for row in table.rows}, " ".join(notes)
 
 
 def test_every_value_of_index_masks_is_a_class_but_255(tmp_path):
@@ -131,6 +140,67 @@ def test_binary_masks_of_0_and_255_have_two_classes(tmp_path):
     assert table.values == [0, 255]
 
 
+def white_rectangle():
+    mask = np.zeros((64, 64), np.uint8)
+    mask[9:50, 13:45] = 255
+    return mask
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_greys_that_a_jpeg_makes_of_0_and_255_are_no_classes(tmp_path, suffix):
+    """Whether the file still is one, or was saved as PNG afterwards."""
+    lossy = write_jpg(tmp_path / "m.jpg", white_rectangle())
+    with Image.open(lossy) as decoded:
+        mask = lossy if suffix == "jpg" else write_png(tmp_path / "m.png", np.array(decoded))
+
+    with pytest.raises(DataError, match=rf"m\.{suffix}: \d\d values .*lossy.*PNG or TIFF"):
+        discovered(mask)
+
+
+def test_255_that_is_ignored_though_it_looks_like_a_class_is_told(tmp_path):
+    """One mask of 0 and 1 among masks of 0 and 255; but not where 255 is an edge of classes."""
+    notes = []
+    found_classes(tmp_path, *[white_rectangle()] * 3, white_rectangle() // 255, notes=notes)
+    (note,) = notes
+    assert note.startswith("255 is ignored, though 3 of 4 masks are mostly 0 and 255")
+    assert "other values (1)" in note
+
+    edges = white_rectangle()
+    edges[10:49, 14:44] = 7
+    notes = []
+    found_classes(tmp_path, edges, notes=notes)
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("nodata", "ignored"), [(99, {99: ("nodata", True)}), (-9999, {}), (None, {})]
+)
+def test_nodata_of_masks_of_wide_integers_is_no_class(tmp_path, nodata, ignored):
+    values = np.array([[[0, 1], [nodata or 0, 1]]], np.int16)
+
+    classes, note = discovered(write_tif(tmp_path / "m.tif", values, nodata=nodata))
+
+    assert classes == {0: ("class 0", False), 1: ("class 1", False), **ignored}
+    assert ("nodata of the masks: 99" in note) is bool(ignored)
+
+
+def test_nodata_beside_one_value_is_a_class(tmp_path):
+    """As when shapes were burnt into a raster of zeros."""
+    mask = write_tif(tmp_path / "m.tif", np.array([[[0, 255]]], np.uint8), nodata=0)
+
+    classes, note = discovered(mask)
+
+    assert classes == {0: ("class 0", False), 255: ("class 255", False)}
+    assert "both are classes" in note
+
+
+def test_a_value_that_is_no_byte_is_named(tmp_path):
+    mask = write_tif(tmp_path / "m.tif", np.array([[[0, 1, 1234]]], np.uint16))
+
+    with pytest.raises(DataError, match=r"m\.tif: wanted values from 0 to 255, found 1234"):
+        discovered(mask)
+
+
 def test_every_colour_of_rgb_masks_is_a_class(tmp_path):
     mask = np.array([[[0, 0, 0], [255, 0, 1]], [[2, 255, 0], [0, 0, 0]]], np.uint8)
 
@@ -147,7 +217,7 @@ def test_every_colour_of_rgb_masks_is_a_class(tmp_path):
         ([np.zeros((3, 2, 2), np.uint8), np.zeros((2, 2), np.uint8)], "index masks and RGB masks"),
         ([np.full((2, 2), 4, np.uint8), np.full((2, 2), 255, np.uint8)], "hold one value alone"),
         ([np.full((2, 2), 255, np.uint8)], "hold one value alone"),
-        ([np.arange(256, dtype=np.uint8).reshape(16, 16)], "at most 254 classes"),
+        ([np.arange(255, dtype=np.uint8).reshape(15, 17)], "at most 254 classes"),
     ],
 )
 def test_masks_that_make_no_classes_are_refused(tmp_path, masks, said):

@@ -1,6 +1,7 @@
 """What masks hold: a class table made from them, or counted by one that is given."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,16 +10,17 @@ import numpy as np
 from glnet.datasets.classes import ClassInfo, ClassTable, default_colour
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelScene
+from glnet.datasets.problems import listed
 from glnet.errors import DataError
 from glnet.geometry import Size, Window
 from glnet.metrics import IGNORE
 from glnet.raster import Raster
 
-#: RGB masks of more colours than this are taken for near-colours.
-MOST_COLOURS = 32
+#: Masks of more colours, or of these greys, are taken for a lossy format's.
+MOST_COLOURS, _GREYS = 32, {0, 253, 254, 255}
 
-#: A byte each, packed as one number.
-_CHANNELS = 3
+#: A byte each, packed as one number; and the most bytes of a value of an index mask.
+_CHANNELS, _WIDEST = 3, 4
 
 #: Rows read at a time: a multiple of usual TIFF blocks.
 _STRIP = 512
@@ -31,42 +33,51 @@ def strips(size: Size) -> Iterator[Window]:
 
 
 def discover_classes(
-    samples: Sequence[Sample], progress: Callable[[int, int], object] = lambda _, __: None
+    samples: Sequence[Sample],
+    notes: list[str],
+    progress: Callable[[int, int], object] = lambda _, __: None,
 ) -> ClassTable:
-    """One class per value of index masks, or per colour of RGB masks; 255 is ignored.
+    """One class per value of index masks, or per colour of RGB masks; 255 and nodata are ignored.
 
-    Masks of 0 and 255 alone are binary: there 255 is a class.
+    Masks of 0 and 255 alone are binary: there 255 is a class. So is nodata beside one value alone.
 
     Args:
         samples: Whose masks are read.
+        notes: Gets what is doubtful, a line each.
         progress: Told after every mask how many are done, and of how many.
 
     Raises:
-        DataError: more colours than `MOST_COLOURS`, masks of both kinds, or one class only.
+        DataError: values or colours that are not a class each, masks of both kinds, or one class
+            only.
     """
     found: dict[int, set[int]] = {}
+    nodata, binary = set[int](), 0
     for done, sample in enumerate(samples, start=1):
         with Raster(sample.mask) as mask:
-            if mask.bands not in (1, _CHANNELS) or mask.dtype != np.uint8:
-                msg = (
-                    f"{mask.path}: wanted a mask of 1 or 3 bands of 8 bit, found {mask.bands} of "
-                    f"{mask.dtype}"
-                )
-                raise DataError(msg)
-            own = found.setdefault(mask.bands, set())
-            for window in strips(mask.size):
-                own |= set(np.unique(_packed(mask.read(window))).tolist())
-            if mask.bands == _CHANNELS and len(own) > MOST_COLOURS:
-                _refuse_near_colours(sample)
+            held, own_nodata = _held(mask, found.setdefault(mask.bands, set()))
+        nodata |= own_nodata
+        binary += {value for value, _ in held.most_common(2)} == {0, IGNORE}
         progress(done, len(samples))
     if len(found) > 1:
         msg = f"{samples[0].mask.parent}: index masks and RGB masks together; give a class table "
         raise DataError(msg + "with values and colours by --classes")
     bands, values = next(iter(found.items()))
-    rows = _by_value(sorted(values)) if bands == 1 else _by_colour(sorted(values))
+    nodata -= values
+    if nodata and len(values) == 1:
+        values |= nodata
+        notes.append(f"beside nodata ({listed(nodata)}) the masks hold one value: both are classes")
+        nodata = set()
+    rows = _by_value(values, nodata) if bands == 1 else _by_colour(sorted(values))
     if sum(not row.ignored for row in rows) == 1:
         msg = f"{samples[0].mask}: all masks hold one value alone; there is nothing to tell apart"
         raise DataError(msg)
+    if nodata:
+        notes.append(
+            f"ignored, being nodata of the masks: {listed(nodata)}; if it is a class, say so in a "
+            "table and give it by --classes"
+        )
+    if 2 * binary > len(samples) and any(row.ignored and row.value == IGNORE for row in rows):
+        notes.append(_white(binary, len(samples), values))
     try:
         return ClassTable(rows)
     except ValueError as error:
@@ -74,12 +85,62 @@ def discover_classes(
         raise DataError(msg) from error
 
 
-def _refuse_near_colours(sample: Sample) -> None:
-    msg = (
-        f"{sample.mask}: more than {MOST_COLOURS} colours; they look like the near-colours of a "
-        "JPEG, or this is no mask; give the true colours by --classes, with --tolerance"
+def _white(binary: int, masks: int, values: set[int]) -> str:
+    """That 255 is ignored, where most masks look as if it were a class."""
+    others = listed(sorted(values - {0, IGNORE}))
+    return (
+        f"255 is ignored, though {binary} of {masks} masks are mostly 0 and 255; if it is a class, "
+        f"recode the masks with other values ({others}), or give a class table by --classes"
     )
-    raise DataError(msg)
+
+
+def _held(mask: Raster, earlier: set[int]) -> tuple[Counter[int], set[int]]:
+    """How often a mask holds each value or colour, added to the earlier ones; and its nodata."""
+    index = mask.bands == 1 and mask.dtype.kind in "iu" and mask.dtype.itemsize <= _WIDEST
+    if not index and not (mask.bands == _CHANNELS and mask.dtype == np.uint8):
+        msg = (
+            f"{mask.path}: wanted a mask of 1 band of integers or 3 bands of 8 bit, found "
+            f"{mask.bands} of {mask.dtype}"
+        )
+        raise DataError(msg)
+    held, nodata = Counter[int](), set[int]()
+    # What is transparent in a PNG is seldom meant as nodata.
+    declared = index and mask.masks and not mask.decoded_whole
+    for window in strips(mask.size):
+        pixels, valid = mask.read_valid(window) if declared else (mask.read(window), None)
+        packed = _packed(pixels)
+        if valid is not None:
+            nodata |= set(np.unique(packed[~valid]).tolist()) & set(range(IGNORE + 1))
+            packed = packed[valid]
+        values, counts = np.unique(packed, return_counts=True)
+        held.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+        earlier.update(held)
+        if index:
+            _check_values(mask, set(held))
+        elif len(earlier) > MOST_COLOURS:
+            msg = (
+                f"{mask.path}: more than {MOST_COLOURS} colours; they look like the near-colours "
+                "of a JPEG, or this is no mask; give the true colours by --classes, with "
+                "--tolerance"
+            )
+            raise DataError(msg)
+    return held, nodata
+
+
+def _check_values(mask: Raster, held: set[int]) -> None:
+    """Refuse what an index mask cannot hold, and the greys that a lossy format makes of values."""
+    odd = next((value for value in sorted(held) if not 0 <= value <= IGNORE), None)
+    if odd is not None:
+        msg = f"{mask.path}: wanted values from 0 to 255, found {odd}; recode the masks"
+        raise DataError(msg)
+    # So many classes that three reach up to white are more than a table can hold.
+    if _GREYS <= held or (mask.is_photo and not held <= {0, IGNORE}):
+        msg = (
+            f"{mask.path}: {len(held)} values ({listed(sorted(held))}), as lossy compression makes "
+            "of few; save masks as PNG or TIFF with one value per class, e.g. 255 where the grey "
+            "is over 127"
+        )
+        raise DataError(msg)
 
 
 def _packed(pixels: np.ndarray) -> np.ndarray:
@@ -90,18 +151,19 @@ def _packed(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(red << 16 | green << 8 | blue)
 
 
-def _by_value(values: Sequence[int]) -> tuple[ClassInfo, ...]:
-    binary = set(values) <= {0, IGNORE}
-    return tuple(
-        ClassInfo(
-            f"class {value}" if value != IGNORE or binary else "ignored",
-            value,
-            # White, which no small number has, so that 0 and 255 are seen apart.
-            default_colour(value) if value != IGNORE else (255, 255, 255),
-            value == IGNORE and not binary,
-        )
-        for value in values
-    )
+def _by_value(values: set[int], nodata: set[int]) -> tuple[ClassInfo, ...]:
+    binary = values <= {0, IGNORE}
+
+    def row(value: int) -> ClassInfo:
+        # White, which no small number has, so that 0 and 255 are seen apart.
+        colour = default_colour(value) if value != IGNORE else (255, 255, 255)
+        if value in nodata:
+            return ClassInfo("nodata", value, colour, ignored=True)
+        if value == IGNORE and not binary:
+            return ClassInfo("ignored", value, colour, ignored=True)
+        return ClassInfo(f"class {value}", value, colour)
+
+    return tuple(row(value) for value in sorted(values | nodata))
 
 
 def _by_colour(packed: Sequence[int]) -> tuple[ClassInfo, ...]:

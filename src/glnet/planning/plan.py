@@ -221,7 +221,7 @@ def _table(
         msg = f"{odd}: only masks in one raster tell their classes; give a class table by --classes"
         raise DataError(msg)
     say("looking for classes in the masks")
-    table = discover_classes(data.samples, progress)
+    table = discover_classes(data.samples, notes, progress)
     notes.append(
         f"classes are named by what the masks hold: edit the names in {path}; to ignore one, say "
         f"so there and run init again with --classes {path}"
