@@ -15,6 +15,7 @@ import glnet
 from glnet.cli.main import main
 from glnet.datasets.classes import read_classes
 from glnet.datasets.manifest import read_manifest
+from glnet.errors import RecipeError
 from glnet.model import build_glnet
 from glnet.planning.budget import StagePace
 from glnet.planning.machine import rough_pace
@@ -230,6 +231,20 @@ def test_folds_test_every_image_once(tmp_path, init):
     assert sorted(tested) == [f"{n}.tif" for n in range(5)]
 
 
+def test_a_fold_without_a_validation_image_is_told(tmp_path, init):
+    """Of three images two are tested in one fold of two, and one is to train."""
+    lay(tmp_path, 3)
+
+    status, out, _ = init(tmp_path, "-o", tmp_path / "out/recipe.yaml", "--folds", "2")
+
+    assert status == 0
+    for k in (1, 2):
+        found = read_manifest(tmp_path / f"out/manifest.fold{k}.csv")
+        lacks = all(sample.split != "validation" for sample in found)
+        assert (f"fold {k}: no validation image" in out) is lacks
+    assert out.count("no validation image") == 1
+
+
 def test_folds_keep_the_parts_of_an_image_together(tmp_path, init):
     """A manifest of windows is folded by image, and every fold names the windows again."""
     lay(tmp_path, 3)
@@ -329,6 +344,16 @@ def test_tables_that_are_there_are_used_as_they_are(tmp_path, init):
     assert "edge" not in (tmp_path / "recipe.yaml").read_text()
 
 
+def test_splits_are_shown_as_the_manifest_names_them(tmp_path, init):
+    lay(tmp_path, 2)
+    rows = [(f"images/{n}.tif", f"labels/{n}.png", s) for n, s in enumerate(("train", "[b]:x:"))]
+    write_manifest(tmp_path / "manifest.csv", *rows)
+
+    _, out, _ = init(tmp_path, "-o", tmp_path / "recipe.yaml")
+
+    assert out.count("[b]:x:") == 2
+
+
 def test_images_without_mask_are_named_and_left_out(tmp_path, init):
     lay(tmp_path)
     write_jpg(tmp_path / "images" / "lonely.jpg", noise(3, 20, 20))
@@ -345,6 +370,7 @@ def test_images_without_mask_are_named_and_left_out(tmp_path, init):
         (["--folds", "1"], "--folds"),
         (["--folds", "9"], "from 2 to 5 folds"),
         (["--hours", "0"], "--hours"),
+        (["--hours", "inf"], "--hours"),
         (["--memory", "much"], "--memory"),
         (["--trunk-weights", "nowhere.pth"], "nowhere.pth does not exist"),
         (["-o", "recipe.json"], "must end with .yaml"),
@@ -361,6 +387,11 @@ def test_wishes_that_cannot_be_met_are_refused(tmp_path, init, monkeypatch, opti
     assert said in err
     assert err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_images_are_not_enlarged(tmp_path):
+    with pytest.raises(RecipeError, match="--shrink: wanted 1 or more, got 0"):
+        glnet.plan(tmp_path, tmp_path / "recipe.yaml", glnet.Wishes(shrink=0, measure=False))
 
 
 def test_folders_that_say_test_but_not_train_are_refused(tmp_path, init):

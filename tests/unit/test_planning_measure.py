@@ -89,6 +89,16 @@ def test_only_training_images_are_gathered(tmp_path):
     assert found.pixels == (18, 0)
 
 
+def test_training_images_without_a_label_are_refused(tmp_path):
+    table = ClassTable((*TWO_CLASSES.rows, ClassInfo("edge", 7, (9, 9, 9), ignored=True)))
+    mask = np.full((5, 5), 7, np.uint8)
+
+    facts = measure([sample(tmp_path, noise(3, 5, 5), mask)], LabelCoder(table))
+
+    with pytest.raises(DataError, match="all pixels of the training images are ignored"):
+        gather(facts, ["train"], table.names)
+
+
 def test_images_of_two_kinds_are_refused(tmp_path):
     mask = np.zeros((5, 5), np.uint8)
     samples = [

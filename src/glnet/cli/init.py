@@ -6,10 +6,9 @@ from typing import Annotated
 import numpy as np
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from glnet.cli.options import Device, Tolerance
+from glnet.cli.options import Device, Tolerance, plain_console
 from glnet.cli.progress import progress_of
 from glnet.cli.stopping import NOTHING, WRITING, when_stopped
 from glnet.planning.choices import percent
@@ -60,7 +59,7 @@ def init_command(
         made = plan(folder, out, wishes, progress.say, progress)
     with when_stopped(WRITING):
         made.write()
-    _print(made, Console())
+    _print(made, plain_console())
 
 
 def _print(made: Plan, console: Console) -> None:
@@ -71,7 +70,7 @@ def _print(made: Plan, console: Console) -> None:
     lines += [f"next: glnet train {path}" for path in made.recipes]
     for line in lines:
         # Broken between words on a terminal, left whole for whatever reads a pipe.
-        console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+        console.print(line, soft_wrap=not console.is_terminal)
 
 
 def _bands(made: Plan) -> Table:
@@ -107,5 +106,5 @@ def _classes(made: Plan) -> Table:
         pixels = np.sum([image.pixels for image in own], axis=0)
         columns.append(pixels / max(1, pixels.sum()))
     for i, name in enumerate(made.table.names):
-        table.add_row(escape(name), *(percent(float(column[i])) for column in columns))
+        table.add_row(name, *(percent(float(column[i])) for column in columns))
     return table

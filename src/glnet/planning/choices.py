@@ -211,7 +211,7 @@ def balanced(shares: Sequence[float]) -> list[float]:
         min(WEIGHT_CAP, math.sqrt(most / share)) if share > 0 else WEIGHT_CAP for share in shares
     ]
     expected = sum(share * ratio for share, ratio in zip(shares, ratios, strict=True))
-    return [round(ratio / (expected or 1.0), 3) for ratio in ratios]
+    return [round(ratio / expected, 3) for ratio in ratios]
 
 
 def choose_sampling(

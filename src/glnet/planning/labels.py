@@ -134,7 +134,7 @@ def _check_values(mask: Raster, held: set[int]) -> None:
         msg = f"{mask.path}: wanted values from 0 to 255, found {odd}; recode the masks"
         raise DataError(msg)
     # So many classes that three reach up to white are more than a table can hold.
-    if _GREYS <= held or (mask.is_photo and not held <= {0, IGNORE}):
+    if held.issuperset(_GREYS) or (mask.is_photo and not held <= {0, IGNORE}):
         msg = (
             f"{mask.path}: {len(held)} values ({listed(sorted(held))}), as lossy compression makes "
             "of few; save masks as PNG or TIFF with one value per class, e.g. 255 where the grey "

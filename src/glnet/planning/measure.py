@@ -193,7 +193,7 @@ class Facts:
     @property
     def shares(self) -> tuple[float, ...]:
         """Share of each class in the labelled pixels."""
-        total = max(1, sum(self.pixels))
+        total = sum(self.pixels)
         return tuple(count / total for count in self.pixels)
 
 
@@ -201,12 +201,16 @@ def gather(images: Sequence[ImageFacts], splits: Sequence[str], names: Sequence[
     """The facts of the training images; nothing of validation and test but their number.
 
     Raises:
-        DataError: no training image.
+        DataError: no training image, or none with a labelled pixel.
     """
     train = [own for own, split in zip(images, splits, strict=True) if split == "train"]
     if not train:
         found = ", ".join(sorted(set(splits)))
         msg = f"no image is in the split 'train'; the splits found are: {found}"
+        raise DataError(msg)
+    pixels = np.sum([own.pixels for own in train], axis=0)
+    if not pixels.any():
+        msg = "all pixels of the training images are ignored; label some, or change the class table"
         raise DataError(msg)
     moments = train[0].moments
     for own in train[1:]:
@@ -219,7 +223,7 @@ def gather(images: Sequence[ImageFacts], splits: Sequence[str], names: Sequence[
         tuple(moments.deviation.tolist()),
         float(np.quantile(np.concatenate([own.magnitudes for own in train]), HIGH)),
         tuple(names),
-        tuple(np.sum([own.pixels for own in train], axis=0).tolist()),
+        tuple(pixels.tolist()),
         _least_kept(np.sum([own.kept for own in train], axis=0)),
         sum(split == "validation" for split in splits),
         sum(own.seconds for own in images) / len(images),

@@ -245,6 +245,8 @@ def _runs(
             f"{wishes.folds} folds by image, given splits set aside; each recipe takes "
             f"{wishes.hours:g} h, and the score to report is the mean over the folds' test splits"
         )
+        for number, splits in enumerate(folds, start=1):
+            notes += [f"fold {number}: {note}" for note in _lacking(splits)]
         return folds
     splits = given if data.manifest else _splits(given, pixels, wishes.seed, notes)
     notes += _lacking(splits)

@@ -1,5 +1,6 @@
 """What a user decides before a plan is made."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,10 +44,14 @@ class Wishes:
         """Refuse what cannot be met, before anything is read.
 
         Raises:
-            RecipeError: no time, one fold, no such weights, no such amount of memory.
+            RecipeError: no time or no end of it, images enlarged, one fold, no such weights, no
+                such amount of memory.
         """
-        if not self.hours > 0:
-            msg = f"--hours: wanted more than 0, got {self.hours:g}"
+        if not 0 < self.hours < math.inf:
+            msg = f"--hours: wanted more than 0 and an end, got {self.hours:g}"
+            raise RecipeError(msg)
+        if self.shrink is not None and self.shrink < 1:
+            msg = f"--shrink: wanted 1 or more, got {self.shrink}"
             raise RecipeError(msg)
         if self.folds < 0 or self.folds == 1:
             msg = f"--folds: wanted 2 or more, or none, got {self.folds}"
