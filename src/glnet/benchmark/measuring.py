@@ -15,7 +15,7 @@ import torch
 
 from glnet import __version__
 from glnet.benchmark.process import decode, processor
-from glnet.bundle import read_bundle
+from glnet.bundle import contents_of
 from glnet.engines.engine import Engine
 from glnet.engines.held import peak, resident
 from glnet.engines.loading import load_engine
@@ -93,7 +93,7 @@ def _measure(model: Path, image: Path, view: View, device: str) -> Cost:
     on_cuda = engine.device_type == "cuda"
     added = (after - before) / _MB if before is not None and after is not None else None
     return Cost(
-        _parameters(model),
+        contents_of(model).parameters or 0,
         megapixels,
         megapixels / min(times),
         megapixels / whole,
@@ -102,13 +102,6 @@ def _measure(model: Path, image: Path, view: View, device: str) -> Cost:
         _driver_mb() if on_cuda else None,
         _machine(engine),
     )
-
-
-def _parameters(model: Path) -> int:
-    """How many were trained: all that is stored but for the batch norms' statistics."""
-    _, tensors = read_bundle(model)
-    statistics = ("running_mean", "running_var", "num_batches_tracked")
-    return sum(v.size for k, v in tensors.items() if not k.endswith(statistics))
 
 
 def _driver_mb() -> float | None:
