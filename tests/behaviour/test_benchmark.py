@@ -2,6 +2,7 @@
 
 import csv
 import multiprocessing
+import shutil
 import sys
 import time
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 import glnet
 from glnet.benchmark.results import read_result
@@ -16,6 +18,9 @@ from glnet.benchmark.run import benchmark
 from glnet.benchmark.study import load_study
 from glnet.bundle import read_bundle, read_config
 from glnet.cli import main
+from glnet.datasets.manifest import read_manifest
+from glnet.errors import GatheredError, RunError
+from makers import write_png
 from runs import write_data, write_recipe
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -143,7 +148,7 @@ def test_stages_that_entries_share_are_trained_once(whole):
 
 def test_a_shared_stage_gives_the_bytes_of_one_trained_apart(whole, tmp_path):
     out, study, _ = whole
-    (job,) = load_study(study, only=["deep both ways"]).jobs
+    (job,) = load_study(study, only=["deep both ways"]).asked
 
     for _ in glnet.train(job.recipe, tmp_path):
         pass
@@ -210,6 +215,51 @@ def test_an_entry_that_fails_leaves_the_others(data, tmp_path, monkeypatch, caps
     assert rows == ["sound"]
 
 
+def test_a_part_of_a_study_leaves_the_rest(data, tmp_path):
+    """What was shared from a run that is not asked for keeps its time; the table has all."""
+    path = write_study(data, {name: {"model": {"sharing": "none"}} for name in "ab"}, "parts")
+    list(benchmark(load_study(path), tmp_path))
+    times = [read_result(run_of(tmp_path, name)).seconds for name in "ab"]
+    (run_of(tmp_path, "b") / "result.json").unlink()
+
+    list(benchmark(load_study(path, only=["b"], seeds=[0]), tmp_path))
+
+    assert [read_result(run_of(tmp_path, name)).seconds for name in "ab"] == times
+    assert times[0] == times[1] > 0
+    assert list(runs_csv(tmp_path)) == ["a", "b"]
+
+
+def test_a_run_without_enough_memory_leaves_the_others(data, tmp_path):
+    entries = {
+        "huge": {"model": {"branches": "global", "width": 10**9}},
+        "sound": {"model": {"branches": "global"}},
+    }
+    study = load_study(write_study(data, entries, "huge"))
+
+    with pytest.raises(GatheredError, match=r"^huge, seed 0: [^\n]*memory[^\n]*$"):
+        list(benchmark(study, tmp_path))
+
+    assert list(runs_csv(tmp_path)) == ["sound"]
+
+
+def test_results_of_other_labels_are_not_mixed(tmp_path):
+    """Labels that were corrected under the same name; a copy of the same data is the same."""
+    study = write_study(write_data(tmp_path / "data"), {"a": {"model": {"branches": "global"}}})
+    out = tmp_path / "out"
+    list(benchmark(load_study(study), out))
+    shutil.copytree(tmp_path / "data", tmp_path / "copy", copy_function=shutil.copy)
+    copied = load_study(tmp_path / "copy" / study.name, data=tmp_path / "copy")
+
+    (record,) = benchmark(copied, out)
+    mask = read_manifest(tmp_path / "copy" / "manifest.csv")[0].mask
+    pixels = np.array(Image.open(mask))
+    write_png(mask, np.flipud(pixels))
+
+    assert record.text.endswith("done before")
+    with pytest.raises(RunError, match=r"they differ in contents\.masks"):
+        list(benchmark(copied, out))
+
+
 def test_results_of_other_settings_are_not_mixed(whole, data, monkeypatch, capsys):
     out, _, _ = whole
     changed = write_study(data, ENTRIES, "changed", protocol="glnet")
@@ -253,7 +303,7 @@ def test_another_folder_of_data_and_other_settings_can_be_laid_over(data, tmp_pa
     for name in ("manifest.csv", "classes.csv"):
         (other / name).write_text((data / name).read_text())
 
-    (job,) = load_study(study, data=other, over={"train": {"device": "cpu"}}, seeds=[7]).jobs
+    (job,) = load_study(study, data=other, over={"train": {"device": "cpu"}}, seeds=[7]).asked
 
     assert job.recipe.data.manifest == other / "manifest.csv"
     assert job.recipe.data.classes == other / "classes.csv"

@@ -1,8 +1,9 @@
 """The runs of a study, one after the other, each kept as soon as it is known."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from glnet.benchmark.measuring import measure
 from glnet.benchmark.results import Result, identity, read_result, write_result
@@ -28,15 +29,16 @@ def benchmark(
     said: Callable[[str], object] = lambda _: None,
     progress: Callable[[int, int], object] = lambda _, __: None,
 ) -> Iterator[Record]:
-    """Train, evaluate and measure every run of a study, as the records are asked for.
+    """Train, evaluate and measure the runs that are asked for, as the records are asked for.
 
     What an earlier call has finished is not done again, and a run that was stopped goes on. Stages
-    that several runs have in common are trained once. After every run the tables are written.
+    that several runs have in common are trained once. After every run the tables are written, of
+    all runs of the study that are finished.
 
     Args:
         study: See `load_study`.
         out: Folder for runs, results and tables.
-        restart: Do all runs again.
+        restart: Do all runs that are asked for again.
         said: Told what begins that has no records.
         progress: Told how many of it are done, and of how many.
 
@@ -46,11 +48,12 @@ def benchmark(
     """
     out = Path(out)
     _make_folder(out)
-    results = {} if restart else _earlier_results(study, out)
-    trained: dict[str, Path] = {}
+    digests: dict[Path, int] = {}
+    results = _earlier_results(study, out, digests, restart=restart)
+    trained = _trained(results, out)
     failures: dict[Job, str] = {}
-    for number, job in enumerate(study.jobs, start=1):
-        title = f"{number}/{len(study.jobs)} {job.entry.name}, seed {job.seed}"
+    for number, job in enumerate(study.asked, start=1):
+        title = f"{number}/{len(study.asked)} {job.entry.name}, seed {job.seed}"
         title += f", fold {job.fold}" if study.settings.folds else ""
         folder = out / "runs" / job.name
         try:
@@ -59,16 +62,22 @@ def benchmark(
             else:
                 yield NoteRecord(f"{title}: {folder}")
                 said("masks checked")
+                known_as = identity(job, study.settings, digests)
                 yield from _train(job.recipe, folder, trained, progress, restart=restart)
                 known = {done.entry.name for done, result in results.items() if result.cost}
                 image = None if job.entry.name in known else _largest(job.recipe, study.settings)
-                results[job] = _score(study.settings, job, folder, trained, image, said, progress)
+                results[job] = _score(
+                    study.settings, job, folder, known_as, trained, image, said, progress
+                )
                 write_result(folder, results[job])
                 yield NoteRecord(f"{title}: {_summary(results[job])}")
             for stage in job.recipe.model.stages:
                 trained.setdefault(stage_key(job.recipe, stage), folder)
         except GlnetError as error:
             failures[job] = str(error).splitlines()[0]
+        except (RuntimeError, MemoryError) as error:  # such as out of memory: a device's, or all
+            failures[job] = " ".join(f"{folder}: {error}".split())
+        if job in failures:
             yield NoteRecord(f"{title}: failed: {failures[job]}")
         write_tables(study, results, out)
     if failures:
@@ -94,8 +103,9 @@ def _train(
 
 
 def _score(
-    study: StudySettings, job: Job, folder: Path, trained: dict[str, Path], image: Path | None,
-    said: Callable[[str], object], progress: Callable[[int, int], object],
+    study: StudySettings, job: Job, folder: Path, known_as: dict[str, Any],
+    trained: dict[str, Path], image: Path | None, said: Callable[[str], object],
+    progress: Callable[[int, int], object],
 ) -> Result:  # fmt: skip
     """Evaluate a trained run, and measure a prediction of an image."""
     recipe, model = job.recipe, folder / "model"
@@ -111,7 +121,7 @@ def _score(
         cost = measure(model, image, view, recipe.train.device)
     sources = _sources(recipe, folder, trained)
     seconds = sum(_seconds(source, stage) for stage, source in sources.items())
-    return Result.of(identity(job, study), evaluation, view, seconds, cost)
+    return Result.of(known_as, evaluation, view, seconds, cost)
 
 
 def _sources(recipe: Recipe, folder: Path, trained: dict[str, Path]) -> dict[Stage, Path]:
@@ -135,37 +145,70 @@ def _largest(recipe: Recipe, study: StudySettings) -> Path | None:
     return max(sizes, key=lambda image: sizes[image])
 
 
-def _seconds(folder: Path, stage: Stage) -> float:
-    """How long a run took over a stage, from its table; all parts of a stopped one count."""
+def _times(folder: Path) -> dict[str, float]:
+    """Seconds that a run took over every stage that it trained itself, from its table.
+
+    All parts of a stopped one count. A stage that came from another run is not there.
+    """
+    times: dict[str, float] = {}
     try:
         with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
-            found = [float(row["seconds"]) for row in csv.DictReader(file) if row["stage"] == stage]
-    except OSError as error:
-        msg = f"{folder}: the run's metrics.csv is missing ({error}); train it with --restart"
-        raise RunError(msg) from error
-    return max(found, default=0.0)
+            for row in csv.DictReader(file):
+                times[row["stage"]] = max(float(row["seconds"]), times.get(row["stage"], 0.0))
+    except FileNotFoundError:
+        return {}
+    return times
 
 
-def _earlier_results(study: Study, out: Path) -> dict[Job, Result]:
+def _seconds(folder: Path, stage: Stage) -> float:
+    """How long a run took over a stage."""
+    times = _times(folder)
+    if stage not in times:
+        msg = (
+            f"{folder}: metrics.csv does not tell how long the stage {stage} took; train it with "
+            "--restart"
+        )
+        raise RunError(msg)
+    return times[stage]
+
+
+def _trained(results: Mapping[Job, Result], out: Path) -> dict[str, Path]:
+    """The run that trained a stage, by its key, of those that are finished."""
+    trained: dict[str, Path] = {}
+    for job in results:
+        folder = out / "runs" / job.name
+        for stage in _times(folder):
+            if stage in job.recipe.model.stages:
+                trained.setdefault(stage_key(job.recipe, stage), folder)
+    return trained
+
+
+def _earlier_results(
+    study: Study, out: Path, digests: dict[Path, int], *, restart: bool
+) -> dict[Job, Result]:
     """What earlier calls have finished.
 
+    Of runs that are not asked for those that are of other settings are left out.
+
     Raises:
-        RunError: a result is of other settings.
+        RunError: a result of a run that is asked for is of other settings.
     """
     results = {}
     for job in study.jobs:
         folder = out / "runs" / job.name
-        found = read_result(folder)
+        asked = job in study.asked
+        found = None if asked and restart else read_result(folder)
         if found is None:
             continue
-        place = difference(found.identity, identity(job, study.settings))
-        if place is not None:
+        place = difference(found.identity, identity(job, study.settings, digests))
+        if place is None:
+            results[job] = found
+        elif asked:
             msg = (
                 f"{folder}: holds a result of other settings or data (they differ in {place}); "
                 "name another folder, or say --restart to do all again"
             )
             raise RunError(msg)
-        results[job] = found
     return results
 
 

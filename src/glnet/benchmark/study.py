@@ -68,10 +68,17 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study, checked: every run's recipe is known to be sound."""
+    """A study, checked: every run's recipe is known to be sound.
+
+    Attributes:
+        settings: All entries and seeds.
+        jobs: All runs; tables are made of those that are finished.
+        asked: Those to be run now.
+    """
 
     settings: StudySettings
     jobs: tuple[Job, ...]
+    asked: tuple[Job, ...]
 
 
 def load_study(
@@ -89,17 +96,17 @@ def load_study(
         data: A folder whose `manifest.csv` and `classes.csv` take the place of the study's, and
             in which its folds lie.
         over: Settings laid over every entry's.
-        only: Names of the entries to take; all by default.
-        seeds: Instead of the study's.
+        only: Names of the entries to run; all by default.
+        seeds: That are run; the study's by default, which others are added to.
 
     Raises:
         RecipeError: a file or a setting that cannot be used; the line names the entry.
     """
     path = Path(path)
     study = check_settings(StudySettings, read_settings(path), str(path))
-    if seeds:
-        study = study.model_copy(update={"seeds": tuple(seeds)})
-    entries = _entries(study, only, str(path))
+    _check_names(study, only, str(path))
+    asked = tuple(seeds) or study.seeds
+    study = study.model_copy(update={"seeds": tuple(dict.fromkeys((*study.seeds, *asked)))})
     base = study.recipe
     if data is not None:
         files = {name: str(data.resolve() / f"{name}.csv") for name in ("manifest", "classes")}
@@ -111,9 +118,10 @@ def load_study(
         Job(entry, seed, fold, _recipe(base, entry, over or {}, manifest, seed, path))
         for seed in study.seeds
         for fold, manifest in enumerate(manifests)
-        for entry in entries
+        for entry in study.entries
     )
-    return Study(study.model_copy(update={"entries": entries}), jobs)
+    names = only or [entry.name for entry in study.entries]
+    return Study(study, jobs, tuple(j for j in jobs if j.entry.name in names and j.seed in asked))
 
 
 def _recipe(
@@ -136,7 +144,7 @@ def _recipe(
     return recipe
 
 
-def _entries(study: StudySettings, only: Sequence[str], where: str) -> list[EntrySettings]:
+def _check_names(study: StudySettings, only: Sequence[str], where: str) -> None:
     names = [entry.name for entry in study.entries]
     folders = [slug(name) for name in names]
     for position, folder in enumerate(folders):
@@ -148,4 +156,3 @@ def _entries(study: StudySettings, only: Sequence[str], where: str) -> list[Entr
         if name not in names:
             msg = f"{where}: no entry '{name}'; there are: {', '.join(names)}"
             raise RecipeError(msg)
-    return [entry for entry in study.entries if not only or entry.name in only]
