@@ -58,7 +58,7 @@ def test_a_table_of_the_paper_is_two_commands(study, make, entry, count, tmp_pat
         (row,) = csv.DictReader(file)
     assert row["entry"] == entry
     assert 0 <= float(row["mean_iou"]) <= 1
-    published = load_study(path, only=[entry]).settings.entries[0].published
+    published = load_study(path, only=[entry]).asked[0].entry.published
     assert row["published_percent"] == str(published.get("mean_iou", ""))
 
 

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from glnet.benchmark.results import Result
-from glnet.benchmark.rows import pooled_interval, rows_of
+from glnet.benchmark.rows import rows_of
 from glnet.benchmark.stages import stage_key
 from glnet.benchmark.study import load_study
 from glnet.benchmark.table import markdown
@@ -95,19 +95,60 @@ def test_a_seed_without_all_its_folds_does_not_count_yet(two_by_two):
     )  # fmt: skip
 
 
-def test_the_interval_pools_folds_and_draws_the_same_images_for_every_seed(two_by_two):
-    """Against a slow loop over the draws."""
+def drawn_means(results):
+    """The mean over seeds and folds of every drawn set of each fold's images, by a slow loop."""
+    draws = []
+    for job, found in results.items():
+        pairs = np.array(found.pairs["aggregated"])
+        rng, images = np.random.default_rng(SEED + job.fold), len(pairs)
+        drawn = [i for _ in range(0, DRAWS, 100) for i in rng.integers(0, images, (100, images))]
+        draws.append([mean_iou(pairs[index].sum(axis=0)) for index in drawn])
+    return np.mean(draws, axis=0)
+
+
+def test_the_interval_is_that_of_the_mean_over_seeds_and_folds(two_by_two):
+    """Images are drawn within each fold, the same ones for every seed."""
     study, results = two_by_two
-    by_seed = [[results[j] for j in study.jobs if j.seed == seed] for seed in (3, 5)]
 
-    found = pooled_interval(by_seed)
+    (row,) = rows_of(study, results)
 
-    pooled = [np.concatenate([r.pairs["aggregated"] for r in runs]) for runs in by_seed]
-    rng = np.random.default_rng(SEED)
-    drawn = [index for _ in range(0, DRAWS, 100) for index in rng.integers(0, 9, (100, 9))]
-    scores = [np.mean([mean_iou(p[index].sum(axis=0)) for p in pooled]) for index in drawn]
-    low, high = np.quantile(scores, (0.025, 0.975))
-    assert found == pytest.approx((low, high), abs=1e-9)
+    low, high = np.quantile(drawn_means(results), (0.025, 0.975))
+    assert row.interval == pytest.approx((low, high), abs=1e-9)
+
+
+def test_the_interval_holds_the_mean_of_folds_that_differ(tmp_path):
+    """One of many pixels, all of them right, counts as much as one of few."""
+    study = load_study(study_file(tmp_path, folds=["a.csv", "b.csv"]))
+    pairs = {0: np.array([[[900, 0], [0, 900], [0, 0]]] * 6), 1: matrices(6, 1)}
+    results = {job: result(pairs[job.fold], [f"{job.fold}-{i}" for i in range(6)])
+               for job in study.jobs}  # fmt: skip
+
+    (row,) = rows_of(study, results)
+
+    assert row.interval.low <= row.mean_iou <= row.interval.high
+
+
+def test_entries_are_compared_on_the_same_drawn_images(tmp_path):
+    """The difference, its paired interval, and nothing where a run is missing."""
+    entries = [{"name": name} for name in ("base", "new")]
+    path = study_file(tmp_path, entries, seeds=[3, 5], folds=["a.csv", "b.csv"], against="base")
+    study = load_study(path)
+    results = {
+        job: result(matrices(5, number), [f"{job.fold}-{i}" for i in range(5)])
+        for number, job in enumerate(study.jobs)
+    }
+    base, new = ({job: found for job, found in results.items() if job.entry.name == name}
+                 for name in ("base", "new"))  # fmt: skip
+
+    rows = rows_of(study, results)
+
+    low, high = np.quantile(drawn_means(new) - drawn_means(base), (0.025, 0.975))
+    assert rows[0].against is None
+    assert rows[1].against.mean == pytest.approx(rows[1].mean_iou - rows[0].mean_iou)
+    assert rows[1].against.interval == pytest.approx((low, high), abs=1e-9)
+    assert f"({100 * low:.1f} to {100 * high:.1f})" in markdown(study, rows)
+    del results[next(iter(base))]
+    assert rows_of(study, results)[1].against is None
 
 
 def test_runs_that_are_missing_are_said_to_be(two_by_two):
@@ -145,6 +186,7 @@ def test_the_published_number_stands_beside_the_measured_one(two_by_two):
         ([{"name": "a", "view": "local", "settings": {"model": {"branches": "global"}}}], {},
          "entry 'a': the network has no view local"),
         ([{"name": "a"}], {"seeds": []}, "seeds"),
+        ([{"name": "a"}], {"against": "b"}, "no entry 'b'; there are: a"),
         ([{"name": "a"}], {"protocol": "paper"}, "protocol"),
     ],
 )  # fmt: skip

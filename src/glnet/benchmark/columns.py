@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from glnet.benchmark.intervals import Difference
 from glnet.benchmark.results import Result
 from glnet.benchmark.rows import Row
 from glnet.benchmark.study import Job, Study
@@ -36,6 +37,8 @@ def entry_columns(rows: Sequence[Row]) -> dict[str, list[str]]:
         "± seeds": [_percent(row.spread) for row in rows],
         "95 % over images": [_range(row.interval) for row in rows],
     }
+    if to := next((row.against.to for row in rows if row.against), None):
+        columns[f"mIoU - that of {to}"] = [_lead(row.against) for row in rows]
     if published:
         columns["published"] = [_number(row.entry.published.get("mean_iou"), 1) for row in rows]
     if edges:
@@ -92,6 +95,13 @@ def _percent(value: float | None, digits: int = 1) -> str:
 
 def _number(value: float | None, digits: int, unit: float = 1.0) -> str:
     return "-" if value is None or unknown(value) else f"{value / unit:.{digits}f}"
+
+
+def _lead(found: Difference | None) -> str:
+    if found is None:
+        return "-"
+    low_high = "" if found.interval is None else f" ({_range(found.interval)})"
+    return f"{100 * found.mean:+.1f}{low_high}"
 
 
 def _range(found: Interval | None) -> str:

@@ -1,14 +1,22 @@
 """A study's results, entry by entry, over seeds and folds."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from glnet.benchmark.intervals import (
+    Difference,
+    Runs,
+    defined_mean,
+    difference,
+    mean_interval,
+    mean_iou,
+)
 from glnet.benchmark.results import Result
 from glnet.benchmark.study import EntrySettings, Job, Study
 from glnet.metrics import Interval
-from glnet.metrics.bootstrap import interval, set_mean_ious
 
 Results = Mapping[Job, Result]
 
@@ -24,7 +32,8 @@ class Row:
         mean_iou: Mean over seeds of the mean over folds; as all others over the seeds of which
             every fold is finished, if there is one.
         spread: Standard deviation of that over seeds; NaN with one.
-        interval: Over the images of all folds, the same ones for every seed.
+        interval: Of the mean over images; see `mean_interval`.
+        against: To the entry that the study compares with, if it is another with the same runs.
         class_iou: By class name, mean over runs.
         boundary: The same; None where it was not asked for.
         patches: Share that was computed.
@@ -40,6 +49,7 @@ class Row:
     mean_iou: float
     spread: float
     interval: Interval | None
+    against: Difference | None
     class_iou: dict[str, float]
     boundary: dict[str, float] | None
     patches: float | None
@@ -60,29 +70,51 @@ class Row:
 
 def rows_of(study: Study, results: Results) -> list[Row]:
     """A row for every entry with a finished run."""
-    rows = []
-    for entry in study.settings.entries:
-        jobs = [job for job in study.jobs if job.entry.name == entry.name]
-        found = {job: results[job] for job in jobs if job in results}
-        if found:
-            rows.append(_row(entry, found, len(jobs), max(1, len(study.settings.folds))))
-    return rows
-
-
-def _row(entry: EntrySettings, found: Mapping[Job, Result], planned: int, folds: int) -> Row:
-    by_seed: dict[int, list[Result]] = {}
-    for job, result in found.items():
-        by_seed.setdefault(job.seed, []).append(result)
-    # Folds differ more than seeds: a seed with some of them would move the mean by which it has.
-    by_seed = {seed: runs for seed, runs in by_seed.items() if len(runs) == folds} or by_seed
-    seeds = [
-        _mean([r.evaluation().scores().mean_iou for r in results]) for results in by_seed.values()
+    found: dict[str, dict[Job, Result]] = {entry.name: {} for entry in study.settings.entries}
+    for job in study.jobs:
+        if job in results:
+            found[job.entry.name][job] = results[job]
+    folds = max(1, len(study.settings.folds))
+    counted = {name: _counted(own, folds) for name, own in found.items()}
+    planned = Counter(job.entry.name for job in study.jobs)
+    return [
+        _row(
+            entry,
+            found[entry.name],
+            planned[entry.name],
+            counted[entry.name],
+            _against(study.settings.against, entry.name, counted),
+        )
+        for entry in study.settings.entries
+        if found[entry.name]
     ]
-    results = [result for runs in by_seed.values() for result in runs]
+
+
+def _counted(found: Mapping[Job, Result], folds: int) -> Runs:
+    """The runs of an entry by seed and fold, as far as they count."""
+    by_seed: dict[int, dict[int, Result]] = {}
+    for job, result in found.items():
+        by_seed.setdefault(job.seed, {})[job.fold] = result
+    # Folds differ more than seeds: a seed with some of them would move the mean by which it has.
+    return {seed: runs for seed, runs in by_seed.items() if len(runs) == folds} or by_seed
+
+
+def _against(other: str | None, name: str, counted: Mapping[str, Runs]) -> Difference | None:
+    if other in (None, name):
+        return None
+    return difference(other, counted[name], counted[other])
+
+
+def _row(
+    entry: EntrySettings, found: Mapping[Job, Result], planned: int, by_seed: Runs,
+    against: Difference | None,
+) -> Row:  # fmt: skip
+    seeds = [mean_iou({seed: runs}) for seed, runs in by_seed.items()]
+    results = [result for runs in by_seed.values() for result in runs.values()]
     evaluations = [result.evaluation() for result in results]
     names = evaluations[0].names
     known = evaluations[0].protocol.known(np.arange(len(names)))
-    ious = _columns([e.scores().iou for e in evaluations])
+    ious = defined_mean([e.scores().iou for e in evaluations])
     costs = [result.cost for result in found.values() if result.cost]
 
     def cost(name: str, over: str = "mean") -> float | None:
@@ -91,16 +123,17 @@ def _row(entry: EntrySettings, found: Mapping[Job, Result], planned: int, folds:
 
     parameters = cost("parameters")
     bounds = [r.boundary for r in results if r.boundary is not None]
-    edges = _columns([np.array(b, float) for b in bounds]) if bounds else None
+    edges = defined_mean([np.array(b, float) for b in bounds]) if bounds else None
     counts = [r.patches for r in results if r.patches and r.patches["whole"]]
     return Row(
         entry,
         len(found),
         planned,
-        sum(len(result.images) for result in next(iter(by_seed.values()))),
-        _mean(seeds),
+        sum(len(result.images) for result in next(iter(by_seed.values())).values()),
+        mean_iou(by_seed),
         float(np.std(seeds, ddof=1)) if len(seeds) > 1 else float("nan"),
-        pooled_interval(list(by_seed.values())),
+        mean_interval(by_seed),
+        against,
         {names[i]: float(ious[i]) for i in known},
         {names[i]: float(edges[i]) for i in known} if edges is not None else None,
         sum(c["computed"] for c in counts) / sum(c["whole"] for c in counts) if counts else None,
@@ -115,29 +148,5 @@ def _row(entry: EntrySettings, found: Mapping[Job, Result], planned: int, folds:
     )
 
 
-def pooled_interval(by_seed: Sequence[Sequence[Result]]) -> Interval | None:
-    """Bootstrap over images: folds pooled, every seed resampled alike, and averaged per draw."""
-    draws = []
-    for results in by_seed:
-        evaluations = [result.evaluation() for result in results]
-        kept = [e.pairs[e.view][~np.isnan(e.image_mean_ious())] for e in evaluations]
-        pairs = np.concatenate(kept)
-        if len(pairs) < 2:  # noqa: PLR2004  one image has no spread
-            return None
-        draws.append(set_mean_ious(pairs, evaluations[0].protocol))
-    means = np.mean(draws, axis=0)
-    means = means[~np.isnan(means)]
-    return interval(means) if means.size else None
-
-
-def _columns(values: Sequence[np.ndarray]) -> np.ndarray:
-    """Mean over the first axis of what is defined; NaN where nothing is."""
-    stacked = np.stack(values)
-    defined = ~np.isnan(stacked)
-    total = np.where(defined, stacked, 0).sum(axis=0)
-    count = defined.sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
 def _mean(values: Sequence[float]) -> float:
-    return float(_columns([np.array(v) for v in values]))
+    return float(defined_mean(values))

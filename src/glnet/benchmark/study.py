@@ -37,6 +37,8 @@ class StudySettings(Settings):
     split: str = "test"
     protocol: ProtocolName = "ignore"
     boundary: bool = False
+    #: The entry that all others are compared with, on the same images.
+    against: str | None = None
     entries: Annotated[list[EntrySettings], Field(min_length=1)]
 
 
@@ -152,7 +154,7 @@ def _check_names(study: StudySettings, only: Sequence[str], where: str) -> None:
             one, other = names[folders.index(folder)], names[position]
             msg = f"{where}: entries '{one}' and '{other}' must differ in letters or digits"
             raise RecipeError(msg)
-    for name in only:
+    for name in (*only, *([study.against] if study.against is not None else [])):
         if name not in names:
             msg = f"{where}: no entry '{name}'; there are: {', '.join(names)}"
             raise RecipeError(msg)

@@ -68,11 +68,16 @@ def _markdown(columns: Mapping[str, Sequence[str]]) -> str:
 def _cells(row: Row) -> dict[str, object]:
     """A row for programs: shares in [0, 1]."""
     low, high = row.interval or (None, None)
+    lead = row.against
+    lead_low, lead_high = lead.interval if lead and lead.interval else (None, None)
     numbers = {
         "mean_iou": row.mean_iou,
         "spread": row.spread,
         "low": low,
         "high": high,
+        "difference": lead.mean if lead else None,
+        "difference_low": lead_low,
+        "difference_high": lead_high,
         "published_percent": row.entry.published.get("mean_iou"),
         "mean_boundary_iou": row.mean_boundary,
         "patches": row.patches,

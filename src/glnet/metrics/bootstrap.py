@@ -27,13 +27,17 @@ class Interval(NamedTuple):
         return self.low > 0 or self.high < 0
 
 
-def resample(images: int) -> Iterator[np.ndarray]:
+def resample(images: int, fold: int = 0) -> Iterator[np.ndarray]:
     """Sets of as many images, drawn with replacement; the same ones every time.
+
+    Args:
+        images: How many there are.
+        fold: Which set of images this is; others are drawn independently of it.
 
     Yields:
         How often every image is in each set of a portion, shape (sets, images), float64.
     """
-    generator = np.random.default_rng(SEED)
+    generator = np.random.default_rng(SEED + fold)
     for _ in range(0, DRAWS, _PORTION):
         drawn = generator.integers(0, images, (_PORTION, images))
         rows = np.arange(_PORTION)[:, None] * images
@@ -41,15 +45,16 @@ def resample(images: int) -> Iterator[np.ndarray]:
         yield often.reshape(_PORTION, images).astype(float)
 
 
-def set_mean_ious(pairs: np.ndarray, protocol: Protocol) -> np.ndarray:
+def set_mean_ious(pairs: np.ndarray, protocol: Protocol, fold: int = 0) -> np.ndarray:
     """Mean IoU of every resampled set.
 
     Args:
         pairs: One matrix per image, shape (images, classes + 1, classes).
         protocol: What is done with unknown ground.
+        fold: See `resample`.
     """
     flat = pairs.reshape(len(pairs), -1).astype(float)
-    summed = ((often @ flat).reshape(-1, *pairs.shape[1:]) for often in resample(len(pairs)))
+    summed = ((often @ flat).reshape(-1, *pairs.shape[1:]) for often in resample(len(pairs), fold))
     return np.concatenate([protocol.mean(ious(matrices, protocol)) for matrices in summed])
 
 

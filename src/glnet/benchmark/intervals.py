@@ -1,0 +1,77 @@
+"""How far an entry's mean IoU, or its lead over another's, would move on other images."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from glnet.benchmark.results import Result
+from glnet.metrics import Interval
+from glnet.metrics.bootstrap import interval, set_mean_ious
+
+#: Of one entry: by seed, by fold.
+Runs = Mapping[int, Mapping[int, Result]]
+
+
+class Difference(NamedTuple):
+    """To the mean IoU of the entry `to`; and its interval over images, see `mean_interval`."""
+
+    to: str
+    mean: float
+    interval: Interval | None
+
+
+def mean_iou(runs: Runs) -> float:
+    """The mean over seeds of the mean over folds."""
+    folds = [[r.evaluation().scores().mean_iou for r in own.values()] for own in runs.values()]
+    return float(defined_mean([defined_mean(own) for own in folds]))
+
+
+def mean_interval(runs: Runs) -> Interval | None:
+    """Of `mean_iou`, over images that are drawn anew within each fold, the same for every seed.
+
+    None: a fold has fewer than two images.
+    """
+    return _middle(_draws(runs, runs))
+
+
+def difference(to: str, runs: Runs, other: Runs) -> Difference | None:
+    """How much more `runs` score than `other`, on the same images; None: one lacks the other's."""
+    if _images(runs) != _images(other):
+        return None
+    drawn = _draws(runs, other) - _draws(other, runs)
+    return Difference(to, mean_iou(runs) - mean_iou(other), _middle(drawn))
+
+
+def defined_mean(values: Sequence[np.ndarray] | Sequence[float]) -> np.ndarray:
+    """Mean over the first axis of what is defined; NaN where nothing is."""
+    stacked = np.stack([np.asarray(value) for value in values])
+    defined = ~np.isnan(stacked)
+    total = np.where(defined, stacked, 0).sum(axis=0)
+    count = defined.sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _images(runs: Runs) -> dict[tuple[int, int], list[str]]:
+    return {(seed, fold): r.images for seed, own in runs.items() for fold, r in own.items()}
+
+
+def _draws(runs: Runs, beside: Runs) -> np.ndarray:
+    """`mean_iou` of every resampled set of the images that count in both; NaN: too few images."""
+    seeds = []
+    for seed, own in runs.items():
+        folds = []
+        for fold, result in own.items():
+            evaluation, other = result.evaluation(), beside[seed][fold].evaluation()
+            counts = ~np.isnan(evaluation.image_mean_ious() + other.image_mean_ious())
+            pairs = evaluation.pairs[evaluation.view][counts]
+            if len(pairs) < 2:  # noqa: PLR2004  one image has no spread
+                return np.array([np.nan])
+            folds.append(set_mean_ious(pairs, evaluation.protocol, fold))
+        seeds.append(defined_mean(folds))
+    return defined_mean(seeds)
+
+
+def _middle(draws: np.ndarray) -> Interval | None:
+    draws = draws[~np.isnan(draws)]
+    return interval(draws) if draws.size else None
