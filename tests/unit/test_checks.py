@@ -9,14 +9,24 @@ import pytest
 from glnet.datasets.checks import PLACES, check_samples
 from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.datasets.draws import TrainingImages
-from glnet.datasets.manifest import Sample
+from glnet.datasets.manifest import Sample, read_manifest
 from glnet.datasets.masks import LabelCoder
 from glnet.datasets.samples import open_sample, scenes_of
 from glnet.errors import DataError, GatheredError, RasterError
 from glnet.geometry import Window
 from glnet.metrics import IGNORE
 from glnet.recipe import ModelSettings, Recipe
-from makers import TINY, box, feature, noise, opened, write_geojson, write_png, write_tif
+from makers import (
+    TINY,
+    box,
+    feature,
+    noise,
+    opened,
+    write_geojson,
+    write_png,
+    write_text,
+    write_tif,
+)
 
 TABLE = ClassTable(
     (
@@ -129,6 +139,26 @@ def test_the_seed_is_the_images_name_and_the_window(sample, tmp_path):
     assert sample.seed == zlib.crc32(b"a.tif")
     assert len({scene.seed for scene in [sample, *scenes]}) == len(scenes) + 1
     assert elsewhere.seed == scenes[0].seed
+
+
+def test_images_of_one_name_in_two_folders_have_two_seeds(tmp_path):
+    """By their paths as the manifest writes them: the same ones wherever the data lie."""
+    seeds = []
+    for root in (tmp_path / "here", tmp_path / "there" / "deep"):
+        rows = ["case1/image.png,m.png,train", "./case2/image.png,m.png,train"]
+        for folder in ("case1", "case2"):
+            (root / folder).mkdir(parents=True)
+            write_png(root / folder / "image.png", noise(3, 4, 4))
+        write_png(root / "m.png", noise(4, 4))
+        absolute = root / "case1/image.png"
+        manifest = write_text(
+            root / "manifest.csv", "image,mask,split", *rows, f"{absolute},m.png,train"
+        )
+        seeds.append([sample.seed for sample in read_manifest(manifest)])
+
+    case1, case2, absolute = seeds[0]
+    assert case1 == absolute != case2
+    assert seeds[1] == seeds[0]
 
 
 def test_two_scenes_of_one_image_are_augmented_differently(sample):

@@ -28,18 +28,26 @@ class Sample:
             pattern with `{class}` in it.
         split: The row's.
         window: The part of the image that this is; None: all of it.
+        name: The image as the manifest tells it, from its own folder, with slashes; without a
+            manifest the file's name.
     """
 
     image: Path
     mask: Path
     split: str
     window: Window | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Give it a name."""
+        if not self.name:
+            object.__setattr__(self, "name", self.image.name)
 
     @property
     def seed(self) -> int:
-        """What is drawn about this sample depends on it: the image's name, and the window."""
+        """What is drawn about this sample depends on it: its name, and the window."""
         place = "" if self.window is None else f" {_shown(self.window)}"
-        return zlib.crc32(f"{self.image.name}{place}".encode())
+        return zlib.crc32(f"{self.name}{place}".encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +137,10 @@ def _sample(row: _Row, manifest: Path, needed: Sequence[str]) -> Sample:
     ]
     if missing:
         raise GatheredError(missing)
-    return Sample(image, mask, row.split, _window(row, manifest))
+    written = Path((row.cells["image"] or "").strip())
+    # Not where the data lie: a folder that was moved as a whole is drawn from as before.
+    name = told(image, manifest.parent) if written.is_absolute() else written.as_posix()
+    return Sample(image, mask, row.split, _window(row, manifest), name)
 
 
 def _window(row: _Row, manifest: Path) -> Window | None:
