@@ -80,3 +80,18 @@ def test_equal_images_have_no_spread():
     score = matrix_of(drawn_images(1)).scores().mean_iou
 
     assert interval(set_mean_ious(pairs, Protocol())) == pytest.approx((score, score))
+
+
+def test_a_class_that_a_resampled_set_lacks_is_not_wrong():
+    """By the GLNet protocol: each image has a class of its own and all are right, as is each set.
+
+    A class that no image has is 0 in every set, as it is in the whole one.
+    """
+    images = [(np.full((2, 2), label), np.full((2, 2), label)) for label in range(4)]
+
+    for classes in (4, 5):
+        pairs = np.stack([matrix_of([image], classes).pairs for image in images])
+        whole = matrix_of(images, classes).scores(Protocol("glnet")).mean_iou
+
+        assert whole == pytest.approx(4 / classes)
+        assert set_mean_ious(pairs, Protocol("glnet")) == pytest.approx(np.full(DRAWS, whole))

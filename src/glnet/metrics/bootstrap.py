@@ -53,9 +53,9 @@ def set_mean_ious(pairs: np.ndarray, protocol: Protocol, fold: int = 0) -> np.nd
         protocol: What is done with unknown ground.
         fold: See `resample`.
     """
-    flat = pairs.reshape(len(pairs), -1).astype(float)
+    flat, whole = pairs.reshape(len(pairs), -1).astype(float), ious(pairs.sum(axis=0), protocol)
     summed = ((often @ flat).reshape(-1, *pairs.shape[1:]) for often in resample(len(pairs), fold))
-    return np.concatenate([protocol.mean(ious(matrices, protocol)) for matrices in summed])
+    return np.concatenate([protocol.mean(ious(matrices, protocol), whole) for matrices in summed])
 
 
 def image_means(values: np.ndarray) -> np.ndarray:

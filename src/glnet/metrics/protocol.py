@@ -57,12 +57,19 @@ class Protocol:
         """The known classes' part of an array whose last axis is the classes."""
         return np.delete(values, list(self.unknown), axis=-1)
 
-    def mean(self, values: np.ndarray) -> np.ndarray:
-        """Mean over the known classes (the last axis) of a set; NaN where none is defined."""
-        known = self.known(values)
-        defined = (~np.isnan(known)).sum(axis=-1)
-        counted = np.where(defined > 0, known.shape[-1], 0) if self.counts_unknown else defined
-        return ratio(np.nansum(known, axis=-1), counted)
+    def mean(self, values: np.ndarray, whole: np.ndarray | None = None) -> np.ndarray:
+        """Mean over the known classes (the last axis) of a set; NaN where none is defined.
+
+        Args:
+            values: Shape (..., classes).
+            whole: Of the whole set, where `values` are of sets drawn from it, shape (classes,):
+                only what the whole set lacks counts as 0, not what a drawn one happens to lack.
+        """
+        mean = self.image_mean(values)
+        if not self.counts_unknown:
+            return mean
+        known = self.known(values if whole is None else whole)
+        return np.asarray(mean * (~np.isnan(known)).mean(axis=-1))
 
     def image_mean(self, values: np.ndarray) -> np.ndarray:
         """Mean over the known classes that one image has or is predicted to have.
