@@ -21,7 +21,7 @@ from glnet.evaluation.tally import Tally
 from glnet.metrics import IGNORE, BoundaryCounts, ConfusionMatrix, Protocol
 from glnet.model import build_glnet
 from glnet.raster import Raster
-from makers import TINY, noise, write_classes, write_manifest, write_png
+from makers import TINY, noise, write_classes, write_manifest, write_png, write_tif
 from test_package import NO_TORCH
 
 NAMES = ("unknown", "field", "forest", "lake [deep]")
@@ -166,6 +166,7 @@ def test_json_has_every_number(data, command):
     low, high = view["mean_image_iou_interval"]
     assert low < view["mean_image_iou"] < high
     assert np.sum(view["confusion"]) + np.sum(view["predicted_on_ignored"]) == 4 * 64 * 80
+    assert view["not_predicted"] == [0, 0, 0]
 
 
 def test_csv_has_a_row_per_image_and_empty_cells(data, command):
@@ -367,7 +368,7 @@ def test_other_images_and_protocols_are_not_compared(data):
 
 
 def test_unknown_that_is_predicted_is_a_miss(data):
-    """With the class in the table; where the table ignores it, that is refused with advice."""
+    """With the class in the table, and where the table ignores it."""
     guess = read_png(data / "good/0.png")
     label = read_png(data / "0_mask.png")
     right = (guess == label) & (label != 0)
@@ -375,12 +376,33 @@ def test_unknown_that_is_predicted_is_a_miss(data):
     write_png(data / "good/0.png", changed.astype(np.uint8))
 
     for protocol in ("ignore", "glnet"):
-        row = by_masks(data, classes="trained.csv", protocol=protocol, manifest="one.csv").rows()[0]
-        hits = right.sum() - 30
-        counted = (label != 0).sum() if protocol == "ignore" else label.size
-        assert row["accuracy"] == pytest.approx(hits / counted)
-    with pytest.raises(DataError, match=r"0\.png.*call the class unknown and not ignored"):
-        by_masks(data)
+        for classes in ("trained.csv", "classes.csv"):
+            row = by_masks(data, classes=classes, protocol=protocol, manifest="one.csv").rows()[0]
+            hits = right.sum() - 30
+            counted = (label != 0).sum() if protocol == "ignore" else label.size
+            assert row["accuracy"] == pytest.approx(hits / counted)
+
+
+def test_where_a_predicted_mask_has_nodata_known_ground_is_missed(data, command):
+    """As written by `glnet predict` where an image has no data; true nodata is not counted."""
+    label, guess = read_png(data / "0_mask.png"), read_png(data / "good/0.png")
+    (data / "good/0.png").unlink()
+    guess[:20], label[10:30] = 255, 99
+    write_tif(data / "good/0.tif", guess[None], nodata=255)
+    write_tif(data / "0_mask.png", label[None], nodata=99)
+
+    status, printed, said = command(*MASKS, "--csv", "s.csv", "--json", "s.json")
+
+    assert status == 0, said
+    known = (label != 0) & (label != 99)
+    missed = known[:10].sum()
+    with (data / "s.csv").open(newline="") as file:
+        row = next(csv.DictReader(file))
+    assert int(row["labelled_pixels"]) == known.sum()
+    assert float(row["accuracy"]) == pytest.approx((known & (guess == label)).sum() / known.sum())
+    assert f"{missed} labelled pixels have no class in the predicted masks" in printed
+    view = json.loads((data / "s.json").read_text())["views"]["masks"]
+    assert sum(view["not_predicted"]) == missed
 
 
 @pytest.mark.parametrize("out", ["manifest.csv", "classes.csv", "gone/s.csv", "s.txt"])

@@ -128,12 +128,53 @@ def test_every_colour_is_its_nearest_class_or_refused(colours, tolerance):
 
 
 @pytest.mark.parametrize(
-    "pixels", [noise(2, 4, 4), noise(4, 4, 4), noise(1, 4, 4, dtype=np.uint16)]
+    "pixels",
+    [
+        noise(2, 4, 4),
+        noise(4, 4, 4),
+        noise(1, 4, 4, dtype=np.float32),
+        noise(3, 4, 4, dtype=np.int16),
+    ],
 )
 def test_pixels_that_cannot_be_a_mask_are_refused(pixels):
-    """Masks have one or three bands of 8 bit; the line tells what was found."""
+    """Masks have one band of whole numbers or three of 8 bit; the line tells what was found."""
     with pytest.raises(DataError, match=rf"found {len(pixels)} of {pixels.dtype}"):
         LabelCoder(TABLE).encode(pixels)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int16", "uint32", "int32", "int64", "uint64"])
+def test_an_index_mask_may_be_of_any_integer_type(tmp_path, dtype):
+    """Its values are the class table's, none wraps round to one; what is none is told as it is."""
+    rows = drawn_rows(20, 30)
+    values = as_index(rows).astype(dtype)
+    path = write_tif(tmp_path / "m.tif", values)
+    with Raster(path) as raster:
+        np.testing.assert_array_equal(MaskScene(raster, LabelCoder(TABLE)).read()[0], LABELS[rows])
+
+    odd = int(values[0, 3, 4]) + 256
+    values[0, 3, 4] = odd
+    write_tif(path, values)
+    with Raster(path) as raster, pytest.raises(DataError, match=rf"value {odd} at row 3, column 4"):
+        MaskScene(raster, LabelCoder(TABLE)).read()
+
+
+@pytest.mark.parametrize(("dtype", "nodata"), [("uint8", 99), ("int16", -9999), ("uint16", 65535)])
+def test_declared_nodata_is_ignored_unless_it_is_a_class(tmp_path, dtype, nodata):
+    """Whatever its value; without the declaration it is no class, and the table's value stays."""
+    rows = drawn_rows(20, 30)
+    values = as_index(rows).astype(dtype)
+    kept = int(values[0, 0, 0])
+    values[0, 5:9, 7:11] = nodata
+    wanted = LABELS[rows].copy()
+    wanted[5:9, 7:11] = IGNORE
+
+    with Raster(write_tif(tmp_path / "m.tif", values, nodata=nodata)) as raster:
+        np.testing.assert_array_equal(MaskScene(raster, LabelCoder(TABLE)).read()[0], wanted)
+    with Raster(write_tif(tmp_path / "m.tif", values, nodata=kept)) as raster:
+        scene = MaskScene(raster, LabelCoder(TABLE))
+        np.testing.assert_array_equal(scene.read(Window(0, 0, 5, 30))[0], wanted[:5])
+        with pytest.raises(DataError, match=f"unknown value {nodata} at row 5, column 7"):
+            scene.read()
 
 
 @pytest.mark.parametrize("paint", [as_index, as_colour])

@@ -130,9 +130,7 @@ def test_shapes_must_agree(shape):
         ConfusionMatrix(2).add(labels, np.zeros(shape, np.uint8))
 
 
-@pytest.mark.parametrize(
-    ("label", "found"), [(3, 0), (0, 3), (254, 0), (0, IGNORE), (-1, 2), (2, -1)]
-)
+@pytest.mark.parametrize(("label", "found"), [(3, 0), (0, 3), (254, 0), (0, 254), (-1, 2), (2, -1)])
 def test_a_class_that_does_not_exist_is_refused(label, found):
     """A counted pixel of a class outside the matrix is an error, and nothing is counted."""
     matrix = ConfusionMatrix(3)
@@ -156,3 +154,18 @@ def test_an_empty_matrix_has_no_scores(fed):
     for values in (scores.iou, scores.f1, scores.recall, scores.precision):
         assert np.isnan(values).all()
     assert np.isnan([scores.accuracy, scores.mean_iou, scores.mean_f1]).all()
+
+
+def test_ground_of_which_nothing_is_predicted_is_missed():
+    """It is wrong, and no class's false positive; on ignored ground nothing is counted."""
+    matrix = ConfusionMatrix(2)
+    matrix.add(np.array([0, 0, 1, 1, IGNORE]), np.array([0, IGNORE, IGNORE, 1, IGNORE]))
+
+    scores = matrix.scores()
+    assert matrix.counts.tolist() == [[1, 0], [0, 1]]
+    assert matrix.missed.tolist() == [1, 1]
+    assert matrix.ignored.tolist() == [0, 0]
+    assert scores.recall.tolist() == scores.iou.tolist() == [1 / 2, 1 / 2]
+    assert scores.precision.tolist() == [1, 1]
+    assert scores.accuracy == 1 / 2
+    assert scores.pixels.tolist() == [2, 2]

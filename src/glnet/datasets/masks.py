@@ -51,11 +51,14 @@ class LabelCoder:
         """The label of a row of the class table: its class's id, or 255."""
         return IGNORE if row.ignored else self.table.names.index(row.name)
 
-    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, int]:
+    def encode(self, pixels: np.ndarray, valid: np.ndarray | None = None) -> tuple[np.ndarray, int]:
         """Labels of a mask's pixels.
 
         Args:
-            pixels: Shape (1, height, width): class values; or (3, height, width): colours. uint8.
+            pixels: Shape (1, height, width): class values, of any integer type; or
+                (3, height, width): colours, uint8.
+            valid: Where the file does not declare that values mean nothing, boolean (height,
+                width); None: everywhere. Such a value is ignored, but for one of the class table.
 
         Returns:
             Labels, uint8, shape (height, width), and how many pixels were near-colours.
@@ -63,13 +66,17 @@ class LabelCoder:
         Raises:
             DataError: a value or colour that is no class, with its place.
         """
-        if pixels.shape[0] not in (1, 3) or pixels.dtype != np.uint8:
-            msg = f"wanted 1 or 3 bands of 8 bit, found {pixels.shape[0]} of {pixels.dtype}"
-            raise DataError(msg)
-        if pixels.shape[0] == 1:
-            labels = self._by_value[pixels[0]]
+        if len(pixels) == 1 and pixels.dtype.kind in "iu":
+            labels = self._by_value[pixels[0].astype(np.uint8, copy=False)]
+            labels[(pixels[0] < 0) | (pixels[0] >= len(self._by_value))] = _UNKNOWN
+            if valid is not None:
+                labels[(labels == _UNKNOWN) & ~valid] = IGNORE
             self._refuse_unknown(labels, pixels, "value")
             return labels, 0
+        if len(pixels) != 3 or pixels.dtype != np.uint8:  # noqa: PLR2004  red, green, blue
+            told = f"{len(pixels)} of {pixels.dtype}"
+            msg = f"wanted 1 band of whole numbers or 3 of 8 bit, found {told}"
+            raise DataError(msg)
         red, green, blue = pixels.astype(np.int32)
         packed = red << 16 | green << 8 | blue
         labels = self._by_colour[packed]
@@ -148,7 +155,7 @@ class MaskScene(LabelScene):
 
     def _labels(self, window: Window) -> np.ndarray:
         try:
-            labels, near = self._coder.encode(self._raster.read(window))
+            labels, near = self._coder.encode(*self._raster.read_valid(window))
         except DataError as error:
             whole = window.size == self._raster.size
             within = "" if whole else f" of the part {window.top}, {window.left}"

@@ -13,7 +13,7 @@ from glnet.evaluation.observer import Observer
 from glnet.evaluation.result import Evaluation
 from glnet.evaluation.tally import Tally
 from glnet.geometry import scene_grid
-from glnet.metrics import IGNORE, ProtocolName
+from glnet.metrics import ProtocolName
 from glnet.outputs.rasters import MASK_SUFFIXES
 from glnet.raster import Raster
 
@@ -35,6 +35,9 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
 ) -> Evaluation:
     """Compare masks on disk with the true ones; no model, no PyTorch.
 
+    Where a predicted mask says nothing, by its nodata or by a class that the table ignores, ground
+    of a known class is missed.
+
     Args:
         predictions: Folder of masks named as the images, with any suffix.
         manifest, split, protocol, boundary, tolerance: See `evaluate`.
@@ -43,8 +46,7 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
         observer: Sees every part that is compared.
 
     Raises:
-        DataError: a prediction is missing, of another size, or holds an ignored or unknown class
-            where the truth is labelled.
+        DataError: a prediction is missing, of another size, or holds a value that is no class.
     """
     coder = LabelCoder(read_classes(classes), tolerance)
     samples = read_manifest(manifest, split, files=("mask",))
@@ -66,11 +68,6 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
             # A boundary is a boundary of the whole: parts would have edges of their own.
             for part in scene_grid(true.size, max(true.size) if boundary else _PART):
                 labels, guess = true.read(part)[0], guessed.read(part)[0]
-                if ((guess == IGNORE) & (labels != IGNORE)).any():
-                    msg = f"{path}: predicts an ignored class on labelled ground; to count that as "
-                    raise DataError(
-                        msg + "a miss, call the class unknown and not ignored in the class table"
-                    )
                 tally.add(sample, labels, {"masks": guess})
                 if observer is not None:
                     observer.see(sample, labels, guess, true.size, part)

@@ -29,7 +29,7 @@ class Evaluation:
         protocol: What was done with unknown ground.
         images: Names of what was counted.
         pairs: One confusion matrix per image, by view (`masks` for masks from disk), the default
-            view first; shape (images, classes + 1, classes), see `ConfusionMatrix.pairs`.
+            view first; shape (images, classes + 1, classes + 1), see `ConfusionMatrix.pairs`.
         boundaries: Boundaries of the whole set, by view; empty where they were not asked for.
         near: Pixels of the true masks that were near-colours, within the tolerance.
         patches: How many the local branch saw; None for masks from disk.
@@ -59,7 +59,7 @@ class Evaluation:
         out = {}
         for view, pairs in self.pairs.items():
             out[view] = ConfusionMatrix(len(self.names))
-            out[view].pairs += pairs.sum(axis=0)
+            out[view].pairs[:, : pairs.shape[-1]] += pairs.sum(axis=0)
         return out
 
     def scores(self, view: str | None = None) -> Scores:
@@ -151,6 +151,7 @@ class Evaluation:
             },
             "confusion": matrix.counts.tolist(),
             "predicted_on_ignored": matrix.ignored.tolist(),
+            "not_predicted": matrix.missed.tolist(),
         }
 
 

@@ -22,6 +22,8 @@ def remarks(result: Evaluation) -> Iterator[str]:
         names, more = ", ".join(unknown), len(unknown) > 1
         counted = "is counted" if result.protocol.counts_unknown else "is not counted"
         yield f"Ground of {names} {counted}; the means leave {'them' if more else 'it'} out."
+    if missed := int(result.matrices[result.view].missed.sum()):
+        yield f"{missed} labelled pixels have no class in the predicted masks and count as missed."
     if result.near:
         yield f"{result.near} pixels of the true masks were near-colours."
     patches = result.patches

@@ -49,7 +49,7 @@ def set_mean_ious(pairs: np.ndarray, protocol: Protocol, fold: int = 0) -> np.nd
     """Mean IoU of every resampled set.
 
     Args:
-        pairs: One matrix per image, shape (images, classes + 1, classes).
+        pairs: One matrix per image, shape (images, classes + 1, classes + 1).
         protocol: What is done with unknown ground.
         fold: See `resample`.
     """

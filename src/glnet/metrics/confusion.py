@@ -40,29 +40,35 @@ class ConfusionMatrix:
 
     Attributes:
         classes: How many there are.
-        pairs: Shape (classes + 1, classes): `pairs[label, prediction]`, and in the last row what
-            is predicted on ignored ground.
+        pairs: Shape (classes + 1, classes + 1): `pairs[label, prediction]`; in the last row what is
+            predicted on ignored ground, in the last column ground of which nothing is predicted.
     """
 
     def __init__(self, classes: int) -> None:
         """Start with nothing counted."""
         self.classes = classes
-        self.pairs = np.zeros((classes + 1, classes), np.int64)
+        self.pairs = np.zeros((classes + 1, classes + 1), np.int64)
 
     @property
     def counts(self) -> np.ndarray:
         """Labelled ground alone, shape (classes, classes): `counts[label, prediction]`."""
-        return self.pairs[:-1]
+        return self.pairs[: self.classes, : self.classes]
 
     @property
     def ignored(self) -> np.ndarray:
         """What is predicted on ignored ground, pixels per class."""
-        return self.pairs[-1]
+        return self.pairs[self.classes, : self.classes]
+
+    @property
+    def missed(self) -> np.ndarray:
+        """Labelled ground of which nothing is predicted, pixels per class."""
+        return self.pairs[: self.classes, self.classes]
 
     def add(self, labels: np.ndarray, prediction: np.ndarray) -> None:
         """Count one image or a part of one; both of one shape.
 
-        On ignored ground a prediction may be of no class; it is then counted nowhere.
+        Where a prediction is `IGNORE`, labelled ground is missed: it is wrong, and no class's false
+        positive. On ignored ground a prediction may be of no class; it is then counted nowhere.
 
         Raises:
             ValueError: shapes differ, or a pixel of labelled ground has a class that does not
@@ -81,15 +87,16 @@ class ConfusionMatrix:
     def _count(self, truth: np.ndarray, found: np.ndarray) -> np.ndarray:
         """The pairs of some pixels; both of shape (pixels,)."""
         truth, found = truth.astype(np.int64), found.astype(np.int64)
-        ignored = truth == IGNORE
-        for kind in (truth, found):
-            odd = ((kind < 0) | (kind >= self.classes)) & ~ignored
+        ignored, unsaid = truth == IGNORE, found == IGNORE
+        for kind, known in ((truth, ~ignored), (found, ~ignored & ~unsaid)):
+            odd = ((kind < 0) | (kind >= self.classes)) & known
             if odd.any():
                 msg = f"class {kind[odd][0]} does not exist; there are {self.classes}"
                 raise ValueError(msg)
         truth[ignored] = self.classes
-        of_a_class = (found >= 0) & (found < self.classes)
-        pairs = (truth * self.classes + found)[of_a_class]
+        found[unsaid & ~ignored] = self.classes
+        counted = ~ignored | ((found >= 0) & (found < self.classes))
+        pairs = (truth * len(self.pairs) + found)[counted]
         return np.bincount(pairs, minlength=self.pairs.size).reshape(self.pairs.shape)
 
     def scores(self, protocol: Protocol = Protocol()) -> Scores:  # noqa: B008  it is frozen
@@ -103,10 +110,10 @@ class ConfusionMatrix:
 
 
 def scores_of(pairs: np.ndarray, protocol: Protocol, *, of_image: bool = False) -> Scores:
-    """The scores of counted pairs, shape (classes + 1, classes).
+    """The scores of counted pairs, shape (classes + 1, classes + 1).
 
     Args:
-        pairs: As a `ConfusionMatrix` has them.
+        pairs: As a `ConfusionMatrix` has them; the last column may be missing.
         protocol: What is done with unknown ground.
         of_image: The pairs are one image's; see `Protocol.image_mean`.
     """
@@ -128,7 +135,7 @@ def scores_of(pairs: np.ndarray, protocol: Protocol, *, of_image: bool = False) 
 
 
 def ious(pairs: np.ndarray, protocol: Protocol) -> np.ndarray:
-    """IoU of every class of many matrices: shape (..., classes + 1, classes) to (..., classes)."""
+    """IoU of every class, shape (..., classes), of many matrices as `scores_of` takes them."""
     hits, truth, found = _sums(pairs, protocol)
     return ratio(hits, truth + found - hits)
 
@@ -139,7 +146,8 @@ def _sums(pairs: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray
     if not protocol.counts_unknown:
         pairs = pairs.copy()
         pairs[..., [*unknown, -1], :] = 0
-    truth, found = pairs[..., :-1, :].sum(axis=-1), pairs.sum(axis=-2)
+    truth = pairs[..., :-1, :].sum(axis=-1)
+    found = pairs.sum(axis=-2)[..., : truth.shape[-1]]
     hits = np.diagonal(pairs[..., :-1, :], axis1=-2, axis2=-1)
     if not protocol.counts_unknown:
         # Misses of other classes, and no score of its own.

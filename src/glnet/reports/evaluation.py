@@ -140,23 +140,25 @@ def matrix_rows(result: Evaluation) -> list[MatrixRow]:
         return []
     matrix = result.matrices[result.view]
     rows = [
-        _matrix_row(row.name, row.colour, counts)
-        for row, counts in zip(result.table.trained, matrix.counts, strict=True)
+        _matrix_row(row.name, row.colour, counts, counts.sum() + missed)
+        for row, counts, missed in zip(
+            result.table.trained, matrix.counts, matrix.missed, strict=True
+        )
     ]
     if result.protocol.counts_unknown and matrix.ignored.any():
-        rows.append(_matrix_row("of no class", None, matrix.ignored))
+        rows.append(_matrix_row("of no class", None, matrix.ignored, matrix.ignored.sum()))
     return rows
 
 
-def _matrix_row(name: str, colour: Colour | None, counts: np.ndarray) -> MatrixRow:
-    shares = ratio(counts, counts.sum())
-    return MatrixRow(name, colour, int(counts.sum()), [float(share) for share in shares])
+def _matrix_row(name: str, colour: Colour | None, counts: np.ndarray, pixels: int) -> MatrixRow:
+    return MatrixRow(name, colour, int(pixels), [float(n) for n in ratio(counts, np.array(pixels))])
 
 
 def _confusions(result: Evaluation) -> list[dict[str, object]]:
     """The largest ones, where there are too many classes for a matrix."""
-    counts = result.matrices[result.view].counts.copy()
-    totals = counts.sum(axis=1)
+    matrix = result.matrices[result.view]
+    counts = matrix.counts.copy()
+    totals = counts.sum(axis=1) + matrix.missed
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")[:_LISTED]
     pairs = (divmod(int(place), len(counts)) for place in order)
