@@ -19,6 +19,9 @@ METRES_PER_DEGREE = 6_371_008.8 * pi / 180
 #: 60 degrees. Nearer ones are better than what a sphere says.
 _OFF = 0.02
 
+#: In pixels: rasters of one size whose corners are further apart do not show the same ground.
+_SHIFTED = 0.5
+
 
 _Place = tuple[float, float]
 
@@ -58,6 +61,21 @@ class Georeference:
         else:
             return None
         return found if found.rows > 0 < found.columns else None
+
+    def apart(self, other: "Georeference", size: Size) -> bool:
+        """Do two rasters of one size lie apart: by half a pixel at a corner, or in system?
+
+        No, where one of them does not say where it lies.
+        """
+        for each in (self, other):
+            if each.crs is None or each.transform.is_identity or each.transform.is_degenerate:
+                return False
+        if self.crs != other.crs:
+            return True
+        height, width = size
+        corners = np.array([(0, 0), (width, 0), (0, height), (width, height)], float)
+        shifted = through(~self.transform, through(other.transform, corners)) - corners
+        return bool((np.abs(shifted) > _SHIFTED).any())
 
     def _on_ground(self, middle: _Place, steps: tuple[_Place, _Place]) -> Resolution | None:
         """By longitudes and latitudes; None where the system has none."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rasterio import Affine
 
 import glnet
 from glnet.cli.main import main
@@ -403,6 +404,24 @@ def test_where_a_predicted_mask_has_nodata_known_ground_is_missed(data, command)
     assert f"{missed} labelled pixels have no class in the predicted masks" in printed
     view = json.loads((data / "s.json").read_text())["views"]["masks"]
     assert sum(view["not_predicted"]) == missed
+
+
+def test_what_is_odd_about_the_labels_is_told_under_the_scores(data, command):
+    """Masks that lie elsewhere than the images, or than the predicted masks."""
+    write_model(data / "model")
+    for name, east in (("0.png", 0), ("good/0.png", 0), ("0_mask.png", 100_000)):
+        place = Affine(1, 0, 500_000 + east, 0, -1, 5_000_000)
+        pixels = read_png(data / name)[None].repeat(3 if name == "0.png" else 1, axis=0)
+        write_tif(data / name, pixels, crs="EPSG:32633", transform=place)
+
+    for how in (("-m", "model", "--device", "cpu"), MASKS):
+        status, printed, said = command(*how, "--json", "s.json")
+
+        assert status == 0, said
+        (note,) = json.loads((data / "s.json").read_text())["notes"]
+        assert note.startswith("a mask lies elsewhere on the ground")
+        assert "0_mask.png" in note
+        assert note in printed
 
 
 @pytest.mark.parametrize("out", ["manifest.csv", "classes.csv", "gone/s.csv", "s.txt"])

@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from rasterio import Affine
 
 from glnet.datasets.checks import PLACES, check_samples
 from glnet.datasets.classes import ClassInfo, ClassTable
@@ -300,3 +301,33 @@ def test_places_are_drawn_fairly(tmp_path):
         expected = len(drawn) / count
         assert len(times) == count
         assert max(abs(found - expected) for found in times.values()) < 5 * np.sqrt(expected)
+
+
+@pytest.mark.parametrize(
+    ("crs", "shift", "apart"),
+    [
+        ("EPSG:32633", 0, False), ("EPSG:32633", 0.4, False), ("EPSG:32633", 0.6, True),
+        ("EPSG:32633", 200_000, True), ("EPSG:32634", 0, True), (None, 0, False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("pattern", [False, True])
+def test_labels_that_lie_elsewhere_are_told_once(tmp_path, crs, shift, apart, pattern):
+    """By half a pixel or in system, where both say where they lie; scenes of one mask are one."""
+    place = Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)
+    samples = []
+    for name in ("a", "b"):
+        image = write_tif(
+            tmp_path / f"{name}.tif", noise(3, 8, 8), crs="EPSG:32633", transform=place
+        )
+        moved = {"crs": crs, "transform": place @ Affine.translation(shift, 0)} if crs else {}
+        mask = write_tif(tmp_path / f"{name}_land.tif", np.zeros((1, 8, 8), np.uint8), **moved)
+        samples.append(
+            Sample(image, tmp_path / f"{name}_{{class}}.tif" if pattern else mask, "test")
+        )
+
+    notes = check_samples(scenes_of(samples, 4), CODER, MODEL).notes
+
+    assert len(notes) == apart
+    if apart:
+        assert "2 masks lie elsewhere on the ground" in notes[0]
+        assert f"{samples[0].mask}, a.tif" in notes[0]

@@ -1,6 +1,6 @@
 """What labelled images hold, and all that is wrong with them, before a run depends on it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,8 @@ class DataReport:
         near: Pixels that were near-colours, within the tolerance.
         near_files: In how many masks.
         skipped: Geometries that were left out, being empty or invalid.
-        notes: Sentences about classes that cannot be learnt from these samples.
+        notes: Sentences about classes that cannot be learnt from these samples, and about labels
+            that lie elsewhere than their images.
         places: Of every sample and class id with pixels in it, up to `PLACES` of these pixels,
             drawn uniformly: (row, column) in the scene, int32, shape (places, 2).
     """
@@ -66,6 +67,7 @@ def check_samples(
     near, skipped = dict[Path, int](), dict[Path, int]()
     places: dict[Sample, dict[int, np.ndarray]] = {}
     failed: set[tuple[Path, Path]] = set()
+    apart: dict[Path, Path] = {}
     with gathering(problems) as found:
         for done, sample in enumerate(samples):
             progress(done, len(samples))
@@ -83,6 +85,8 @@ def check_samples(
                 places[sample] = _places(shown, by_row[:, : len(coder.table.trained)], sample.seed)
                 near[sample.mask] = near.get(sample.mask, 0) + labels.near
                 skipped[sample.mask] = labels.skipped
+                if labels.apart:
+                    apart.setdefault(sample.mask, sample.image)
             if len(found) > before:
                 failed.add((sample.image, sample.mask))
     total = sum(counts.values(), np.zeros(256, np.int64))
@@ -92,7 +96,7 @@ def check_samples(
         sum(near.values()),
         sum(count > 0 for count in near.values()),
         sum(skipped.values()),
-        tuple(_notes(coder.table.names, counts)),
+        (*_notes(coder.table.names, counts), *note_apart(apart)),
         places,
     )
 
@@ -131,3 +135,13 @@ def _notes(names: Sequence[str], counts: dict[str, np.ndarray]) -> Iterator[str]
             yield f"class '{name}' occurs in the validation split, but never in the training split"
         else:
             yield f"class '{name}' never occurs in the training split, so it cannot be learnt"
+
+
+def note_apart(apart: Mapping[Path, Path]) -> Iterator[str]:
+    """What is said of labels that lie elsewhere on the ground than what they are laid onto."""
+    for mask, image in list(apart.items())[:1]:
+        count = f"{len(apart)} masks lie" if len(apart) > 1 else "a mask lies"
+        yield (
+            f"{count} elsewhere on the ground than the image, by both georeferences: {mask}, "
+            f"{image.name}; they are laid on each other pixel by pixel all the same"
+        )

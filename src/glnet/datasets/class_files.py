@@ -8,7 +8,7 @@ import numpy as np
 
 from glnet.datasets.classes import ClassInfo
 from glnet.datasets.manifest import CLASS_MARK
-from glnet.datasets.masks import LabelCoder, LabelScene, check_size
+from glnet.datasets.masks import LabelCoder, LabelScene, check_size, lie_apart
 from glnet.errors import DataError
 from glnet.geometry import Window
 from glnet.raster import Raster
@@ -73,4 +73,6 @@ def open_class_files(
             if raster.bands not in _BANDS:
                 msg = f"{raster.path}: wanted one band or RGB, found {raster.bands} bands"
                 raise DataError(msg)
-        yield ClassFilesScene(files, coder, window)
+        labels = ClassFilesScene(files, coder, window)
+        labels.apart = any(lie_apart(raster, onto) for _, raster in files)
+        yield labels

@@ -123,6 +123,7 @@ class LabelScene(ABC):
         size: Height and width in pixels.
         near: Pixels read so far that were near-colours.
         skipped: Geometries that were left out, being empty or invalid.
+        apart: Does a raster of labels lie elsewhere on the ground than the image?
     """
 
     def __init__(self, window: Window) -> None:
@@ -131,6 +132,7 @@ class LabelScene(ABC):
         self.size = window.size
         self.near = 0
         self.skipped = 0
+        self.apart = False
 
     def read(self, window: Window | None = None) -> np.ndarray:
         """Labels of a window, or of all."""
@@ -177,6 +179,12 @@ def check_size(mask: Raster, onto: Raster) -> None:
             f"{onto.path.name} is {onto.size.height} x {onto.size.width} (height x width)"
         )
         raise DataError(msg)
+
+
+def lie_apart(mask: Raster, onto: Raster) -> bool:
+    """Do both say where they lie, and not the same? Rasters of one size; see `Georeference`."""
+    one, other = mask.georeference, onto.georeference
+    return one is not None and other is not None and one.apart(other, onto.size)
 
 
 def nearest_labels(labels: np.ndarray, size: Size) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from glnet.datasets.class_files import open_class_files
 from glnet.datasets.manifest import CLASS_MARK, Sample
-from glnet.datasets.masks import LabelCoder, LabelScene, MaskScene, check_size
+from glnet.datasets.masks import LabelCoder, LabelScene, MaskScene, check_size, lie_apart
 from glnet.datasets.problems import Problems, gathering
 from glnet.datasets.shapes import open_shapes
 from glnet.datasets.vectors import VECTOR_SUFFIXES
@@ -65,7 +65,9 @@ def _open_mask(
 ) -> Iterator[LabelScene]:
     with Raster(sample.mask) as mask:
         check_size(mask, onto)
-        yield MaskScene(mask, coder, window)
+        labels = MaskScene(mask, coder, window)
+        labels.apart = lie_apart(mask, onto)
+        yield labels
 
 
 def window_in(sample: Sample, raster: Raster) -> Window:

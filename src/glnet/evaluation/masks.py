@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from glnet.datasets.checks import note_apart
 from glnet.datasets.classes import read_classes
 from glnet.datasets.manifest import Sample, read_manifest
 from glnet.datasets.masks import LabelCoder, MaskScene, check_size
@@ -52,7 +53,7 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
     samples = read_manifest(manifest, split, files=("mask",))
     found = _predictions(Path(predictions), samples)
     tally = Tally(coder.table, ["masks"], protocol, boundary=boundary)
-    near = 0
+    near, apart = 0, dict[Path, Path]()
     if observer is not None:
         observer.begin(samples)
     for done, (sample, path) in enumerate(zip(samples, found, strict=True), start=1):
@@ -72,10 +73,12 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
                 if observer is not None:
                     observer.see(sample, labels, guess, true.size, part)
             near += true.near
+            if true.apart:
+                apart.setdefault(sample.mask, Path(onto))
         if observer is not None:
             observer.finish(sample, tally.image_mean_iou(sample))
         progress(done, len(samples))
-    return tally.evaluation(near)
+    return tally.evaluation(near, [*note_apart(apart)])
 
 
 def _predictions(folder: Path, samples: Sequence[Sample]) -> list[Path]:

@@ -79,7 +79,7 @@ def evaluate(  # noqa: PLR0913  each by its name
             observer.see(found.sample, found.labels, found.views[views[0]])
             observer.finish(found.sample, tally.image_mean_iou(found.sample))
         progress(done, len(samples))
-    return tally.evaluation(report.near)
+    return tally.evaluation(report.near, report.notes)
 
 
 def compare(

@@ -33,6 +33,7 @@ class Evaluation:
         boundaries: Boundaries of the whole set, by view; empty where they were not asked for.
         near: Pixels of the true masks that were near-colours, within the tolerance.
         patches: How many the local branch saw; None for masks from disk.
+        notes: Sentences about what was evaluated.
     """
 
     table: ClassTable
@@ -42,6 +43,7 @@ class Evaluation:
     boundaries: dict[str, BoundaryCounts]
     near: int
     patches: PatchCount | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -117,6 +119,7 @@ class Evaluation:
             "images": len(self.images),
             "near_colour_pixels": self.near,
             "patches": asdict(self.patches) if self.patches else None,
+            "notes": self.notes,
             "protocol": self.protocol.name,
             "unknown": self.unknown,
             "bootstrap": {"draws": DRAWS, "seed": SEED, "level": LEVEL},

@@ -69,10 +69,11 @@ class Tally:
         pairs = next(iter(self._pairs.values()))[sample.image.as_posix()]
         return float(self._protocol.image_mean(ious(pairs, self._protocol)))
 
-    def evaluation(self, near: int) -> Evaluation:
+    def evaluation(self, near: int, notes: Sequence[str] = ()) -> Evaluation:
         """What was counted; `near` pixels of the true masks were near-colours."""
         images = tuple(next(iter(self._pairs.values())))
         pairs = {view: np.stack([*found.values()]) for view, found in self._pairs.items()}
         return Evaluation(
-            self._table, self._protocol, images, pairs, self._boundaries, near, self._patches
-        )
+            self._table, self._protocol, images, pairs, self._boundaries, near, self._patches,
+            tuple(notes),
+        )  # fmt: skip

@@ -30,6 +30,7 @@ def remarks(result: Evaluation) -> Iterator[str]:
     if patches and patches.computed < patches.whole:
         share = percent(patches.computed / patches.whole)
         yield f"The local branch saw {patches.computed} of {patches.whole} patches ({share} %)."
+    yield from result.notes
 
 
 def title(result: Evaluation) -> str:
