@@ -437,6 +437,23 @@ def test_validation_scores_the_very_network_that_is_kept(data, tmp_path, model):
         }
 
 
+def test_a_trained_unknown_class_counts_in_validation_as_in_evaluation(data, tmp_path):
+    """Not in the mean: the model's own score is what `glnet evaluate` finds."""
+    text = (data / "classes.csv").read_text().replace(CLASSES[0][0], "unknown", 1)
+    (data / "unknown.csv").write_text(text)
+    recipe = load_recipe(write_recipe(data, "unknown", (1, 1, 1), classes="unknown.csv"))
+    for _ in glnet.train(recipe, tmp_path, ["global"]):
+        pass
+    model = tmp_path / "global/last"
+
+    found = glnet.evaluate(model, data / "manifest.csv", "validation", device="cpu", engine="plain")
+
+    assert found.unknown == ["unknown"]
+    kept = read_config(model).scores["validation mIoU, global"]
+    assert kept == pytest.approx(found.scores("global").mean_iou, abs=1e-3)
+    assert kept != pytest.approx(found.matrices["global"].scores().mean_iou, abs=1e-3)
+
+
 def test_mixed_precision_trains_and_predicts(data, tmp_path):
     """bf16 on the CPU goes through every stage, and predicts nearly what fp32 does."""
     path = write_recipe(data, "bf16", (3, 3, 2), precision="bf16")

@@ -64,7 +64,7 @@ def test_a_trained_unknown_class_worked_by_hand():
 
 
 def test_without_a_protocol_a_trained_unknown_class_is_one_like_any_other():
-    """Training's validation: every trained class is in the mean."""
+    """Every trained class is in the mean."""
     scores = matrix_of(3, [0, 0, 1, 1, 2], [0, 1, 0, 1, 2]).scores()
 
     np.testing.assert_allclose(scores.iou, [1 / 3, 1 / 3, 1])

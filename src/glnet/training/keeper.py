@@ -9,7 +9,7 @@ import torch
 from glnet.engines.models import save_model
 from glnet.engines.scoring import score_samples
 from glnet.engines.torch_engine import TorchEngine
-from glnet.metrics import ConfusionMatrix
+from glnet.metrics import ConfusionMatrix, Protocol
 from glnet.model import GLNet
 from glnet.recipe import ModelSettings, Recipe, Stage, View
 from glnet.training.data import TrainingData
@@ -42,11 +42,11 @@ class Keeper:
             return {}
         views = engine.model.settings.views
         own = self._data.validation[team.rank :: team.size]
-        scores = {}
+        scores, rule = {}, Protocol.of("ignore", self._data.table.names)
         for view, matrix in score_samples(engine, own, self._data.coder, views).items():
             whole = ConfusionMatrix(matrix.classes)
             whole.pairs += team.sum(torch.from_numpy(matrix.pairs)).numpy()
-            scores[str(view)] = whole.scores().mean_iou
+            scores[str(view)] = whole.scores(rule).mean_iou
         return scores
 
     def keep(self, model: GLNet, scores: dict[str, float], epoch: int, *, write: bool) -> bool:
