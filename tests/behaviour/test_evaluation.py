@@ -424,6 +424,43 @@ def test_what_is_odd_about_the_labels_is_told_under_the_scores(data, command):
         assert note in printed
 
 
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda data, model: glnet.evaluate(model, data / "manifest.csv", protocol="GLNet"),
+         "protocol 'GLNet': wanted one of ignore, glnet"),
+        (lambda data, _: by_masks(data, protocol="glnet "), "protocol 'glnet '"),
+        (lambda data, _: by_masks(data, tolerance=256), "tolerance 256: wanted .* 0 to 255"),
+        (lambda data, model: glnet.evaluate(model, data / "manifest.csv", tolerance=-1),
+         "tolerance -1"),
+        (lambda data, model: glnet.segment(data / "0.png", model, engine="tensorrt"),
+         "engine 'tensorrt': wanted one of auto, openvino, torch, plain"),
+        (lambda _, model: glnet.segment(noise(8, 8, 3), model), "wanted the path .* found ndarray"),
+        (lambda data, _: next(glnet.train("recipe.yaml", data / "run")), "wanted a Recipe, .* str"),
+    ],
+)  # fmt: skip
+def test_what_a_call_cannot_take_is_told_in_a_line(data, call, told):
+    """Names and numbers that the command refuses by itself, and things that are no path."""
+    with pytest.raises(glnet.GlnetError, match=told) as caught:
+        call(data, write_model(data / "model"))
+
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_all_is_every_split_by_every_way(data, command):
+    """In Python as by the command, for masks and for a model; so is None."""
+    rows = [(f"{i}.png", f"{i}_mask.png", split) for i, split in enumerate(("train", "test"))]
+    write_manifest(data / "manifest.csv", *rows)
+    model = write_model(data / "model")
+
+    for split in ("all", None):
+        assert len(by_masks(data, split=split).images) == 2
+        found = glnet.evaluate(model, data / "manifest.csv", split, device="cpu")
+        assert len(found.images) == 2
+    assert command(*MASKS, "--split", "all", "--json", "s.json")[0] == 0
+    assert json.loads((data / "s.json").read_text())["images"] == 2
+
+
 @pytest.mark.parametrize("out", ["manifest.csv", "classes.csv", "gone/s.csv", "s.txt"])
 def test_rows_go_only_where_they_may(data, command, out):
     """Not over the tables that are read, nor where they cannot be; found before the work."""

@@ -357,3 +357,29 @@ def test_an_unknown_split_lists_the_splits(tmp_path):
 
     with pytest.raises(DataError, match=r"'validation'; there are: train, val$"):
         read_manifest(path, "validation")
+
+
+@pytest.mark.usefixtures("images")
+def test_rows_may_be_repeated_to_learn_from_and_not_to_be_counted(tmp_path):
+    """All repeated rows of the split are told, with their lines; other windows are other rows."""
+    path = write_text(
+        tmp_path / "manifest.csv",
+        "image,mask,split,window",
+        "images/a.png,images/b.png,train,0 0 1 1",
+        "./images/a.png,images/b.png,train,0 0 1 1",
+        "images/a.png,images/b.png,train,0 1 1 1",
+        "images/b.png,images/b.png,test,",
+        "images/b.png,images/a.png,test,",
+    )
+
+    assert len(read_manifest(path, "train")) == 3
+    for split, told in (
+        ("train", ["2 and 3"]),
+        ("test", ["5 and 6"]),
+        ("all", ["2 and 3", "5 and 6"]),
+    ):
+        with pytest.raises(DataError, match="counted twice") as caught:
+            read_manifest(path, split, once=True)
+        found = str(caught.value).splitlines()
+        assert len(found) == len(told)
+        assert all(f"lines {lines}:" in line for lines, line in zip(told, found, strict=True))

@@ -90,15 +90,14 @@ def evaluate_command(
     observer = None
     if page is not None:
         observer = Observer() if against is None else BothObserver()
-    chosen = None if split == "all" else split
     told = {"protocol": protocol, "boundary": boundary, "tolerance": tolerance}
     options = {**told, "observer": observer}
     if masks is not None:
-        found = _by_masks(masks, against, manifest, cast("Path", classes), chosen, options)
+        found = _by_masks(masks, against, manifest, cast("Path", classes), split, options)
     else:
         told |= computing
         options |= computing
-        found = _by_model(cast("Path", model), against, manifest, chosen, options)
+        found = _by_model(cast("Path", model), against, manifest, split, options)
     names = [path.as_posix() for path in (model or masks, against) if path]
     _show(found, names, details=details)
     with when_stopped(WRITING):
@@ -130,7 +129,7 @@ def _by_masks(
     against: Path | None,
     manifest: Path,
     classes: Path,
-    split: str | None,
+    split: str,
     options: dict[str, Any],
 ) -> Evaluation | Comparison:
     with progress_of("masks") as progress:
@@ -148,7 +147,7 @@ def _by_model(
     model: Path,
     against: Path | None,
     manifest: Path,
-    split: str | None,
+    split: str,
     options: dict[str, Any],
 ) -> Evaluation | Comparison:
     from glnet.evaluation.model import compare, evaluate  # noqa: PLC0415  see predict

@@ -1,5 +1,6 @@
 """The manifest: a CSV that names images, their masks and the split each belongs to."""
 
+import contextlib
 import csv
 import io
 import re
@@ -64,6 +65,7 @@ def read_manifest(
     split: str | None = None,
     *,
     required: bool = True,
+    once: bool = False,
     files: Sequence[str] = ("image", "mask"),
     problems: Problems | None = None,
 ) -> list[Sample]:
@@ -72,8 +74,10 @@ def read_manifest(
     Args:
         path: The manifest: the columns image, mask, split, and, where a row is a part of its
             image, window: `top left height width`.
-        split: Which rows; None for all. Of the others only the windows are looked at, for overlap.
+        split: Which rows; `all`, or None, for all. Of the others only the windows are looked at,
+            for overlap.
         required: Refuse a split without rows.
+        once: Refuse rows that name the same image and window again: they would count twice.
         files: Which of the two files of a row must exist.
         problems: Gathers what is wrong, for the caller to refuse; the sound rows are given.
 
@@ -86,11 +90,13 @@ def read_manifest(
         samples: list[Sample] = []
         with found.gathered():
             rows = _rows(path)
-            chosen = [row for row in rows if split in (None, row.split)]
+            chosen = [row for row in rows if split in (None, "all", row.split)]
             for row in chosen:
                 with found.gathered():
                     samples.append(_sample(row, path, files))
             _refuse_leaks(rows, path, found)
+            if once:
+                _refuse_repeats(chosen, path, found)
             if required and not chosen:
                 splits = ", ".join(sorted({row.split for row in rows}))
                 msg = f"{path}: no row of the split '{split}'; there are: {splits}"
@@ -178,6 +184,21 @@ def _refuse_leaks(rows: Sequence[_Row], manifest: Path, problems: Problems) -> N
                 )
                 break
         same.append((row, window))
+
+
+def _refuse_repeats(rows: Sequence[_Row], manifest: Path, problems: Problems) -> None:
+    """Some rows of an image would weigh more than others in every score."""
+    first: dict[tuple[Path, str], _Row] = {}
+    for row in rows:
+        image = manifest.parent / (row.cells["image"] or "").strip()
+        with contextlib.suppress(DataError):  # told already
+            window = _window(row, manifest)
+            other = first.setdefault((image.resolve(), str(window)), row)
+            if other is not row:
+                problems.add(
+                    f"{manifest}, lines {other.line} and {row.line}: the same part of {image}, "
+                    "which would be counted twice; remove one of them"
+                )
 
 
 def _share(one: Window | None, other: Window | None) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from glnet.datasets.classes import ClassInfo, ClassTable, Colour
-from glnet.errors import DataError
+from glnet.errors import DataError, RecipeError
 from glnet.geometry import Size, Window
 from glnet.metrics import IGNORE
 from glnet.raster import Raster
@@ -27,6 +27,16 @@ class LabelCoder:
 
     table: ClassTable
     tolerance: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no difference of bytes.
+
+        Raises:
+            RecipeError: a tolerance below 0 or above 255.
+        """
+        if not 0 <= self.tolerance <= 255:  # noqa: PLR2004  a byte
+            msg = f"tolerance {self.tolerance}: wanted a difference per channel, 0 to 255"
+            raise RecipeError(msg)
 
     @cached_property
     def _by_value(self) -> np.ndarray:

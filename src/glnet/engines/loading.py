@@ -14,6 +14,9 @@ from glnet.engines.tables import table_of
 from glnet.errors import BundleError, RunError
 from glnet.extras import install
 
+#: By their names; see `load_engine`.
+ENGINES = ("auto", "openvino", "torch", "plain")
+
 
 def load_engine(
     folder: str | Path,
@@ -35,6 +38,9 @@ def load_engine(
             other weights.
         RunError: no such device, precision or engine here.
     """
+    if engine not in ENGINES:
+        msg = f"engine {engine!r}: wanted one of {', '.join(ENGINES)}"
+        raise RunError(msg)
     config = read_config(folder)
     if precision == "int8":
         if engine not in {"auto", "openvino"} or device not in {"auto", "cpu"}:

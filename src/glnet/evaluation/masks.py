@@ -50,9 +50,9 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
         DataError: a prediction is missing, of another size, or holds a value that is no class.
     """
     coder = LabelCoder(read_classes(classes), tolerance)
-    samples = read_manifest(manifest, split, files=("mask",))
-    found = _predictions(Path(predictions), samples)
     tally = Tally(coder.table, ["masks"], protocol, boundary=boundary)
+    samples = read_manifest(manifest, split, once=True, files=("mask",))
+    found = _predictions(Path(predictions), samples)
     near, apart = 0, dict[Path, Path]()
     if observer is not None:
         observer.begin(samples)

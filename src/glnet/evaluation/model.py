@@ -44,7 +44,7 @@ def evaluate(  # noqa: PLR0913  each by its name
         model: A bundle, or a repository's name on the Hugging Face Hub; its class table reads the
             masks.
         manifest: CSV with the columns image, mask, split.
-        split: Which rows; None for all.
+        split: Which rows; `all`, or None, for all.
         protocol: `ignore` counts no unknown ground; `glnet` counts it as the paper's DeepGlobe
             numbers do. See `glnet.metrics.Protocol`.
         boundary: Boundary IoU too.
@@ -59,15 +59,14 @@ def evaluate(  # noqa: PLR0913  each by its name
         GlnetError: a file, a mask's content or the model cannot be used.
     """
     problems = Problems()
-    rows = read_manifest(manifest, split, problems=problems)
+    rows = read_manifest(manifest, split, once=True, problems=problems)
     loaded, table = load_engine(find_model(model), device, precision, engine)
-    coder = LabelCoder(table, tolerance)
+    coder, views = LabelCoder(table, tolerance), views or loaded.settings.views
+    tally = Tally(table, views, protocol, boundary=boundary)
     samples = scenes_of(rows, loaded.settings.scene, problems)
     said("masks checked")
     report = check_samples(samples, coder, loaded.settings, problems, progress)
     problems.refuse()
-    views = views or loaded.settings.views
-    tally = Tally(table, views, protocol, boundary=boundary)
     if observer is not None:
         observer.begin(samples, loaded)
     said("images")

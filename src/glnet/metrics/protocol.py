@@ -6,6 +6,8 @@ from typing import Literal, Self, get_args
 
 import numpy as np
 
+from glnet.errors import RecipeError
+
 #: Label of pixels that are neither trained nor, but for the GLNet protocol, counted.
 IGNORE = 255
 
@@ -37,7 +39,14 @@ class Protocol:
 
     @classmethod
     def of(cls, name: ProtocolName, classes: Sequence[str]) -> Self:
-        """The protocol for a network with these classes; which one is unknown its name says."""
+        """The protocol for a network with these classes; which one is unknown its name says.
+
+        Raises:
+            RecipeError: no such protocol.
+        """
+        if name not in PROTOCOLS:
+            msg = f"protocol {name!r}: wanted one of {', '.join(PROTOCOLS)}"
+            raise RecipeError(msg)
         return cls(name, tuple(i for i, c in enumerate(classes) if c.casefold() == "unknown"))
 
     @property

@@ -247,6 +247,10 @@ def segment(
     Raises:
         GlnetError: the image, the model or the device cannot be used.
     """
+    given: object = image
+    if not isinstance(given, str | Path):
+        msg = f"segment: wanted the path of an image file, found {type(given).__name__}; save it"
+        raise RunError(msg)
     options = PredictOptions(view, tta)
     predictor = Predictor(
         model, options, device=device, precision=precision, engine=engine, memory=memory

@@ -180,6 +180,10 @@ def _write(out: Path, standing: Standing, team: Team) -> None:
 
 
 def _check_stages(recipe: Recipe, out: Path, stages: Sequence[Stage] | None) -> Sequence[Stage]:
+    found: object = recipe
+    if not isinstance(found, Recipe):
+        msg = f"train: wanted a Recipe, found {type(found).__name__}; see glnet.load_recipe"
+        raise RecipeError(msg)
     own = recipe.model.stages
     chosen = own if stages is None else [stage for stage in own if stage in stages]
     lacking = [stage for stage in stages or () if stage not in own]
