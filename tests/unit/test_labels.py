@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder, nearest_labels
 from glnet.datasets.samples import open_sample
-from glnet.datasets.shapes import ShapesScene
+from glnet.datasets.shapes import ShapesScene, in_table_order
 from glnet.datasets.vectors import Polygon
 from glnet.errors import DataError
 from glnet.evaluation.masks import evaluate_masks
@@ -280,6 +281,27 @@ CORNER = st.tuples(st.integers(-20, 110), st.integers(-20, 110)).map(
 )
 
 
+def test_polygons_are_read_once_while_file_table_and_place_are_the_same(tmp_path):
+    """What was read stays in use: a file that only looks unchanged shows it, a new one is read."""
+    image = write_tif(tmp_path / "a.tif", noise(3, 8, 8))
+    path = tmp_path / "a.json"
+
+    def labels(drawn, written=None, coder=CODER):
+        if drawn is not None:
+            write_geojson(path, [feature(drawn, c="lake")])
+        if written is not None:
+            os.utime(path, ns=(written, written))
+        with open_sample(Sample(image, path, ""), coder, MODEL) as (_, found):
+            return int((found.read() == 2).sum())
+
+    assert labels(box(0, 0, 2, 2), 10**18) == 4
+    assert labels(box(0, 0, 2, 3), 10**18) == 4
+    assert labels(None, 10**18, LabelCoder(ClassTable(TABLE.rows[:4]))) == 6
+    assert labels(box(0, 0, 2, 4), 10**18 + 1) == 8
+    write_tif(image, noise(3, 8, 8), transform=Affine(2, 0, 0, 0, 2, 0))
+    assert labels(None) == 2
+
+
 @given(
     rings=st.lists(st.lists(CORNER, min_size=3, max_size=7, unique=True), min_size=1, max_size=4),
     rows=st.lists(st.integers(0, 4), min_size=4, max_size=4),
@@ -294,7 +316,7 @@ def test_a_pixel_is_the_last_polygons_that_holds_its_centre(rings, rows, cut):
         for row, column in np.ndindex(*expected.shape):
             if inside(polygon.rings[0], column + 0.5, row + 0.5):
                 expected[row, column] = LABELS[polygon.row]
-    scene = ShapesScene(polygons, CODER, Window(0, 0, 12, 14))
+    scene = ShapesScene(in_table_order(polygons, CODER), CODER.rest, Window(0, 0, 12, 14))
     window = Window(*cut, 4, 6)
 
     np.testing.assert_array_equal(scene.read()[0], expected)

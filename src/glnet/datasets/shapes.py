@@ -2,7 +2,11 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import compress
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from rasterio import Affine
@@ -16,7 +20,7 @@ from glnet.datasets.masks import LabelCoder, LabelScene
 from glnet.datasets.vectors import Polygon, Polygons, read_outlines, read_polygons
 from glnet.errors import DataError
 from glnet.geometry import Size, Window
-from glnet.georeference import through
+from glnet.georeference import Georeference, through
 from glnet.photo import unwarned
 from glnet.raster import Raster
 
@@ -29,10 +33,7 @@ class Burning:
 
     def __init__(self, polygons: Sequence[Polygon], values: Sequence[int]) -> None:
         """The last polygon that a pixel's centre lies in decides its value."""
-        self._shapes = [
-            ({"type": "Polygon", "coordinates": [ring.tolist() for ring in polygon.rings]}, value)
-            for polygon, value in zip(polygons, values, strict=True)
-        ]
+        self._polygons, self._values = polygons, values
         corners = [(p.rings[0].min(axis=0), p.rings[0].max(axis=0)) for p in polygons]
         self._bounds = np.array(corners).reshape(-1, 2, 2)
 
@@ -45,7 +46,12 @@ class Burning:
     def onto(self, window: Window, rest: int) -> np.ndarray:
         """The values of a window's pixels, uint8 (height, width); `rest` where no polygon lies."""
         values = np.full(window.size, rest, np.uint8)
-        met = [self._shapes[i] for i in np.flatnonzero(self.meets(window))]
+        held = zip(self._polygons, self._values, strict=True)
+        met = [
+            # As lists only when they are needed: these take many times the memory of arrays.
+            ({"type": "Polygon", "coordinates": [ring.tolist() for ring in polygon.rings]}, value)
+            for polygon, value in compress(held, self.meets(window))
+        ]
         if met:
             corner = Affine.translation(window.left, window.top)
             with unwarned():  # rasterio changes the process's filters, other threads may too
@@ -54,33 +60,73 @@ class Burning:
 
 
 class ShapesScene(LabelScene):
-    """Polygons in the class table's order: a pixel is the last one's that its centre lies in."""
+    """Polygons as labels: a pixel is the last one's that its centre lies in."""
 
-    def __init__(self, polygons: list[Polygon], coder: LabelCoder, window: Window) -> None:
-        """Keep polygons of pixel coordinates (column, row)."""
+    def __init__(self, burnt: Burning, rest: int, window: Window) -> None:
+        """Of polygons with labels for values; `rest` is the label of what none claims."""
         super().__init__(window)
-        self._rest = coder.rest
-        ordered = sorted(polygons, key=lambda polygon: polygon.row)
-        labels = [coder.label(coder.table.rows[polygon.row]) for polygon in ordered]
-        self._burnt = Burning(ordered, labels)
+        self._burnt, self._rest = burnt, rest
 
     def _labels(self, window: Window) -> np.ndarray:
         return self._burnt.onto(window, self._rest)
+
+
+def in_table_order(polygons: Sequence[Polygon], coder: LabelCoder) -> Burning:
+    """Polygons of pixel coordinates with their labels, those of later rows over earlier ones."""
+    ordered = sorted(polygons, key=lambda polygon: polygon.row)
+    return Burning(ordered, [coder.label(coder.table.rows[polygon.row]) for polygon in ordered])
 
 
 @contextlib.contextmanager
 def open_shapes(
     path: Path, onto: Raster, coder: LabelCoder, window: Window
 ) -> Iterator[LabelScene]:
-    """Read a file of polygons, laid onto an image.
+    """Read a file of polygons, laid onto an image; kept for the next scenes of that image.
 
     Raises:
         DataError: see `read_polygons`; or the file's coordinates cannot become the image's.
     """
-    found = read_polygons(path, coder.table)
-    scene = ShapesScene(_in_pixels(path, found, onto), coder, window)
-    scene.skipped = found.skipped
+    burnt, skipped = _read(path, _written(path), coder, _Ground.of(onto))
+    scene = ShapesScene(burnt, coder.rest, window)
+    scene.skipped = skipped
     yield scene
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What of an image decides where a polygon lies in its pixels."""
+
+    name: str
+    georeference: Georeference | None
+    slide: bool
+    downsample: float
+
+    @classmethod
+    def of(cls, raster: Raster) -> Self:
+        found = raster.georeference, raster.slide is not None, raster.downsample
+        return cls(raster.path.name, *found)
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    """When, and how many bytes; None where reading will tell what is wrong."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+@lru_cache(maxsize=8)
+def _read(
+    path: Path, written: tuple[int, int] | None, coder: LabelCoder, ground: _Ground
+) -> tuple[Burning, int]:
+    """The polygons of a file that was `written` so, and how many were left out.
+
+    Kept, for training opens the scenes of an image again and again: 40,000 outlines take seconds.
+    """
+    del written
+    found = read_polygons(path, coder.table)
+    return in_table_order(_in_pixels(path, found, ground), coder), found.skipped
 
 
 class Area:
@@ -105,10 +151,10 @@ def read_area(path: Path, onto: Raster) -> Area:
     Raises:
         DataError: it cannot be read, or its coordinates cannot become the image's.
     """
-    return Area(_in_pixels(path, read_outlines(path), onto))
+    return Area(_in_pixels(path, read_outlines(path), _Ground.of(onto)))
 
 
-def _in_pixels(path: Path, found: Polygons, onto: Raster) -> list[Polygon]:
+def _in_pixels(path: Path, found: Polygons, onto: _Ground) -> list[Polygon]:
     """The polygons in the image's pixels: column, row. Of a slide they are the finest level's."""
     ground = onto.georeference
     if onto.slide and (found.pixels or found.crs is None):
@@ -120,7 +166,7 @@ def _in_pixels(path: Path, found: Polygons, onto: Raster) -> list[Polygon]:
         crs = _WGS84
     if crs is not None and (ground is None or ground.crs is None):
         msg = (
-            f"{path}: its coordinates are {crs}, but {onto.path.name} has no coordinate system; "
+            f"{path}: its coordinates are {crs}, but {onto.name} has no coordinate system; "
             "give it one, or write the polygons in pixels"
         )
         raise DataError(msg)

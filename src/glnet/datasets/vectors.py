@@ -239,4 +239,4 @@ def _encloses(ring: np.ndarray) -> bool:
     """Is it a ring of finite places, and more than there and back?"""
     if len(ring) < _SHORTEST_RING or not np.isfinite(ring).all():
         return False
-    return len(np.unique(ring, axis=0)) >= _SHORTEST_RING - 1
+    return len(set(map(tuple, ring.tolist()))) >= _SHORTEST_RING - 1
