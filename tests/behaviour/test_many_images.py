@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
 from batches import scene, scenes, start, written
-from glnet.errors import GatheredError, RunError
+from glnet.errors import BundleError, GatheredError, RunError
 from glnet.prediction.locks import locked, shared
 from glnet.prediction.predict import predict, predict_many, segment
 from glnet.prediction.vectorise import PolygonWish
@@ -282,3 +284,23 @@ def test_parts_of_another_number_of_threads_are_not_used_and_it_is_said(
 
     assert report.computed == report.parts
     assert any("parts that are not used: they are of another engine" in line for line in said)
+
+
+@pytest.fixture
+def damaged(model, tmp_path):
+    """A model whose first graph is torn: it is found when the first scene is computed."""
+    folder = shutil.copytree(model, tmp_path / "damaged")
+    cut(next(folder.rglob("global.onnx")), 0.5)
+    return folder
+
+
+def test_nobody_reads_any_more_when_the_model_has_failed(images, damaged, tmp_path):
+    """Not even while the error is told: the image is closed, and a thread would read on in it."""
+    wide = next(image for image in images if image.stem == "wide")
+    before = threading.active_count()
+
+    with pytest.raises(BundleError) as caught:
+        predict(wide, damaged, tmp_path / "m.tif", scene=SCENE, engine="openvino")
+
+    assert caught.value.__traceback__ is not None
+    assert threading.active_count() == before

@@ -1,6 +1,7 @@
 """Parts through the network: the next one is read while one is computed and the last written."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from typing import Generic, NamedTuple, TypeVar
 
 from glnet.engines.ahead import ahead
@@ -56,10 +57,13 @@ def score_asked(
         asked: Parts, of whatever rasters.
         network: Gives what an owner's parts go through, when the first of them does.
     """
-    reads = ahead((one, _read(one)) for one in asked)
-    return ahead(
-        (one, None if read is None else _score(network(one.owner), read)) for one, read in reads
-    )
+    # Both are closed, the outer first: an error keeps its frames, and these would keep threads.
+    with closing(ahead((one, _read(one)) for one in asked)) as reads:
+        made = (
+            (one, None if read is None else _score(network(one.owner), read)) for one, read in reads
+        )
+        with closing(ahead(made)) as scored:
+            yield from scored
 
 
 def score_parts(
@@ -74,13 +78,10 @@ def score_parts(
     """
     asked = (Asked(None, opened, part) for part in parts)
     network = Network(engine, view, tta)
-    scored = score_asked(asked, lambda _: network)
-    try:
+    with closing(score_asked(asked, lambda _: network)) as scored:
         for one, found in scored:
             if one.part is not None and found is not None:
                 yield one.part, found
-    finally:
-        scored.close()
 
 
 def score_part(opened: Opened, part: Part, network: Network) -> Scored:
