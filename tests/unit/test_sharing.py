@@ -6,9 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from glnet.geometry import Size, Window, patch_grid
 from glnet.model.branch import SharedMaps
+from glnet.model.sending import sent
 from glnet.model.sharing import Canvas, crop_maps, crop_under
 from glnet.sharing import Place
 
@@ -349,3 +351,21 @@ def test_a_canvas_without_patches_is_refused():
     """Finishing before any patch was laid is an error."""
     with pytest.raises(ValueError, match="no patch"):
         Canvas(Size(64, 64), Size(32, 32), "exact").finished()
+
+
+class Copies(TorchDispatchMode):
+    """Takes down which copies are not waited for."""
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        if function is torch.ops.aten._to_copy.default:
+            self.waited = not options.get("non_blocking", False)
+        return function(*arguments, **(options or {}))
+
+
+def test_a_device_that_reads_later_is_waited_for():
+    """Else MPS reads memory that is another array's by then; any device but CUDA may."""
+    with Copies() as copies:
+        there = sent(np.zeros((2, 3)), torch.device("meta"), torch.float32)
+
+    assert copies.waited
+    assert (there.device.type, there.dtype, there.shape) == ("meta", torch.float32, (2, 3))

@@ -51,3 +51,39 @@ def test_a_turned_scene_is_read_by_window():
         whole = engine.segment(ArrayScene(turn.apply(scene.pixels)), ["local"]).views["local"]
 
         assert torch.equal(lazy.cells, whole.cells)
+
+
+class Watched(TorchEngine):
+    """Remembers the sizes that it is asked for."""
+
+    def segment(self, scene, views, needed=lambda _: True):
+        self.sizes = [*getattr(self, "sizes", []), scene.size]
+        return super().segment(scene, views, needed)
+
+
+def test_a_shape_is_done_with_before_the_other_one_comes():
+    """An engine compiles its graphs for each new shape."""
+    engine = Watched(tiny_network(), torch.device("cpu"))
+
+    segment_turned(engine, random_scene(70, 93), ["aggregated"])
+
+    assert engine.sizes == 4 * [(70, 93)] + 4 * [(93, 70)]
+
+
+class Torn(ArrayScene):
+    """A scene that cannot be read."""
+
+    def read(self, window=None):  # noqa: ARG002
+        msg = "torn"
+        raise OSError(msg)
+
+
+def test_a_network_in_training_trains_on_after_a_scene_that_fails():
+    model = tiny_network().train()
+
+    with pytest.raises(OSError, match="torn"):
+        TorchEngine(model, torch.device("cpu")).segment(
+            Torn(random_scene(70, 93).pixels), ["aggregated"]
+        )
+
+    assert all(module.training for module in model.modules())

@@ -14,6 +14,7 @@ from glnet.model.batch_norm import fuse_batch_norm
 from glnet.model.branch import BranchOutput, SharedMaps
 from glnet.model.folding import Folded
 from glnet.model.glnet import GLNet
+from glnet.model.sending import sent
 from glnet.model.sharing import Canvas
 from glnet.recipe import ModelSettings, View
 from glnet.scenes import Scene
@@ -67,8 +68,7 @@ class _Arithmetic:
         """An array as a tensor here; dtypes that torch lacks become float32."""
         if array.dtype not in (np.uint8, np.int16, np.float32):
             array = array.astype(np.float32)
-        # Not waited for: memory that is not pinned has been read when the call returns.
-        return torch.from_numpy(array).to(self.device, non_blocking=True)
+        return sent(array, self.device)
 
 
 class PlainNetwork:
@@ -169,10 +169,11 @@ class TorchEngine(Engine):
         """See `Engine.segment`; the network is in evaluation mode meanwhile."""
         training = [module for module in self.model.modules() if module.training]
         self.model.eval()
-        segmented = super().segment(scene, views, needed)
-        for module in training:
-            module.training = True
-        return segmented
+        try:
+            return super().segment(scene, views, needed)
+        finally:
+            for module in training:
+                module.training = True
 
     def to_device(self, pixels: np.ndarray) -> Tensor:
         """Stored pixels as a tensor here; dtypes that torch lacks become float32."""

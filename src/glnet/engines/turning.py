@@ -10,6 +10,9 @@ from glnet.mosaic import ScoreMap
 from glnet.recipe import View
 from glnet.scenes import TURNS, Scene, Turn, TurnedScene
 
+#: All that lie across after all that do not: an engine may prepare itself for a shape.
+_BY_SHAPE = sorted(TURNS, key=lambda turn: turn.quarters % 2)
+
 
 def segment_turned(
     engine: Engine, scene: Scene, views: Sequence[View], needed: Needed = lambda _: True
@@ -21,7 +24,7 @@ def segment_turned(
     """
     totals: dict[View, Any] = {}
     patches = PatchCount(0, 0)
-    for turn in TURNS:
+    for turn in _BY_SHAPE:
         turned = TurnedScene(scene, turn)
 
         def upright(window: Window, turned: TurnedScene = turned) -> bool:

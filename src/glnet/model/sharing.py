@@ -14,6 +14,7 @@ from torch import Tensor
 
 from glnet.geometry import Alignment, Size, Window
 from glnet.model.branch import SharedMaps
+from glnet.model.sending import sent
 from glnet.resample import AxisMap
 from glnet.sharing import LEVELS, Place, crop_axis, lay_axis
 
@@ -68,10 +69,7 @@ def _span(window: Window, axis: int) -> tuple[int, int]:
 
 def _resampled(maps: Tensor, rows: np.ndarray, columns: np.ndarray) -> Tensor:
     """Maps (P, C, h, w) by matrices (P, H, h) and (P, W, w): (P, C, H, W)."""
-    down, across = (
-        torch.from_numpy(axis).to(maps.device, maps.dtype, non_blocking=True)[:, None]
-        for axis in (rows, columns)
-    )
+    down, across = (sent(axis, maps.device, maps.dtype)[:, None] for axis in (rows, columns))
     return down @ (maps @ across.mT)
 
 
