@@ -304,3 +304,17 @@ def test_nobody_reads_any_more_when_the_model_has_failed(images, damaged, tmp_pa
 
     assert caught.value.__traceback__ is not None
     assert threading.active_count() == before
+
+
+def test_every_image_is_told_of_when_the_model_fails(images, model, damaged, tmp_path):
+    """Also those that were being read meanwhile; what an earlier run has made stays made."""
+    folder = tmp_path / "d"
+
+    found = predict_many(images, damaged, folder, scene=SCENE, engine="openvino")
+
+    assert [outcome.job.image for outcome in found] == images
+    assert all(isinstance(outcome.error, BundleError) for outcome in found)
+    assert not list(folder.glob("*.parts"))
+    shutil.copytree(model, damaged, dirs_exist_ok=True)
+    mended = predict_many(images, damaged, folder, scene=SCENE, engine="openvino")
+    assert [outcome.error for outcome in mended] == [None] * len(images)

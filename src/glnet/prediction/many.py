@@ -53,6 +53,9 @@ Score = Callable[
 
 _Scored = Iterator[tuple[Asked[Run | Outcome], Scored | None]]
 
+#: An image, and the only scenes of it that are computed.
+_ToDo = tuple[Job, Own | None]
+
 
 def carry_out(
     predictor: Predictor,
@@ -78,21 +81,31 @@ def carry_out(
     Raises:
         GlnetError: the model cannot be used.
     """
+    many = len(jobs) > 1 or predictor.stays
+    owns = [None] * len(jobs) if share is None else share
+    left = [one for one in zip(jobs, owns, strict=True) if one[1] is None or one[1].scenes]
+    with rasterio.Env(**GDAL_BLOCKS):
+        while left:  # what the network cannot do ends all that is on its way, of other images too
+            yield from _on_one_way(predictor, left, progress, score, many=many)
+
+
+def _on_one_way(
+    predictor: Predictor, left: list[_ToDo], progress: Progress, score: Score, *, many: bool
+) -> Iterator[Outcome]:
+    """As many images as can be, from the first on; those that are told of are left no more."""
     held: list[Run] = []
-    asked = _asked(predictor, jobs, share, held)
+    asked = _asked(predictor, tuple(left), held, many=many)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(rasterio.Env(**GDAL_BLOCKS))
         stack.callback(_give_back, held)
         # Closed first: no raster may be while a thread reads it.
         scored = stack.enter_context(contextlib.closing(score(asked, _network())))
         for one, _ in scored:
-            if isinstance(one.owner, Outcome):
-                yield one.owner
-                continue
-            run = one.owner
-            outcome = _carried_out(run, _of(scored), progress)
-            held.remove(run)
-            run.held.close()
+            outcome = one.owner
+            if isinstance(outcome, Run):
+                run, outcome = outcome, _carried_out(outcome, _of(scored), progress)
+                held.remove(run)
+                run.held.close()
+            del left[0]
             yield outcome
 
 
@@ -148,14 +161,11 @@ def _tell(run: Run) -> None:
 
 
 def _asked(
-    predictor: Predictor, jobs: Sequence[Job], share: Sequence[Own] | None, held: list[Run]
+    predictor: Predictor, left: Sequence[_ToDo], held: list[Run], *, many: bool
 ) -> Iterator[Asked[Run | Outcome]]:
     """The scenes of all images; a run comes once before its scenes, and once after them."""
-    for number, job in enumerate(jobs, start=1):
-        own = None if share is None else share[number - 1]
-        if own is not None and not own.scenes:
-            continue
-        run = _begun(predictor, job, own, many=len(jobs) > 1 or predictor.stays)
+    for number, (job, own) in enumerate(left, start=1):
+        run = _begun(predictor, job, own, many=many)
         if isinstance(run, Outcome):
             yield Asked(run)
             continue
@@ -165,7 +175,7 @@ def _asked(
             if run.given_up:
                 break
             yield Asked(run, run.opened, part)
-        run.last = number == len(jobs)
+        run.last = number == len(left)
         yield Asked(run)
 
 
