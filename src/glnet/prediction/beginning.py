@@ -94,7 +94,7 @@ def _report(predictor: Predictor, job: Job, opened: Opened) -> Report:
 def _finished(job: Job, key: str) -> Report | None:
     """The report of a run that made all that is asked for, if every byte of it still is there."""
     report = read_report(report_path(job.mask))
-    if report is None or report.key != key:
+    if report is None or report.failed or report.key != key:
         return None
     try:
         same = all(digest(path) == report.digests[kind] for kind, path in job.outputs.items())

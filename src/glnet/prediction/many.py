@@ -136,7 +136,7 @@ def _carried_out(run: Run, scored: Iterator[tuple[Part, Scored]], progress: Prog
         for _ in scored:
             pass
         return Outcome(run.job, run.report, error)
-    if run.own is None:
+    if run.own is None and not run.report.failed:
         clear(run.store.folder.parent)
     return Outcome(run.job, run.report)
 

@@ -26,7 +26,7 @@ class PredictOptions:
         within: A file of polygons; only what lies in one is segmented.
         virtual: Take VRT files, which lead to others.
         on_error: `stop`: a part that fails fails the run, after the others were saved; `nodata`: it
-            is written as ground without data, and reported.
+            is written as ground without data, and reported; the same call tries it again.
         halo: What is read around a core, as a share of its scene's side.
         mpp: Microns per pixel at which a slide is read, in the place of `resolution`; any tiled
             TIFF without a place on the ground counts as a slide then.
