@@ -30,26 +30,38 @@ _LEADS = {"sourcefilename", "sourcedataset"}
 _KEYS = {"rpc_dem", "x_dataset", "y_dataset"}
 
 
-def check_sources(path: Path, above: tuple[Path, ...] = ()) -> None:
+def check_sources(path: Path) -> list[Path]:
     """Refuse a virtual raster that leads to what is no file here, or to text that leads further.
 
     GDAL would open anything: a server, a pipe, what a description of a service tells.
 
     Args:
         path: Any file; others than virtual rasters are not looked into.
-        above: The virtual rasters that lead to it.
+
+    Returns:
+        All files that it leads to, also by others.
 
     Raises:
         RasterError: which of its sources, in one line.
         OSError, ValueError, xml.etree.ElementTree.ParseError: it cannot be read.
     """
+    seen: set[Path] = set()
+    _check(path, (path.resolve(),), seen)
+    return sorted(seen)
+
+
+def _check(path: Path, above: tuple[Path, ...], seen: set[Path]) -> None:
+    """See `check_sources`; `above` are those that lead to it and itself, `seen` needs no look."""
     if not _is_virtual(path):
         return
     for source in _sources(path):
-        if source in (path, *above) or not source.is_file() or _leads_on(source):
+        found = source.resolve()  # one file may be named in many ways
+        if found in above or not source.is_file() or _leads_on(source):
             msg = f"{path}: leads to {source}, which is no image file here"
             raise RasterError(msg)
-        check_sources(source, (path, *above))
+        if found not in seen:
+            seen.add(found)
+            _check(source, (*above, found), seen)
 
 
 def _head(path: Path) -> bytes:

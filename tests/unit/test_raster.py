@@ -12,6 +12,7 @@ from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.limits import MAX_MEGAPIXELS, check_scene
 from glnet.raster import Raster
+from glnet.reach import check_sources
 from glnet.recipe import ModelSettings
 from glnet.resample import shrink
 from makers import claim_size, cut, noise, opened, write_jpg, write_png, write_text, write_tif
@@ -375,3 +376,67 @@ def test_values_of_another_range_than_the_models_are_refused(tmp_path):
         with pytest.raises(RasterError, match=r"holds uint16.*input\.scale"):
             raster.expect(ModelSettings())
         raster.expect(ModelSettings.model_validate({"input": {"scale": 10000}}))
+
+
+@pytest.mark.parametrize("write", [write_tif, write_png])
+def test_bands_that_are_not_read_say_nothing_of_pixels(tmp_path, write):
+    """A fourth band has data everywhere; nodata is judged by the three that are read."""
+    pixels = noise(4, 40, 50) // 2 + 1
+    pixels[:3, :, :20] = 0
+    if write is write_tif:
+        path = write_tif(tmp_path / "a.tif", pixels, nodata=0, photometric="minisblack", alpha="no")
+    else:
+        path = write_tif(tmp_path / "a.png", pixels[:3], nodata=0, driver="PNG")
+
+    with Raster(path) as raster:
+        raster.select([1, 2, 3])
+        _, valid = raster.read_valid()
+
+    np.testing.assert_array_equal(valid, (pixels[:3] > 0).any(axis=0))
+
+
+@pytest.mark.parametrize("nodata", [-9999, np.nan])
+def test_one_band_without_data_counts_among_floats(tmp_path, nodata):
+    """Such a number would spread over the whole thumbnail; among integers it may be black."""
+    pixels = noise(3, 40, 50, dtype=np.float32)
+    pixels[0, :, :20] = nodata
+    lost = write_tif(tmp_path / "a.tif", pixels, nodata=nodata)
+    dark = noise(3, 40, 50) // 2 + 1
+    dark[0, :, :20] = 0
+
+    with Raster(lost) as raster:
+        _, valid = raster.read_valid()
+    with Raster(write_tif(tmp_path / "b.tif", dark, nodata=0)) as raster:
+        _, all_of_it = raster.read_valid()
+
+    np.testing.assert_array_equal(valid, np.arange(50) + np.zeros((40, 1)) >= 20)
+    assert all_of_it is None
+
+
+def test_a_palette_image_is_told_how_to_get_colours(tmp_path):
+    path = write_png(tmp_path / "a.png", noise(20, 30), palette=list(range(255, -1, -1)) * 3)
+
+    with Raster(path) as raster, pytest.raises(RasterError, match=r"found 1: .*-expand rgb"):
+        raster.expect(ModelSettings())
+
+
+def test_sources_of_sources_are_looked_at_once(tmp_path):
+    """Each of forty VRTs names the one below twice: 2 to the 40th ways lead down."""
+    last = write_tif(tmp_path / "0.vrt", noise(1, 8, 8))
+    for number in range(1, 41):
+        named = "<SourceFilename relativeToVRT='1'>{}{}.vrt</SourceFilename>"
+        below = [named.format(way, number - 1) for way in ("", "./", f"../{tmp_path.name}/")]
+        write_text(tmp_path / f"{number}.vrt", f"<VRTDataset>{''.join(below)}</VRTDataset>")
+
+    found = check_sources(tmp_path / "40.vrt")
+
+    assert len(found) == 40
+    assert last in found
+    write_text(
+        last,
+        "<VRTDataset><SourceFilename>40.vrt</SourceFilename></VRTDataset>".replace(
+            "40.vrt", str(tmp_path / "40.vrt")
+        ),
+    )
+    with pytest.raises(RasterError, match=r"0.vrt: leads to .*40.vrt, which is no image"):
+        check_sources(tmp_path / "40.vrt")

@@ -146,13 +146,17 @@ class Predictor:
     def _wish(self, opened: Opened, *, many: bool) -> MemoryWish:
         """What reading takes: a scene at a time, and the next one meanwhile."""
         raster = opened.source.raster
-        each = raster.bands * raster.dtype.itemsize
         stored, scene = (
-            size.height * size.width * each for size in (opened.parts[0].scene.size, opened.scene)
+            size.height * size.width * raster.pixel_bytes
+            for size in (opened.parts[0].scene.size, opened.scene)
         )
         scenes = max(len(opened.parts), 2 if many else 1)
         copies = _COPIES if scenes > 1 else 1
-        whole = raster.size.height * raster.size.width * each if raster.decoded_whole else 0
+        whole = (
+            raster.size.height * raster.size.width * raster.pixel_bytes
+            if raster.decoded_whole
+            else 0
+        )
         block = 0 if raster.decoded_whole else raster.block_bytes  # GDAL's, and a copy as it reads
         kept = copies * scene + (2 if many else 1) * whole + block + (_WRITING if many else 0)
         # Turned scores add up at the image's own size.

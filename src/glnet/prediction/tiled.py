@@ -45,7 +45,9 @@ def wants_tiles(raster: Raster, scene: Size, budget: int) -> bool:
         return False
     if raster.decoded_whole:
         most = MAX_MEGAPIXELS * 10**6
-        return pixels > (most if raster.is_photo else min(most, budget // HELD // raster.bands))
+        return pixels > (
+            most if raster.is_photo else min(most, budget // HELD // raster.pixel_bytes)
+        )
     across = raster.blocks.width == raster.size.width > _MOST_ACROSS * scene.width
     return across and raster.blocks.height < raster.size.height
 
@@ -99,7 +101,7 @@ def read_upright(
 def _check(raster: Raster, folder: Path) -> None:
     """Refuse, before anything is decoded, what the disk cannot hold."""
     height, width = raster.size
-    held, free = height * width * raster.bands, shutil.disk_usage(folder).free
+    held, free = height * width * raster.pixel_bytes, shutil.disk_usage(folder).free
     if held > free:
         msg = (
             f"{raster.path}: {height} x {width} pixels have to be copied to be read in parts: "

@@ -15,6 +15,9 @@ from glnet.georeference import georeference_of
 from glnet.raster.pixels import area
 from glnet.reach import DRIVERS, GDAL_OPTIONS
 
+#: What viewers write beside an image: statistics, and smaller copies.
+_VIEWERS = (".aux.xml", ".ovr")
+
 
 def by_gdal(path: Path, drivers: Sequence[str] = DRIVERS) -> Any:  # noqa: ANN401  rasterio has no types
     """A file as GDAL sees it."""
@@ -76,6 +79,16 @@ class DatasetPixels:
         """See `Pixels`."""
         return bool(self._file.overviews(1))
 
+    @property
+    def control_points(self) -> bool:
+        """Has it places of some of its pixels on the ground?"""
+        return bool(self._file.gcps[0])
+
+    @property
+    def files(self) -> list[Path]:
+        """On this disk: its own, and those beside it, but for what viewers leave there."""
+        return [Path(name) for name in self._file.files if not name.endswith(_VIEWERS)]
+
     def take(self, bands: list[int]) -> None:
         """See `Pixels`."""
         self._indexes, self.bands = bands, len(bands)
@@ -84,7 +97,7 @@ class DatasetPixels:
     def decode(self) -> tuple[np.ndarray, np.ndarray | None]:
         """See `Pixels`."""
         pixels = self._file.read(self._indexes)
-        return pixels, self._file.dataset_mask() > 0 if self.masks else None
+        return pixels, self.valid(Window(0, 0, *self.size), pixels) if self.masks else None
 
     def read(self, window: Window) -> np.ndarray:
         """See `Pixels`."""
@@ -94,8 +107,17 @@ class DatasetPixels:
         """See `Pixels`."""
         if self._alpha_is_data:
             nodata = self._file.nodata
-            return None if nodata is None else (pixels != nodata).any(axis=0)
-        return np.asarray(self._file.dataset_mask(window=area(window)) > 0)
+            return None if nodata is None else self._together(pixels != nodata)
+        if MaskFlags.per_dataset in self._file.mask_flag_enums[0]:  # alpha, or a mask
+            return np.asarray(self._file.dataset_mask(window=area(window)) > 0)
+        return self._together(self._file.read_masks(self._indexes, window=area(window)) > 0)
+
+    def _together(self, marks: np.ndarray) -> np.ndarray:
+        """Of a pixel, by those of its bands: one that is nodata may be a black that is a colour.
+
+        Among floats it is a number like -9999: one would spread over the whole thumbnail.
+        """
+        return np.asarray(marks.all(axis=0) if self.dtype.kind == "f" else marks.any(axis=0))
 
     def close(self) -> None:
         """See `Pixels`."""

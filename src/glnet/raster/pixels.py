@@ -1,9 +1,12 @@
 """What a reader of one kind of image file gives; `raster.Raster` asks, and explains its errors."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 
+from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.georeference import Georeference
 
@@ -71,3 +74,32 @@ def finite(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype == np.float64:
         return np.abs(pixels) <= np.finfo(np.float32).max
     return np.isfinite(pixels)
+
+
+@contextlib.contextmanager
+def explained(path: object, what: str) -> Iterator[None]:
+    """Turn the readers' many exceptions into one line that names the file."""
+    try:
+        yield
+    except (RasterError, MemoryError):
+        raise
+    except Exception as error:  # whatever a damaged file makes of a reader
+        # GDAL's own words are one level down.
+        detail = " ".join(str(error.__cause__ or error).split())
+        msg = f"{path}: {what}; is it damaged or of another format? ({detail})"
+        raise RasterError(msg) from error
+
+
+def refuse_infinite(path: object, pixels: np.ndarray, window: Window) -> None:
+    """One NaN would spread over the whole thumbnail, and from there over the mask.
+
+    Raises:
+        RasterError: where it is.
+    """
+    if pixels.dtype.kind == "f" and not finite(pixels).all():
+        _, row, column = np.argwhere(~finite(pixels))[0]
+        msg = (
+            f"{path}: the value at row {window.top + row}, column {window.left + column} "
+            "is not finite; fill missing ground first"
+        )
+        raise RasterError(msg)

@@ -5,8 +5,7 @@ PNG cannot be, so they are decoded once, when first read, and kept until the ras
 slide one level is read, by window. What a file is its content says, not its name.
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +21,7 @@ from glnet.raster.addresses import Address, place_of
 from glnet.raster.datasets import DatasetPixels, by_gdal
 from glnet.raster.levels import Level, SlideWish
 from glnet.raster.photos import PhotoPixels
-from glnet.raster.pixels import Pixels, finite
+from glnet.raster.pixels import Pixels, explained, finite, refuse_infinite
 from glnet.raster.remote import RemotePixels
 from glnet.raster.slides import SlidePixels, is_slide
 from glnet.reach import DRIVERS, GDAL_OPTIONS, check_sources
@@ -66,7 +65,8 @@ class Raster:
         self._drivers = [*DRIVERS, "VRT"] if virtual else list(DRIVERS)
         self._decoded: tuple[np.ndarray, np.ndarray | None] | None = None
         self._selected = False
-        with self._explained("cannot be opened as an image"):
+        self._sources: list[Path] = []
+        with explained(self.path, "cannot be opened as an image"):
             self._pixels = self._opened(slide, virtual=virtual)
         self.size, self.dtype = self._pixels.size, self._pixels.dtype
         self.georeference, self.palette = self._pixels.georeference, self._pixels.palette
@@ -76,7 +76,7 @@ class Raster:
         if isinstance(self.path, Address):
             return RemotePixels(self.path)
         if virtual:
-            check_sources(self.path.absolute())
+            self._sources = check_sources(self.path.absolute())
         if is_slide(self.path, wish):
             return SlidePixels(self.path, wish)
         if photo.is_photo(self.path):
@@ -100,6 +100,13 @@ class Raster:
             msg = f"{self.path}: would be fetched whole; download it first, or make it a tiled TIFF"
             raise RasterError(msg)
         return self.path
+
+    @property
+    def files(self) -> list[Path]:
+        """On this disk: it, and those beside it, or named by it, that its pixels depend on too."""
+        beside = self._pixels.files if isinstance(self._pixels, DatasetPixels) else []
+        others = {path.resolve() for path in (*beside, *self._sources) if path.is_file()}
+        return [self.file, *sorted(others - {self.file.resolve()})]
 
     @property
     def remote(self) -> RemotePixels | None:
@@ -135,19 +142,6 @@ class Raster:
             raise RasterError(msg)
         return by_gdal(self.file, self._drivers)
 
-    @contextlib.contextmanager
-    def _explained(self, what: str) -> Iterator[None]:
-        """Turn the readers' many exceptions into one line that names the file."""
-        try:
-            yield
-        except (RasterError, MemoryError):
-            raise
-        except Exception as error:  # whatever a damaged file makes of a reader
-            # GDAL's own words are one level down.
-            detail = " ".join(str(error.__cause__ or error).split())
-            msg = f"{self.path}: {what}; is it damaged or of another format? ({detail})"
-            raise RasterError(msg) from error
-
     def read(self, window: Window | None = None) -> np.ndarray:
         """Pixels of a window (default: all), shape (bands, height, width), in the file's dtype.
 
@@ -156,7 +150,7 @@ class Raster:
         """
         window = window or Window(0, 0, *self.size)
         pixels = self._read(window)
-        self._refuse_infinite(pixels, window)
+        refuse_infinite(self.path, pixels, window)
         return pixels
 
     def read_valid(self, window: Window | None = None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -178,7 +172,7 @@ class Raster:
 
     def _read(self, window: Window) -> np.ndarray:
         # Within GDAL's environment, or its warnings go to stderr.
-        with self._explained("cannot be decoded"), rasterio.Env(**GDAL_OPTIONS):
+        with explained(self.path, "cannot be decoded"), rasterio.Env(**GDAL_OPTIONS):
             if self._pixels.whole and self._decoded is None:
                 self._decode()
             if self._decoded is not None:
@@ -191,7 +185,7 @@ class Raster:
         self._decoded = self._pixels.decode()
 
     def _mask(self, window: Window, pixels: np.ndarray) -> np.ndarray | None:
-        with self._explained("cannot be decoded"), rasterio.Env(**GDAL_OPTIONS):
+        with explained(self.path, "cannot be decoded"), rasterio.Env(**GDAL_OPTIONS):
             if not self._pixels.masks:
                 return None
             if self._decoded is not None and self._decoded[1] is not None:
@@ -202,16 +196,6 @@ class Raster:
     def masks(self) -> bool:
         """Does the file say of pixels that they mean nothing: nodata, alpha, a mask?"""
         return self._pixels.masks
-
-    def _refuse_infinite(self, pixels: np.ndarray, window: Window) -> None:
-        """One NaN would spread over the whole thumbnail, and from there over the mask."""
-        if pixels.dtype.kind == "f" and not finite(pixels).all():
-            _, row, column = np.argwhere(~finite(pixels))[0]
-            msg = (
-                f"{self.path}: the value at row {window.top + row}, column {window.left + column} "
-                "is not finite; fill missing ground first"
-            )
-            raise RasterError(msg)
 
     def expect(self, settings: ModelSettings) -> None:
         """Refuse a raster that a model cannot take: other bands, or values of another range.
@@ -227,6 +211,8 @@ class Raster:
             self._pixels.take(list(range(1, bands + 1)))
         if self.bands != bands:
             msg = f"{self.path}: wanted {bands} bands, as the model takes, found {self.bands}"
+            if self.palette is not None:
+                msg += ": it is a palette image, gdal_translate -expand rgb makes colours of it"
             raise RasterError(msg)
         if self.dtype != np.uint8 and settings.input.scale == _BYTES:
             msg = (
@@ -253,6 +239,12 @@ class Raster:
     def alpha(self) -> int | None:
         """The band, counted from 1, whose zeros say where pixels mean nothing."""
         return self._pixels.alpha if isinstance(self._pixels, DatasetPixels) else None
+
+    @property
+    def control_points(self) -> bool:
+        """Is its place on the ground given by control points alone? They make no georeference."""
+        dataset = isinstance(self._pixels, DatasetPixels) and self._pixels.control_points
+        return self.georeference is None and dataset
 
     @property
     def left_out(self) -> int:
@@ -282,6 +274,11 @@ class Raster:
     def has_overviews(self) -> bool:
         """Does the file hold smaller copies of itself?"""
         return self._pixels.overviews
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Of a pixel, the bands that are read."""
+        return self.bands * self.dtype.itemsize
 
     @property
     def block_bytes(self) -> int:
