@@ -4,12 +4,14 @@ The network is random and small, so its labels change from pixel to pixel: an er
 """
 
 import json
+import os
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
 import rasterio
+import rasterio.control
 import torch
 from PIL import Image
 from rasterio.transform import Affine
@@ -23,10 +25,22 @@ from glnet.errors import GlnetError, RasterError, RunError
 from glnet.geometry import Size, Window
 from glnet.prediction.parts import Part, plan_parts
 from glnet.prediction.source import Source
-from glnet.prediction.tiled import tiled_copy
+from glnet.prediction.tiled import HELD, tiled_copy, wants_tiles
 from glnet.raster import Raster
 from glnet.scenes import WindowedScene
-from makers import box, cut, feature, noise, opened, write_geojson, write_jpg, write_png, write_tif
+from images import vrt
+from makers import (
+    box,
+    cut,
+    feature,
+    noise,
+    opened,
+    write_geojson,
+    write_jpg,
+    write_png,
+    write_text,
+    write_tif,
+)
 from networks import ArrayScene, seasoned
 
 VALUES = (3, 7, 250)
@@ -57,13 +71,13 @@ def models(tmp_path_factory):
 
 
 def predicted(image, model, folder, **options):
-    """The mask of a run, its report, and the folder afterwards holds nothing else."""
+    """The mask of a run, its report, and the folder afterwards holds parts only if some failed."""
     folder.mkdir(exist_ok=True)
     out = folder / "mask.tif"
     report = glnet.predict(image, model, out, device="cpu", engine="torch", **options)
     with opened(out) as file:
         mask = file.read(1)
-    assert not list(folder.glob("*.parts"))
+    assert any(folder.glob("*.parts")) == bool(report.failed)
     return mask, report
 
 
@@ -367,6 +381,16 @@ def test_the_copy_of_a_photo_is_seen_upright(tmp_path, orientation):
     np.testing.assert_array_equal(part.read(), upright[:, 5:35, 10:30])
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_budget_is_for_bytes_not_for_pixels(tmp_path, dtype):
+    image = write_png(tmp_path / "a.png", noise(80, 90, dtype=dtype))
+    size = 80 * 90 * np.dtype(dtype).itemsize
+
+    with Raster(image) as raster:
+        assert not wants_tiles(raster, Size(40, 40), HELD * size)
+        assert wants_tiles(raster, Size(40, 40), HELD * size - HELD)
+
+
 def test_strips_across_many_scenes_are_made_tiles_first(models, tmp_path):
     """They would be decoded again for every scene; nothing remains of the copy."""
     pixels = noise(3, 40, 900)
@@ -452,6 +476,28 @@ def test_a_part_that_fails_fails_the_run_after_the_others(models, tmp_path):
     np.testing.assert_array_equal(mask[~near], whole[~near])
 
 
+def test_what_has_failed_is_tried_again_when_the_disk_answers_again(models, tmp_path):
+    """The file is what it was, by all that tells files apart; only what was lost is made anew."""
+    tiles = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate"}
+    image = write_tif(tmp_path / "a.tif", noise(3, 2048, 512), **tiles)
+    whole, _ = predicted(image, models(), tmp_path / "whole", scene=400)
+    sound, times = image.read_bytes(), image.stat()
+    middle = len(sound) // 2
+
+    def hold(content):
+        image.write_bytes(content)
+        os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    hold(sound[:middle] + bytes(1000) + sound[middle + 1000 :])
+    _, first = predicted(image, models(), tmp_path / "out", scene=400, on_error="nodata")
+    hold(sound)
+    mask, second = predicted(image, models(), tmp_path / "out", scene=400)
+
+    assert first.failed
+    assert second.reused > 0
+    np.testing.assert_array_equal(mask, whole)
+
+
 def test_a_png_mask_of_many_parts(models, tmp_path):
     image = write_tif(tmp_path / "a.tif", noise(3, 203, 411))
 
@@ -471,6 +517,53 @@ def test_virtual_rasters_only_when_asked_for(models, tmp_path):
     through, _ = predicted(virtual, models(), tmp_path / "a", virtual=True)
 
     np.testing.assert_array_equal(through, predicted(image, models(), tmp_path / "b")[0])
+
+
+def _source(folder):
+    write_tif(folder / "source.tif", noise(3, 80, 80, seed=1))
+
+
+def _mask(folder):
+    hidden = np.zeros((1, 80, 80), np.uint8)
+    with opened(write_tif(folder / "source.tif.msk", hidden), "r+") as file:
+        file.update_tags(INTERNAL_MASK_FLAGS_1="2")
+
+
+def _world(folder):
+    write_text(folder / "source.tfw", "1", "0", "0", "-1", "5", "9")
+
+
+@pytest.mark.parametrize("image", ["source.tif", "a.vrt", "b.vrt"])
+@pytest.mark.parametrize("change", [_source, _mask, _world])
+def test_a_mask_is_of_all_files_that_its_image_depends_on(models, tmp_path, image, change):
+    """A source of a VRT, or of a VRT's; a mask or a world file beside it; no viewer's notes."""
+    source = write_tif(tmp_path / "source.tif", noise(3, 80, 80))
+    vrt(tmp_path / "a.vrt", *3 * [source], height=80, width=80)
+    vrt(tmp_path / "b.vrt", *3 * [tmp_path / "a.vrt"], height=80, width=80)
+    said = []
+
+    def again():
+        said.clear()
+        options = {"virtual": True, "said": said.append}
+        predicted(tmp_path / image, models(), tmp_path / "out", **options)
+        return any("was made before" in line for line in said)
+
+    assert not again()
+    (tmp_path / f"{image}.aux.xml").write_text("<PAMDataset/>")
+    assert again()
+    change(tmp_path)
+    assert again() == (change is not _source and image != "source.tif")  # a VRT asks for no more
+
+
+def test_a_place_by_control_points_is_told_of(models, tmp_path):
+    corners = [(0, 0, 5, 9), (0, 80, 6, 9), (80, 0, 5, 8)]
+    points = [rasterio.control.GroundControlPoint(*corner) for corner in corners]
+    image = write_tif(tmp_path / "a.tif", noise(3, 80, 80), gcps=points, crs="EPSG:4326")
+    said = []
+
+    predicted(image, models(), tmp_path / "out", said=said.append)
+
+    assert any("ground control points, which are not carried over" in line for line in said)
 
 
 def test_tta_of_parts_is_that_of_their_scenes(models, tmp_path):

@@ -51,7 +51,7 @@ def begin(
                 what = "has changed since the shares were dealt; start all of them again"
                 msg = f"{shown(image)}: {what}"
                 raise RunError(msg)
-            facts = facts_of(predictor, image, opened, job.layers)
+            facts = facts_of(predictor, opened, job.layers)
         key = key_of(facts)
         drawn = None if job.polygons is None else replace(job.polygons, path=Path())
         # Of the outputs each counts by itself, see `_finished`.

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from glnet import __version__
-from glnet.prediction.identity import identity
+from glnet.prediction.identity import identities, identity
 from glnet.prediction.layers import Layer
 from glnet.prediction.opening import Opened
 from glnet.prediction.predictor import Predictor
@@ -14,16 +14,15 @@ from glnet.prediction.predictor import Predictor
 _NO_MATTER = ("on_error", "within")
 
 
-def facts_of(
-    predictor: Predictor, image: str | Path, opened: Opened, layers: Sequence[Layer]
-) -> dict[str, object]:
+def facts_of(predictor: Predictor, opened: Opened, layers: Sequence[Layer]) -> dict[str, object]:
     """As plain values, for `identity.key_of`."""
     source, within, told = opened.source, predictor.options.within, predictor.computes
     raster, options = source.raster, asdict(replace(predictor.options, view=told.view))
     return {
         "glnet": __version__,
         "model": predictor.digests,
-        "raster": raster.remote.identity if raster.remote else identity(Path(image)),
+        "raster": raster.remote.identity if raster.remote else identities(raster.files),
+        "place": raster.georeference,
         "options": {name: str(options[name]) for name in options if name not in _NO_MATTER},
         "slide": None if raster.slide is None else raster.slide.identity,
         "within": None if within is None else identity(Path(within)),

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from glnet.bundle import GRAPHS
@@ -39,3 +39,17 @@ def identity(path: Path) -> list[object]:
         file.seek(max(0, told.st_size - _ENDS))
         ends.update(file.read(_ENDS))
     return [told.st_size, told.st_mtime_ns, ends.hexdigest()]
+
+
+def stamp(path: Path) -> list[int] | None:
+    """The same at a glance, of one of many files; None where there is none."""
+    try:
+        told = path.stat()
+    except OSError:
+        return None
+    return [told.st_size, told.st_mtime_ns]
+
+
+def identities(files: Sequence[Path]) -> list[object]:
+    """Of an image: of its own file, which comes first, and of others that it depends on."""
+    return [identity(files[0]), *map(stamp, files[1:])]

@@ -13,7 +13,7 @@ from glnet.errors import RasterError, RunError
 from glnet.geometry import Size, Window
 from glnet.georeference import Georeference, Resolution
 from glnet.limits import check_blocks, check_scene
-from glnet.prediction.identity import identity, key_of
+from glnet.prediction.identity import identities, key_of
 from glnet.prediction.options import PredictOptions
 from glnet.prediction.parts import ONE_SCENE, Part, Plan, plan_parts
 from glnet.prediction.source import AS_IT_IS, Source
@@ -82,12 +82,17 @@ class Opened:
         return self.source.raster.downsample
 
     def tell(self, said: Callable[[str], None]) -> None:
-        """Say of a slide what is read of it, and of any raster what hides its ground."""
+        """Say of a slide what is read of it, of any raster what hides its ground, or its place."""
         raster = self.source.raster
         if self.outside:
             said("no polygon of --within reaches into the image: nothing of it has data")
         if raster.alpha is not None:
             said(f"band {raster.alpha} counts as alpha: where it is 0 there is no data")
+        if raster.control_points:
+            said(
+                "its place is given by ground control points, which are not carried over; "
+                "gdalwarp it first"
+            )
         slide = raster.slide
         if slide is None:
             return
@@ -148,7 +153,7 @@ def open_source(
         plan = plan_parts(raster.size, longest / unit, side / unit, options.halo)
         read, turn = raster, TURNS[0]
         if folder is not None and wants_tiles(raster, plan.parts[0].scene.size, budget):
-            copy = folder / f"source-{key_of({'raster': identity(raster.file)})}.tif"
+            copy = folder / f"source-{key_of({'raster': identities(raster.files)})}.tif"
             read, turn = stack.enter_context(tiled_copy(raster, copy))
             _choose_bands(read, config, options)
         source = Source(read, config.model.thumbnail_size, scale, inside, turn)
