@@ -13,11 +13,12 @@ from filelock import FileLock
 from glnet import __version__
 from glnet.errors import GlnetError
 from glnet.outputs.tables import write_json
-from glnet.prediction.identity import key_of
+from glnet.prediction.identity import key_of, stamp
 from glnet.prediction.jobs import Job
 from glnet.prediction.opening import open_source
 from glnet.prediction.predictor import Predictor
 from glnet.prediction.shares import Amount
+from glnet.raster import address_of
 
 #: Of the files, and of their locks.
 _PREFIX = ".glnet-shares-"
@@ -69,7 +70,9 @@ def amount(predictor: Predictor, job: Job) -> Amount:
 
 def _key(predictor: Predictor, jobs: Sequence[Job]) -> str:
     config = predictor.config.model_dump(mode="json", include={"model", "trained_on"})
-    images = [str(job.image) for job in jobs]
+    images = [
+        (str(job.image), None if address_of(job.image) else stamp(Path(job.image))) for job in jobs
+    ]
     facts = {"glnet": __version__, "config": config, "options": str(predictor.options)}
     return key_of(facts | {"images": images})
 
