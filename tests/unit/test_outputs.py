@@ -12,6 +12,7 @@ from glnet.errors import BundleError, RasterError
 from glnet.outputs.files import check_target, partial_of, silent, whole_or_nothing
 from glnet.outputs.rasters import MASK_SUFFIXES, TIFF_SUFFIXES
 from glnet.outputs.tables import write_json
+from glnet.prediction.keeping import kept_whole, sound, this_process
 from glnet.recipe import ModelSettings
 from makers import write_text
 
@@ -158,3 +159,16 @@ def test_silence_ends(capfd):
     os.write(2, b"after")
 
     assert capfd.readouterr().err == "before, after"
+
+
+def test_a_folder_that_a_process_of_the_same_name_left_is_no_hindrance(tmp_path):
+    """A container that is started again has the host's name and the number it had before."""
+    left = tmp_path / f"part.{this_process()}.partial"
+    left.mkdir()
+    write_text(left / "a.txt", "half")
+
+    with kept_whole(tmp_path / "part", {"failed": ""}) as folder:
+        write_text(folder / "b.txt", "whole")
+
+    assert sound(tmp_path / "part")["digests"].keys() == {"b.txt"}
+    assert not left.exists()

@@ -37,6 +37,7 @@ def kept_whole(final: Path, told: dict[str, Any]) -> Iterator[Path]:
     """
     partial = final.with_suffix(f".{this_process()}.partial")
     try:
+        shutil.rmtree(partial, ignore_errors=True)  # a container that starts again has its old name
         partial.mkdir()
         yield partial
         note = told | {"digests": {path.name: digest(path) for path in partial.iterdir()}}
