@@ -19,10 +19,13 @@ from glnet.model import build_glnet
 from makers import (
     TINY,
     TWO_CLASSES,
+    box,
     check_one_line,
     cut,
+    feature,
     noise,
     write_classes,
+    write_geojson,
     write_jpg,
     write_manifest,
     write_png,
@@ -418,6 +421,18 @@ def test_two_outputs_of_one_name_are_refused(tmp_path, glnet, bundle, image):
 
     check_one_line(status, lines, out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("option", ["--polygons", "--within"])
+def test_a_report_overwrites_nothing(tmp_path, glnet, bundle, image, option):
+    """It lies beside the mask, named like it."""
+    name, square = tmp_path / "out.report.json", feature(box(0, 0, 9, 9))
+    before = write_geojson(name, [square]).read_bytes()
+
+    status, lines = glnet("predict", image, "-m", bundle, "-o", tmp_path / "out.tif", option, name)
+
+    check_one_line(status, lines, name, "by this same command")
+    assert name.read_bytes() == before
 
 
 def test_numbers_without_a_folder_are_found_first(tmp_path, glnet, bundle):

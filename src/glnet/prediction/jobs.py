@@ -88,6 +88,9 @@ def plan_job(
             style = style_path(target)
             check_style(style, used)
             used.append(style)
+    report = report_path(wanted["mask"])
+    check_target(report, (report.suffix,), used)
+    used.append(report)
     if polygons is not None:
         polygons.check(wanted["mask"], used, table)
     layers = tuple(plan_layer(kind, path, table) for kind, path in wanted.items())
