@@ -173,7 +173,7 @@ def test_a_folder_of_masks_that_holds_the_images_is_refused(model, tmp_path, gln
     [
         (("a.tif", "b.tif", "-o", "m.tif"), "say --out-dir"),
         (("a.tif",), "name the mask with --out"),
-        (("a.tif", "-o", "m.tif", "--out-dir", "d"), "name the mask with --out"),
+        (("a.tif", "-o", "m.tif", "--out-dir", "d"), "give one of the two"),
         (("a.tif", "--out-dir", "d", "--confidence", "c.tif"), "say --also confidence"),
         (("a.tif", "--out-dir", "d", "--polygons", "c.gpkg"), "say --also geojson, or gpkg"),
         (("a.tif", "-o", "m.tif", "--also", "scores"), "--also belongs to --out-dir"),
@@ -281,7 +281,9 @@ def test_parts_of_another_number_of_threads_are_not_used_and_it_is_said(
     report = predict(wide, model, tmp_path / "m.tif", scene=SCENE, said=said.append)
 
     assert report.computed == report.parts
-    assert any("parts that are not used: they are of another engine" in line for line in said)
+    assert any(
+        "parts that are not used, as they were made with other engine" in line for line in said
+    )
 
 
 @pytest.fixture

@@ -186,7 +186,10 @@ def _check_targets(
     also: list[str] | None,
 ) -> None:  # fmt: skip
     """One image has a file, many have a folder; refuse what belongs to the other."""
-    if (out is None) == (out_dir is None):
+    if out is not None and out_dir is not None:
+        msg = "--out names one mask and --out-dir a folder for many; give one of the two"
+        raise typer.BadParameter(msg)
+    if out is None and out_dir is None:
         msg = "name the mask with --out, .tif or .png, or a folder for many with --out-dir"
         raise typer.BadParameter(msg)
     if out is not None and len(images) > 1:

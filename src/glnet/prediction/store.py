@@ -65,8 +65,8 @@ class PartStore:
                     other = json.loads(path.read_text(encoding="utf-8"))
                     names = [name for name in own if own[name] != other.get(name)]
                     yield (
-                        f"{path.parent}: holds parts that are not used: "
-                        f"they are of another {', another '.join(names)}"
+                        f"{path.parent}: holds parts that are not used, "
+                        f"as they were made with other {', '.join(names)}"
                     )
 
     def path(self, part: Part, kind: Kind) -> Path:
