@@ -256,7 +256,7 @@ def test_results_of_other_labels_are_not_mixed(tmp_path):
     write_png(mask, np.flipud(pixels))
 
     assert record.text.endswith("done before")
-    with pytest.raises(RunError, match=r"they differ in contents\.masks"):
+    with pytest.raises(RunError, match=r"they differ in labels\."):
         list(benchmark(copied, out))
 
 

@@ -1,8 +1,6 @@
 """What is kept of a run: enough to make every table again without running anything."""
 
 import json
-import zlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,17 +12,14 @@ from glnet.benchmark.measuring import Cost
 from glnet.benchmark.study import Job, StudySettings
 from glnet.boxes import PatchCount
 from glnet.datasets.classes import ClassTable, read_classes
-from glnet.datasets.manifest import CLASS_MARK, Sample, read_manifest
-from glnet.errors import DataError, RunError
+from glnet.datasets.manifest import read_manifest
+from glnet.errors import RunError
 from glnet.evaluation.result import Evaluation, plain
 from glnet.metrics import Protocol, ProtocolName
 from glnet.outputs.tables import write_json
 from glnet.training.checkpoint import identity as run_identity
 
 _NAME = "result.json"
-
-#: Bytes of a mask file that are read at a time.
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,55 +91,16 @@ class Result:
         )
 
 
-def identity(job: Job, study: StudySettings, digests: dict[Path, int]) -> dict[str, Any]:
+def identity(job: Job, study: StudySettings) -> dict[str, Any]:
     """All that a result depends on, but for where its files lie.
 
-    Args:
-        job, study: What is run.
-        digests: Of mask files that were read already; gets those of the others.
-
     Raises:
-        DataError: the manifest, the class table or a file that they name cannot be read.
+        DataError: the manifest or the class table cannot be read.
     """
     data = job.recipe.data
     samples, table = read_manifest(data.manifest, files=()), read_classes(data.classes)
     counted = {"split": study.split, "protocol": study.protocol, "boundary": study.boundary}
-    known = {**run_identity(job.recipe, samples, table), **counted, "view": job.view}
-    return {**known, "contents": _contents(samples, table, digests)}
-
-
-def _contents(
-    samples: Sequence[Sample], table: ClassTable, digests: dict[Path, int]
-) -> dict[str, int]:
-    """What changes with every mask; of images, which are large, with their lengths alone."""
-    masks = lengths = 0
-    for sample in samples:
-        try:
-            for path in _files(sample.mask, table):
-                if path not in digests:
-                    digests[path] = _digest(path)
-                masks = zlib.crc32(digests[path].to_bytes(4), masks)
-            lengths = zlib.crc32(str(sample.image.stat().st_size).encode(), lengths)
-        except OSError as error:
-            msg = f"{error.filename}: cannot be read ({error.strerror})"
-            raise DataError(msg) from error
-    return {"masks": masks, "images": lengths}
-
-
-def _files(mask: Path, table: ClassTable) -> list[Path]:
-    """The files of a mask; of one per class those that are there."""
-    if CLASS_MARK not in str(mask):
-        return [mask]
-    named = [Path(str(mask).replace(CLASS_MARK, row.file or row.name)) for row in table.rows]
-    return [path for path in named if path.exists()]
-
-
-def _digest(path: Path) -> int:
-    digest = 0
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            digest = zlib.crc32(piece, digest)
-    return digest
+    return {**run_identity(job.recipe, samples, table), **counted, "view": job.view}
 
 
 def read_result(folder: Path) -> Result | None:

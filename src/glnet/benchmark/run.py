@@ -48,8 +48,7 @@ def benchmark(
     """
     out = Path(out)
     _make_folder(out)
-    digests: dict[Path, int] = {}
-    results = _earlier_results(study, out, digests, restart=restart)
+    results = _earlier_results(study, out, restart=restart)
     trained = _trained(results, out)
     failures: dict[Job, str] = {}
     for number, job in enumerate(study.asked, start=1):
@@ -62,7 +61,7 @@ def benchmark(
             else:
                 yield NoteRecord(f"{title}: {folder}")
                 said("masks checked")
-                known_as = identity(job, study.settings, digests)
+                known_as = identity(job, study.settings)
                 yield from _train(job.recipe, folder, trained, progress, restart=restart)
                 known = {done.entry.name for done, result in results.items() if result.cost}
                 image = None if job.entry.name in known else _largest(job.recipe, study.settings)
@@ -183,9 +182,7 @@ def _trained(results: Mapping[Job, Result], out: Path) -> dict[str, Path]:
     return trained
 
 
-def _earlier_results(
-    study: Study, out: Path, digests: dict[Path, int], *, restart: bool
-) -> dict[Job, Result]:
+def _earlier_results(study: Study, out: Path, *, restart: bool) -> dict[Job, Result]:
     """What earlier calls have finished.
 
     Of runs that are not asked for those that are of other settings are left out.
@@ -200,7 +197,7 @@ def _earlier_results(
         found = None if asked and restart else read_result(folder)
         if found is None:
             continue
-        place = difference(found.identity, identity(job, study.settings, digests))
+        place = difference(found.identity, identity(job, study.settings))
         if place is None:
             results[job] = found
         elif asked:
