@@ -13,6 +13,7 @@ import torch
 from rasterio import Affine
 
 import glnet
+from glnet.bundle import TrainedOn
 from glnet.cli.main import main
 from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.datasets.manifest import Sample
@@ -422,6 +423,29 @@ def test_what_is_odd_about_the_labels_is_told_under_the_scores(data, command):
         assert note.startswith("a mask lies elsewhere on the ground")
         assert "0_mask.png" in note
         assert note in printed
+
+
+def test_images_that_predict_would_show_otherwise_are_told(data, command):
+    """Longer than a quarter more than the training scenes, or of other pixels on the ground."""
+    for i, (metre, size) in enumerate([(1.0, 80), (1.05, 80), (2.0, 80), (1.0, 81), (None, 80)]):
+        place = {
+            "crs": "EPSG:32633",
+            "transform": Affine(metre or 1, 0, 5e5, 0, -(metre or 1), 5e6),
+        }
+        write_tif(data / f"{i}.png", noise(3, 64, size), **(place if metre else {}))
+        write_png(data / f"{i}_mask.png", noise(64, size) % 4)
+    rows = [(f"{i}.png", f"{i}_mask.png", "test") for i in range(5)]
+    write_manifest(data / "manifest.csv", *rows)
+    write_manifest(data / "alike.csv", rows[0], rows[1], rows[4])
+    torch.manual_seed(0)
+    trained = TrainedOn(largest=64, median=64, resolution=1.0)
+    save_model(data / "model", build_glnet(TINY, 3), IGNORED, "For a test.", trained_on=trained)
+
+    status, printed, said = command("-m", "model", "--device", "cpu")
+
+    assert status == 0, said
+    assert "glnet predict cuts 2 of 5 images into scenes of its own, or resamples" in printed
+    assert glnet.evaluate(data / "model", data / "alike.csv", device="cpu").notes == ()
 
 
 @pytest.mark.parametrize(

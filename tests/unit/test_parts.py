@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
+from glnet.bundle import ONE_SCENE
 from glnet.geometry import Size, Window
 from glnet.georeference import Georeference
-from glnet.prediction.parts import ONE_SCENE, plan_parts
+from glnet.prediction.parts import plan_parts
 
 SIZES = st.builds(Size, st.integers(1, 700), st.integers(1, 700))
 

@@ -5,7 +5,14 @@
 """
 
 from glnet.bundle.card import card_renewed
-from glnet.bundle.config import FORMAT, BundleConfig, TrainedOn, read_config
+from glnet.bundle.config import (
+    FORMAT,
+    ONE_SCENE,
+    SAME_RESOLUTION,
+    BundleConfig,
+    TrainedOn,
+    read_config,
+)
 from glnet.bundle.contents import Contents, contents_of
 from glnet.bundle.files import read_bundle, write_bundle
 from glnet.bundle.graphs import (
@@ -25,6 +32,8 @@ __all__ = [
     "FORMAT",
     "GRAPHS",
     "INT8",
+    "ONE_SCENE",
+    "SAME_RESOLUTION",
     "BundleConfig",
     "Contents",
     "Graph",

@@ -18,6 +18,13 @@ FORMAT = 1
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
+#: A raster is one scene of a prediction up to this many times the longest side of the training
+#: scenes. Models that do not say what these were are taken for DeepGlobe's.
+ONE_SCENE, _PAPER_SIDE = 1.25, 2448
+
+#: Ground resolutions that differ by no more are the same.
+SAME_RESOLUTION = 0.10
+
 #: Of what a file says, so much is worth repeating.
 _SHOWN = 40
 
@@ -53,6 +60,13 @@ class BundleConfig(Settings):
     licence: Licence | None = None
     #: The resolved recipe of the training run.
     recipe: dict[str, Any] | None = None
+
+    @property
+    def largest(self) -> int:
+        """The longest side of the scenes that it was trained on, in pixels of its input."""
+        if self.trained_on:
+            return self.trained_on.largest
+        return self.model.scene or _PAPER_SIDE
 
 
 def read_config(folder: str | Path) -> BundleConfig:

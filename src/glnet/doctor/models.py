@@ -15,9 +15,6 @@ from glnet.recipe.amounts import show_bytes
 
 _TOPIC = "model"
 
-#: Of the paper's images; for models that do not say what they were trained on.
-_PAPER_SIDE = 2448
-
 #: Copies of a scene's pixels that are held.
 _COPIES = 5
 
@@ -72,9 +69,7 @@ def _without_graphs(
 
 
 def _memory(folder: Path, config: BundleConfig, classes: int) -> Iterator[Finding]:
-    side = config.model.scene or _PAPER_SIDE
-    if config.trained_on:
-        side = config.trained_on.largest
+    side = config.largest
     kept = _COPIES * config.model.bands * side**2
     try:
         costs = read_costs(folder)

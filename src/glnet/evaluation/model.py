@@ -1,10 +1,10 @@
 """A model against the masks of a manifest, all views side by side; two models."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from glnet.bundle import find_model, read_config
+from glnet.bundle import ONE_SCENE, SAME_RESOLUTION, BundleConfig, find_model, read_config
 from glnet.datasets.checks import check_samples
 from glnet.datasets.manifest import read_manifest
 from glnet.datasets.masks import LabelCoder
@@ -18,6 +18,7 @@ from glnet.evaluation.observer import BothObserver, Observer
 from glnet.evaluation.result import Evaluation
 from glnet.evaluation.tally import Tally
 from glnet.metrics import ProtocolName
+from glnet.raster import Raster
 from glnet.recipe import View
 
 
@@ -60,7 +61,8 @@ def evaluate(  # noqa: PLR0913  each by its name
     """
     problems = Problems()
     rows = read_manifest(manifest, split, once=True, problems=problems)
-    loaded, table = load_engine(find_model(model), device, precision, engine)
+    folder = find_model(model)
+    loaded, table = load_engine(folder, device, precision, engine)
     coder, views = LabelCoder(table, tolerance), views or loaded.settings.views
     tally = Tally(table, views, protocol, boundary=boundary)
     samples = scenes_of(rows, loaded.settings.scene, problems)
@@ -78,7 +80,26 @@ def evaluate(  # noqa: PLR0913  each by its name
             observer.see(found.sample, found.labels, found.views[views[0]])
             observer.finish(found.sample, tally.image_mean_iou(found.sample))
         progress(done, len(samples))
-    return tally.evaluation(report.near, report.notes)
+    notes = *report.notes, *_otherwise(read_config(folder), [row.image for row in rows])
+    return tally.evaluation(report.near, notes)
+
+
+def _otherwise(config: BundleConfig, images: Iterable[Path]) -> Iterator[str]:
+    """What is said of images that `glnet predict` does not show to the network as they are here."""
+    files, odd = dict.fromkeys(images), 0
+    for path in files:
+        with Raster(path) as raster:
+            scale, own = [1.0], raster.resolution
+            if config.trained_on and config.trained_on.resolution and own:
+                scale = [side / config.trained_on.resolution for side in own]
+            resampled = any(abs(each - 1) > SAME_RESOLUTION for each in scale)
+            odd += resampled or max(raster.size) > ONE_SCENE * config.largest
+    if odd:
+        yield (
+            f"glnet predict cuts {odd} of {len(files)} images into scenes of its own, or resamples "
+            "them to the model's resolution; to score what it gives: glnet predict, then glnet "
+            "evaluate --masks"
+        )
 
 
 def compare(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glnet.bundle import BundleConfig
+from glnet.bundle import ONE_SCENE, SAME_RESOLUTION, BundleConfig
 from glnet.datasets.shapes import read_area
 from glnet.errors import RasterError, RunError
 from glnet.geometry import Size, Window
@@ -15,18 +15,12 @@ from glnet.georeference import Georeference, Resolution
 from glnet.limits import check_blocks, check_scene
 from glnet.prediction.identity import identities, key_of
 from glnet.prediction.options import PredictOptions
-from glnet.prediction.parts import ONE_SCENE, Part, Plan, plan_parts
+from glnet.prediction.parts import Part, Plan, plan_parts
 from glnet.prediction.source import AS_IT_IS, Source
 from glnet.prediction.tiled import HELD, tiled_copy, wants_tiles
 from glnet.prediction.tissue import tissue_of
 from glnet.raster import Raster, SlideWish
 from glnet.scenes import TURNS
-
-#: Of DeepGlobe's images; for models that do not say what they were trained on.
-_PAPER_SIDE = 2448
-
-#: Ground resolutions that differ by no more are the same.
-_SAME = 0.10
 
 #: Beyond this a raster shows nothing of what the model knows.
 _MOST_ENLARGED = 4
@@ -166,10 +160,8 @@ def _sides(config: BundleConfig, options: PredictOptions) -> tuple[float, float]
     """In the network's pixels: what a raster is one scene up to, but for a quarter; of others."""
     if options.scene:
         return options.scene / ONE_SCENE, options.scene
-    if config.trained_on:
-        return config.trained_on.largest, config.trained_on.median
-    side = config.model.scene or _PAPER_SIDE
-    return side, side
+    trained = config.trained_on
+    return config.largest, trained.median if trained else config.largest
 
 
 def _choose_bands(raster: Raster, config: BundleConfig, options: PredictOptions) -> None:
@@ -231,7 +223,7 @@ def _scale(raster: Raster, wanted: float | None, options: PredictOptions) -> Res
     if own is None:
         return AS_IT_IS
     scale = Resolution(own.rows / wanted, own.columns / wanted)
-    if asked is None and all(abs(s - 1) <= _SAME for s in scale):
+    if asked is None and all(abs(s - 1) <= SAME_RESOLUTION for s in scale):
         return AS_IT_IS
     if max(scale) > _MOST_ENLARGED:
         units, unit = (_MICRONS, "µm") if raster.slide else (1, "m")

@@ -12,10 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
+from glnet.bundle import ONE_SCENE
 from glnet.geometry import Size, Window, scene_grid
-
-#: A raster is one scene up to this many times the longest side of the training scenes.
-ONE_SCENE = 1.25
 
 #: The halo's share of a scene's side, on each side of the core. Measured, see docs/rasters.md.
 HALO = 1 / 8
