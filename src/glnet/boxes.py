@@ -14,6 +14,9 @@ from rasterio.features import shapes
 from glnet.geometry import OUTPUT_STRIDE, Size, Window, patch_grid
 from glnet.recipe import CoarseToFineSettings, ModelSettings
 
+#: More patches than any box has.
+_FAR = np.iinfo(np.int64).max
+
 
 @dataclass(frozen=True, slots=True)
 class PatchCount:
@@ -63,10 +66,7 @@ def find_boxes(
         limit = 1  # scattered all over: one box, or everything
     if limit == 1 and boxes:
         boxes = [_around(boxes)]
-    while len(boxes) > limit:
-        one, other = min(combinations(boxes, 2), key=lambda pair: _added(pair[0], pair[1], model))
-        boxes = [box for box in boxes if box not in (one, other)]
-        _insert(boxes, _around([one, other]), model)
+    boxes = _joined(boxes, limit, model)
     if _cost_of(boxes, model) >= _cost(whole.size, model):
         return (whole,)
     return tuple(sorted(boxes, key=lambda box: (box.top, box.left)))
@@ -122,6 +122,27 @@ def _insert(boxes: list[Window], box: Window, model: ModelSettings) -> None:
     boxes.append(box)
 
 
+def _joined(boxes: list[Window], limit: int, model: ModelSettings) -> list[Window]:
+    """Join the two that need the fewest patches more, the first of equals, until `limit` are left.
+
+    What every two need is kept, or many boxes would take the cube of their number.
+    """
+    added = np.full((len(boxes), len(boxes)), _FAR)
+    for i, j in combinations(range(len(boxes)), 2):
+        added[i, j] = _added(boxes[i], boxes[j], model)
+    while len(boxes) > limit:
+        pair = divmod(int(added.argmin()), len(boxes))
+        left = [box for i, box in enumerate(boxes) if i not in pair]
+        _insert(left, _around([boxes[i] for i in pair]), model)
+        *old, new = left
+        stayed = set(old)
+        kept = [i for i, box in enumerate(boxes) if box in stayed]
+        added = np.pad(added[np.ix_(kept, kept)], (0, 1), constant_values=_FAR)
+        added[:-1, -1] = [_added(box, new, model) for box in old]
+        boxes = left
+    return boxes
+
+
 def _added(one: Window, other: Window, model: ModelSettings) -> int:
     """How many more patches two boxes need joined than apart."""
     joined = _cost(_around([one, other]).size, model)
@@ -139,10 +160,12 @@ def _cost_of(boxes: list[Window], model: ModelSettings) -> int:
 
 
 def _cost(size: Size, model: ModelSettings) -> int:
-    return _patches(size, model.patch, model.overlap)
-
-
-@lru_cache(maxsize=4096)
-def _patches(size: Size, patch: int, overlap: int) -> int:
     """How many patches cover a size."""
-    return len(patch_grid(size, patch, overlap))
+    high, wide = (_along(side, model.patch, model.overlap) for side in size)
+    return high * wide
+
+
+@lru_cache(maxsize=1 << 16)
+def _along(side: int, patch: int, overlap: int) -> int:
+    """How many patches cover a side."""
+    return len(patch_grid(Size(side, 1), patch, overlap))

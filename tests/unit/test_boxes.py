@@ -1,11 +1,14 @@
 """What boxes promise: all foreground inside, patches that fit, no more of them than needed."""
 
+import functools
+import itertools
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glnet.boxes import find_boxes, patches_in
+from glnet.boxes import _box, _extents, find_boxes, patches_in
 from glnet.geometry import OUTPUT_STRIDE, Size, Window, patch_grid
 from glnet.recipe import CoarseToFineSettings
 from networks import tiny_settings
@@ -125,3 +128,50 @@ def test_any_mask_lies_inside_of_boxes_that_patches_cover(
             side >= min(whole, MODEL.patch - OUTPUT_STRIDE + 1)
             for side, whole in zip(box.size, scene, strict=True)
         )
+
+
+def slow_boxes(mask, scene, limit):
+    """The same rules, every pair's patches counted anew at every step."""
+
+    def cost(box):
+        return len(patch_grid(box.size, MODEL.patch, MODEL.overlap))
+
+    def around(one, other):
+        top, left = min(one.top, other.top), min(one.left, other.left)
+        bottom, right = max(one.bottom, other.bottom), max(one.right, other.right)
+        return Window(top, left, bottom - top, right - left)
+
+    def added(one, other):
+        return cost(around(one, other)) - cost(one) - cost(other)
+
+    def with_box(boxes, box):
+        near = min(boxes, key=lambda other: added(box, other), default=None)
+        if near is None or added(box, near) > 0:
+            return [*boxes, box]
+        return with_box([other for other in boxes if other != near], around(box, near))
+
+    boxes = []
+    for extent in _extents(mask):
+        boxes = with_box(boxes, _box(extent, Size(*mask.shape), scene, 0.1, MODEL.patch))
+    whole = Window(0, 0, *scene)
+    if sum(map(cost, boxes)) >= cost(whole):
+        limit = 1
+    while len(boxes) > limit:
+        nearest = min(itertools.combinations(boxes, 2), key=lambda pair: added(*pair))
+        left = [box for box in boxes if box not in nearest]
+        boxes = (
+            [functools.reduce(around, boxes)] if limit == 1 else with_box(left, around(*nearest))
+        )
+    if sum(map(cost, boxes)) >= cost(whole):
+        return (whole,)
+    return tuple(sorted(boxes, key=lambda box: (box.top, box.left)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), pieces=st.integers(2, 16), limit=st.integers(1, 6))
+def test_boxes_are_joined_as_if_every_pair_was_counted_anew(seed, pieces, limit):
+    mask = np.zeros((100, 80), bool)
+    mask.flat[np.random.default_rng(seed).choice(mask.size, pieces)] = True
+    scene = Size(1000, 900)
+
+    assert boxes_of(mask, scene, boxes=limit, margin=0.1) == slow_boxes(mask, scene, limit)
