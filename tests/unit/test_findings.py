@@ -8,9 +8,11 @@ import pytest
 
 from glnet.doctor.facts import Imported, Memory, Place, Processor
 from glnet.doctor.finding import Finding
-from glnet.doctor.gathering import groups_of, limit_of, quota_of
+from glnet.doctor.gathering import limit_of
 from glnet.doctor.judging import judge_memory, judge_place, judge_processor, judge_settings
 from glnet.doctor.libraries import LIBRARIES, judge_gpus, judge_libraries
+from glnet.engines import threads as engine_threads
+from glnet.engines.threads import groups_of, quota_of
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -140,6 +142,25 @@ def test_a_quota_of_one_and_a_half_cores_asks_for_two_threads():
     assert level == "note"
     assert "8 threads share 1.5" in what
     assert advice == "set OMP_NUM_THREADS=2"
+
+
+@pytest.mark.parametrize(
+    ("quota", "told", "wanted"),
+    [("150000", "", 2), ("20000", "", 1), ("9900000", "", 3), ("max", "", 3), ("20000", "5", 5)],
+)
+def test_threads_are_no_more_than_a_containers_quota_keeps_busy(
+    tmp_path, monkeypatch, quota, told, wanted
+):
+    """Of three cores; what is told counts all the same."""
+    (tmp_path / "ours").write_text("0::/one\n")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "cpu.max").write_text(f"{quota} 100000\n")
+    monkeypatch.setattr(engine_threads, "_GROUPS", tmp_path)
+    monkeypatch.setattr(engine_threads, "_OURS", tmp_path / "ours")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+
+    assert engine_threads.threads() == wanted
 
 
 def test_words_for_threads_are_told():

@@ -5,26 +5,20 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 from glnet.doctor.facts import Memory, Processor
 from glnet.engines.held import free
-from glnet.engines.threads import threads
+from glnet.engines.threads import own_groups, quota_of, text_of, threads, usable_cores
 
 #: A container's limit of memory beyond this is none.
 _NO_LIMIT = 1 << 60
 
-#: Where Linux shows the groups of processes that share a limit, and that of this one.
-_GROUPS, _OURS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-
 
 def processor() -> Processor:
     """Of this machine, as far as this process may use it."""
-    cores = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     told = os.environ.get("OMP_NUM_THREADS", "")
-    return Processor(cores, usable, quota_of(_groups()), told, threads())
+    return Processor(os.cpu_count() or 1, usable_cores(), quota_of(own_groups()), told, threads())
 
 
 def memory() -> Memory:
@@ -33,40 +27,7 @@ def memory() -> Memory:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # Windows
         total = None
-    return Memory(total, free(), *limit_of(_groups()))
-
-
-def _groups() -> list[Path]:
-    return list(groups_of(_GROUPS, _text(_OURS)))
-
-
-def groups_of(root: Path, told: str) -> Iterator[Path]:
-    """The folders of the groups that a process is in, from its own outwards.
-
-    Args:
-        root: Where they are mounted.
-        told: Lines of number, kinds and path; of the newer kind there is one, without a kind.
-    """
-    for line in told.splitlines():
-        _, kinds, path = line.split(":", 2)
-        above = root / kinds if kinds else root
-        inner = Path(path.lstrip("/"))
-        for each in (inner, *inner.parents):
-            yield above / each
-
-
-def quota_of(groups: list[Path]) -> float | None:
-    """Cores' worth of time that groups may use, the least of them; None: no limit."""
-    found = []
-    for group in groups:
-        told = _text(group / "cpu.max").split()
-        if not told:
-            told = [_text(group / f"cpu.cfs_{each}_us").strip() for each in ("quota", "period")]
-        with contextlib.suppress(ValueError, IndexError):  # max, or nothing
-            quota, period = int(told[0]), int(told[1])
-            if quota > 0 < period:
-                found.append(quota / period)
-    return min(found, default=None)
+    return Memory(total, free(), *limit_of(own_groups()))
 
 
 def limit_of(groups: list[Path]) -> tuple[int | None, int]:
@@ -78,10 +39,10 @@ def limit_of(groups: list[Path]) -> tuple[int | None, int]:
     for group in groups:
         with contextlib.suppress(ValueError):  # max, or nothing
             new = (group / "memory.max").is_file()
-            limit = int(_text(group / ("memory.max" if new else "memory.limit_in_bytes")))
-            used = int(_text(group / ("memory.current" if new else "memory.usage_in_bytes")))
+            limit = int(text_of(group / ("memory.max" if new else "memory.limit_in_bytes")))
+            used = int(text_of(group / ("memory.current" if new else "memory.usage_in_bytes")))
             cached = re.search(
-                r"^(?:total_)?inactive_file (\d+)", _text(group / "memory.stat"), re.MULTILINE
+                r"^(?:total_)?inactive_file (\d+)", text_of(group / "memory.stat"), re.MULTILINE
             )
             if limit < _NO_LIMIT:
                 found.append((limit, max(0, used - int(cached[1] if cached else 0))))
@@ -111,10 +72,3 @@ def open_files() -> int | None:
         return None
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if most == resource.RLIM_INFINITY else most
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return ""
