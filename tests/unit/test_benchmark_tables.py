@@ -203,6 +203,18 @@ def test_an_entry_that_is_not_there_is_named_with_those_that_are(tmp_path):
         load_study(study_file(tmp_path), only=["two"])
 
 
+def test_a_part_is_asked_for_of_all_runs(tmp_path):
+    """Seeds that the study does not name are added to its own."""
+    study = load_study(
+        study_file(tmp_path, [{"name": "a"}, {"name": "b"}], seeds=[0, 1]), only=["b"], seeds=[1, 7]
+    )
+
+    assert [(job.entry.name, job.seed) for job in study.asked] == [("b", 1), ("b", 7)]
+    assert {(job.entry.name, job.seed) for job in study.jobs} == {
+        (name, seed) for name in "ab" for seed in (0, 1, 7)
+    }
+
+
 def recipe(tmp_path, **over):
     (job,) = load_study(study_file(tmp_path), over=over).jobs
     return job.recipe
