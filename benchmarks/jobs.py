@@ -12,11 +12,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from glnet.outputs.styles import BEGIN
+
 #: Where a prediction can be; the last is from the first output in its place to the end.
 STAGES = ("predicting", "assembling", "verifying", "publishing")
 
 #: What outputs hold that stand there before.
-OLDER = b"an older result"
+OLDER = BEGIN + b"an older result"  # a style that is not ours would be kept
 
 _OUTPUTS = {"--out": "mask.tif", "--probabilities": "probabilities.tif", "--scores": "scores.tif"}
 

@@ -19,7 +19,7 @@ from glnet.errors import RecipeError
 from glnet.model import build_glnet
 from glnet.planning.budget import StagePace
 from glnet.planning.machine import rough_pace
-from glnet.recipe import STAGES, Recipe
+from glnet.recipe import Recipe
 from glnet.training.pace import measure_pace
 from makers import (
     noise,
@@ -107,8 +107,8 @@ def test_every_number_stands_in_the_recipe_with_its_reason(tmp_path, init):
     written = yaml.safe_load("\n".join(lines))
     recipe = glnet.load_recipe(tmp_path / "recipe.yaml")
     assert written["preset"] == recipe.preset == "best"
-    assert recipe.model.sharing == "bidirectional"
-    assert set(written["train"]["stages"]) == set(STAGES)
+    assert recipe.model.sharing == "global_to_local"
+    assert set(written["train"]["stages"]) == set(recipe.model.stages)
     assert {"epochs", "batch", "learning_rate"} == set(written["train"]["stages"]["global"])
     weights = recipe.loss.class_weights
     assert weights[2] > 5 * weights[0]

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glnet.geometry import Size
 from glnet.planning.budget import (
     HOUR,
     TIME_SHARES,
@@ -16,9 +15,6 @@ from glnet.planning.budget import (
     plan_course,
     step_images,
 )
-from glnet.planning.measure import Facts
-from glnet.planning.proposal import propose
-from glnet.planning.wishes import Wishes
 from glnet.recipe import STAGES, read_bytes, show_bytes
 
 SECONDS = st.floats(0.01, 300)
@@ -147,25 +143,3 @@ def test_memory_that_is_none_is_refused(text):
 def test_memory_reads_back_as_it_is_shown(count):
     """To two digits at least."""
     assert read_bytes(show_bytes(count)) == pytest.approx(count, rel=0.05)
-
-
-def facts(images, height, width):
-    """Images of one size with two classes."""
-    return Facts(
-        sizes=(Size(height, width),) * images, bands=3, dtype="uint8", mean=(0.0,) * 3,
-        deviation=(1.0,) * 3, high=255.0, names=("background", "lesion"), pixels=(90, 10), kept={},
-        validation=8, seconds=0.5,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(("hours", "sharing"), [(0.4, "global_to_local"), (200, "bidirectional")])
-def test_the_last_stage_is_left_out_where_it_would_take_too_long(tmp_path, hours, sharing):
-    """It lays every patch of every image; what is planned then has the stages that are left."""
-    wishes = Wishes(hours=hours, measure=False, device="cpu", trunk_weights="none")
-
-    found = propose(facts(46, 2848, 4288), wishes, tmp_path, None, lambda _: None)
-
-    settings = found.choice.settings
-    assert settings["model.sharing"] == sharing
-    last = "train.stages.local_to_global" in settings
-    assert last == (sharing == "bidirectional")

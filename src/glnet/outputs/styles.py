@@ -15,7 +15,7 @@ _QGIS = "3.16.0"
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 #: How a style begins; QGIS leaves the comment out of what it saves, and so it tells whose it is.
-_BEGIN = (
+BEGIN = (
     b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
     b"<!-- by glnet, replaced with its mask -->\n"
 )
@@ -37,7 +37,7 @@ def check_style(path: Path, taken: Sequence[Path] = ()) -> None:
         RasterError: see `files.check_target`; or it was not written here.
     """
     check_target(path, (path.suffix,), taken)
-    if path.exists() and not path.read_bytes().startswith(_BEGIN):
+    if path.exists() and not path.read_bytes().startswith(BEGIN):
         msg = (
             f"{path}: is a style that was not written with a mask, and would be lost; move it, or "
             "give the mask another name"
@@ -96,4 +96,4 @@ def _style(
     ET.SubElement(pipe, "rasterresampler", maxOversampling="2")
     ET.SubElement(root, "blendMode").text = "0"
     ET.indent(root)
-    return _BEGIN + ET.tostring(root, encoding="utf-8") + b"\n"
+    return BEGIN + ET.tostring(root, encoding="utf-8") + b"\n"

@@ -55,7 +55,7 @@ def choose_sides(sizes: Sequence[Size], shrink: int = 1) -> Choice:
     typical = statistics.median(max(size) for size in sizes)
     longest = max(max(size) for size in sizes)
     side, thumbnail = _third(median), _third(median * shrink)
-    settings: dict[str, Any] = {"model.branches": "both", "model.sharing": "bidirectional"}
+    settings: dict[str, Any] = {"model.branches": "both", "model.sharing": "global_to_local"}
     reasons = {}
     seen = f"{median:g} px" + (", shrunk" if shrink > 1 else "")
     if longest <= side * shrink:
@@ -64,16 +64,11 @@ def choose_sides(sizes: Sequence[Size], shrink: int = 1) -> Choice:
             f"No image is longer than one patch ({longest} px at most), so a shrunk view of the "
             "whole has nothing to add."
         )
-    elif median >= 2 * side:
-        reasons["model.branches"] = (
-            f"The images (median shorter side {seen}) are well over two patches wide: both "
-            "branches share their maps both ways, as in the paper."
-        )
     else:
-        settings["model.sharing"] = "global_to_local"
         reasons["model.branches"] = (
-            f"The images (median shorter side {seen}) are less than two patches wide: the "
-            "local branch sees nearly as much as the global one, whose refinement is left out."
+            f"The images (median shorter side {seen}) are larger than a patch: both branches, "
+            "sharing from global to local. To refine the global branch too (bidirectional, the "
+            "paper's best) gained nothing in our studies, and takes a third stage."
         )
     small = "" if side == PAPER_SIDE else (
         f" Patches of {PAPER_SIDE} px would be more than a third of the shorter side ({seen})."
@@ -115,15 +110,6 @@ def _third(length: float) -> int:
     """A side of the network's inputs, for images so long."""
     third = int(length / 3) // OUTPUT_STRIDE * OUTPUT_STRIDE
     return min(PAPER_SIDE, max(SMALLEST_SIDE, third))
-
-
-def leave_out_refinement(hours: float, given: float) -> Choice:
-    """Sharing one way, where the last stage would take too long."""
-    reason = (
-        f"Both branches, sharing from global to local: to refine the global branch too "
-        f"(bidirectional, the paper's best) would take {hours:.2g} h of the {given:g} h given."
-    )
-    return Choice({"model.sharing": "global_to_local"}, {"model.branches": reason})
 
 
 def choose_input(

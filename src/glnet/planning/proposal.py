@@ -40,8 +40,7 @@ from glnet.recipe import (
 )
 from glnet.recipe.paths import told
 
-#: The stage that is left out where the time does not reach, and how much longer may be taken.
-_LAST: Stage = "local_to_global"
+#: So many times the hours may be taken before it is told.
 _LATE = 1.2
 
 #: Processes that read images ahead where a GPU would wait for them.
@@ -133,12 +132,6 @@ def _proposal(
         pace = _pace(choice, batches, facts, windows, wishes, kind, say)
     read = {stage: _with_reading(own, facts.seconds, kind) for stage, own in pace.items()}
     course = plan_course(facts.images, facts.validation, read, wishes.hours)
-    if _LAST in read and sum(course.seconds.values()) > _LATE * wishes.hours * HOUR:
-        # It adds the least, and lays every patch of every image.
-        hours = course.seconds[_LAST] / HOUR
-        del read[_LAST]
-        course = plan_course(facts.images, facts.validation, read, wishes.hours)
-        choice = choice.plus(choices.leave_out_refinement(hours, wishes.hours))
     choice = choice.plus(choose_course(course, facts.images, batches, wishes.hours))
     expectation = _expectation(course, batches, limit, kind, measured=wishes.measure)
     views = views_of_ground(_draft(choice), facts.sizes, windows)
@@ -160,7 +153,8 @@ def _by_wish(wishes: Wishes, folder: Path, kind: str) -> Choice:
         weights = told(Path(weights), folder)
     settings = {
         "model.trunk": wishes.trunk,
-        **{f"model.{name}": value for name, value in BEST["model"].items()},
+        # Whether anything is shared is a matter of the images' sizes.
+        **{f"model.{name}": value for name, value in BEST["model"].items() if name != "sharing"},
         "model.finest": finest(wishes.trunk),
         "train.trunk_weights": weights,
         "train.augment": {

@@ -81,8 +81,8 @@ class DatasetPixels:
 
     @property
     def control_points(self) -> bool:
-        """Has it places of some of its pixels on the ground?"""
-        return bool(self._file.gcps[0])
+        """Has it places of some of its pixels on the ground, and no transform for all?"""
+        return self.georeference is None and bool(self._file.gcps[0])
 
     @property
     def files(self) -> list[Path]:

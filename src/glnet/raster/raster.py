@@ -243,8 +243,7 @@ class Raster:
     @property
     def control_points(self) -> bool:
         """Is its place on the ground given by control points alone? They make no georeference."""
-        dataset = isinstance(self._pixels, DatasetPixels) and self._pixels.control_points
-        return self.georeference is None and dataset
+        return isinstance(self._pixels, DatasetPixels) and self._pixels.control_points
 
     @property
     def left_out(self) -> int:
@@ -252,11 +251,7 @@ class Raster:
         return self._pixels.count - self.bands if self._pixels.count else 0
 
     def check_claim(self) -> None:
-        """Refuse a file too small for the pixels that its header claims, as far as one can tell.
-
-        Raises:
-            RasterError: see `limits.check_claim`.
-        """
+        """Refuse a file too small for what its header claims; see `limits.check_claim`."""
         if self.decoded_whole:
             check_claim(self.file, self.size, self.bands * self._pixels.bits)
 

@@ -235,7 +235,13 @@ AUTHORS: dict[str, Any] = {
 #: What the studies found better, or as good in less memory and time. What depends on the images,
 #: scenes of one size among it, is for `glnet init` to choose.
 BEST: dict[str, Any] = {
-    "model": {"pyramid": "normed", "finest": 2, "width": 64, "view": "validated"},
+    "model": {
+        "sharing": "global_to_local",
+        "pyramid": "normed",
+        "finest": 2,
+        "width": 64,
+        "view": "validated",
+    },
     "loss": {"kind": "cross_entropy", "dice_weight": 1.0, "regulariser": 0.0},
     "train": {"schedule": "cosine", "warmup_steps": 10, "augment": {"colour": 0.1}},
 }

@@ -72,7 +72,7 @@ def identity(recipe: Recipe, samples: list[Sample], table: ClassTable) -> dict[s
     Of images the names and lengths count, of labels and of the model to start from the content.
     """
     settings = settings_that_matter(recipe)
-    images = [[s.image.name, _length(s.image), s.mask.name, s.split, s.window] for s in samples]
+    images = [[s.name, _length(s.image), s.mask.name, s.split, s.window] for s in samples]
     labels: dict[str, int] = {}
     for file in dict.fromkeys(class_file(s.mask, row) for s in samples for row in table.rows):
         if file.is_file():
