@@ -7,6 +7,7 @@ resampled into each other, and no position is ever rounded. Thumbnails of 8 bit 
 whose filter is the same.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -73,11 +74,14 @@ def triangle(source: Axis, target: Axis, *, partial: bool = False) -> AxisMap:
     """
     support = max(1.0, target.step / source.step)
     position = (target.centres - source.start) / source.step - 0.5
-    distance = np.abs(np.arange(source.cells)[None, :] - position[:, None])
+    # Of a long axis only what the targets reach: a strip is made of a few cells of many.
+    first = max(0, math.floor(position[0] - support))
+    last = min(source.cells, math.ceil(position[-1] + support) + 1)
+    distance = np.abs(np.arange(first, last)[None, :] - position[:, None])
     weights = np.maximum(0.0, 1.0 - distance / support)
-    if partial:
-        return _trimmed(weights / support)
-    return _trimmed(weights / weights.sum(axis=1, keepdims=True))
+    weights /= support if partial else weights.sum(axis=1, keepdims=True)
+    found = _trimmed(weights)
+    return AxisMap(first + found.source, found.target, found.weights)
 
 
 def nearest(source: Axis, pixels: int, start: int, length: int) -> AxisMap:
