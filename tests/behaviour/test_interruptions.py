@@ -20,7 +20,7 @@ from glnet.outputs.files import partial_of
 from glnet.prediction.locks import locked
 from glnet.prediction.predict import predict
 from interrupting import differences, uninterrupted
-from jobs import Job
+from jobs import OLDER, Job
 from kills import fill, kill, small_disk
 from makers import check_one_line, cut, write_tif
 from networks import exported_tiny, random_scene
@@ -84,7 +84,7 @@ def test_a_file_that_cannot_be_written_to_its_end_is_one_line(job, whole):
     running = job.start()
     resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
     check_one_line(running.wait(), running.errors, "could not be written", "the disk")
-    assert {path.read_bytes() for path in job.outputs} == {b"an older result"}
+    assert {path.read_bytes() for path in job.outputs} == {OLDER}
 
     again = job.start()
 

@@ -110,6 +110,7 @@ def test_the_best_preset_is_the_papers_but_for_what_was_found_better(tmp_path):
 
     assert differing == {
         "preset": "best",
+        "model.sharing": "global_to_local",
         "model.pyramid": "normed",
         "model.finest": 2,
         "model.width": 64,

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import os
 import re
 import zlib
 from collections.abc import Sequence
@@ -29,8 +30,8 @@ class Sample:
             pattern with `{class}` in it.
         split: The row's.
         window: The part of the image that this is; None: all of it.
-        name: The image as the manifest tells it, from its own folder, with slashes; without a
-            manifest the file's name.
+        name: The image's path, with slashes, from the folder that all images of the manifest have
+            in common: wherever that lies. Without a manifest the file's name.
     """
 
     image: Path
@@ -91,9 +92,10 @@ def read_manifest(
         with found.gathered():
             rows = _rows(path)
             chosen = [row for row in rows if split in (None, "all", row.split)]
+            shared = _shared_folder(rows, path)
             for row in chosen:
                 with found.gathered():
-                    samples.append(_sample(row, path, files))
+                    samples.append(_sample(row, path, shared, files))
             _refuse_leaks(rows, path, found)
             if once:
                 _refuse_repeats(chosen, path, found)
@@ -133,8 +135,21 @@ def _rows(path: Path) -> list[_Row]:
     return [_Row(line, cells, (cells["split"] or "").strip()) for line, cells in records]
 
 
-def _sample(row: _Row, manifest: Path, needed: Sequence[str]) -> Sample:
-    image, mask = (manifest.parent / (row.cells[kind] or "").strip() for kind in ("image", "mask"))
+def _shared_folder(rows: Sequence[_Row], manifest: Path) -> Path | None:
+    """The deepest folder that all images lie below; None: they lie on several drives."""
+    folders = {_file(row, manifest, "image").parent.absolute() for row in rows}
+    try:
+        return Path(os.path.commonpath([os.path.normpath(folder) for folder in folders]))
+    except ValueError:
+        return None
+
+
+def _file(row: _Row, manifest: Path, kind: str) -> Path:
+    return manifest.parent / (row.cells[kind] or "").strip()
+
+
+def _sample(row: _Row, manifest: Path, shared: Path | None, needed: Sequence[str]) -> Sample:
+    image, mask = (_file(row, manifest, kind) for kind in ("image", "mask"))
     single = [("image", image)] + [("mask", mask)] * (CLASS_MARK not in str(mask))
     missing = [
         f"{manifest}, line {row.line}: the {kind} {file} does not exist or is no file"
@@ -143,9 +158,8 @@ def _sample(row: _Row, manifest: Path, needed: Sequence[str]) -> Sample:
     ]
     if missing:
         raise GatheredError(missing)
-    written = Path((row.cells["image"] or "").strip())
-    # Not where the data lie: a folder that was moved as a whole is drawn from as before.
-    name = told(image, manifest.parent) if written.is_absolute() else written.as_posix()
+    # Links are not followed: a name is what the manifest says.
+    name = Path(os.path.relpath(image, shared)).as_posix() if shared else image.name
     return Sample(image, mask, row.split, _window(row, manifest), name)
 
 

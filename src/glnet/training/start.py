@@ -78,7 +78,7 @@ def start_stage(model: GLNet, recipe: Recipe, stage: Stage, table: ClassTable) -
         _take_over(model, source, name, rows, str(train.start_from))
     new = [name for name in table.names if name not in known.names]
     anew = f"; new classes: {', '.join(new)}" if new else ""
-    if source.settings.input != recipe.model.input:
+    if source.settings.input != model.settings.input:
         anew += "; it learnt from pixels of another scale, mean or deviation (model.input)"
     return f"{stage} starts from {train.start_from}: {', '.join(taken)}{anew}"
 
