@@ -109,7 +109,7 @@ done in {seconds:.0f} s
   {out}/glnet/model/   the trained model
 next, on an image of yours:
   .venv/bin/glnet predict IMAGE.tif --model {out}/glnet/model -o MASK.tif
-and on your own classes: write a manifest and a class table (README, "Your own data"), then
+and on your own classes: write a manifest and a class table (README, "Use"), then
   .venv/bin/glnet train RECIPE.yaml""")
 
 
