@@ -151,7 +151,14 @@ def read_area(path: Path, onto: Raster) -> Area:
     Raises:
         DataError: it cannot be read, or its coordinates cannot become the image's.
     """
-    return Area(_in_pixels(path, read_outlines(path), _Ground.of(onto)))
+    return Area(_in_pixels(path, _outlines(path, _written(path)), _Ground.of(onto)))
+
+
+@lru_cache(maxsize=2)
+def _outlines(path: Path, written: tuple[int, int] | None) -> Polygons:
+    """See `read_outlines`; kept, for every image of a folder asks, and asks twice."""
+    del written
+    return read_outlines(path)
 
 
 def _in_pixels(path: Path, found: Polygons, onto: _Ground) -> list[Polygon]:
