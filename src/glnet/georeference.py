@@ -22,6 +22,8 @@ _OFF = 0.02
 #: In pixels: rasters of one size whose corners are further apart do not show the same ground.
 _SHIFTED = 0.5
 
+#: What is raised of places that a system does not have.
+UNPLACED = (CPLE_BaseError, RasterioError)
 
 _Place = tuple[float, float]
 
@@ -82,7 +84,7 @@ class Georeference:
         x, y = zip(middle, *((middle[0] + dx, middle[1] + dy) for dx, dy in steps), strict=True)
         try:
             east, north = transform(self.crs, "OGC:CRS84", x, y)
-        except (CPLE_BaseError, RasterioError):
+        except UNPLACED:
             return None
         found = _along(
             # Across the date line it is a turn less.

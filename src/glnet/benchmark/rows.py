@@ -130,7 +130,7 @@ def _row(
         len(found),
         planned,
         sum(len(result.images) for result in next(iter(by_seed.values())).values()),
-        mean_iou(by_seed),
+        _mean(seeds),
         float(np.std(seeds, ddof=1)) if len(seeds) > 1 else float("nan"),
         mean_interval(by_seed),
         against,

@@ -6,7 +6,6 @@ from typing import Annotated, Any, cast
 import typer
 
 from glnet.cli.options import (
-    ENGINES,
     MODEL_HELP,
     PRECISIONS,
     Device,
@@ -20,6 +19,7 @@ from glnet.cli.options import (
 from glnet.cli.progress import progress_of
 from glnet.cli.scores import show_comparison, show_details, show_evaluation
 from glnet.cli.stopping import NOTHING, WRITING, when_stopped
+from glnet.engines.loading import ENGINES
 from glnet.evaluation.comparison import Comparison
 from glnet.evaluation.masks import evaluate_masks
 from glnet.evaluation.observer import BothObserver, Observer

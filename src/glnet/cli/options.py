@@ -47,7 +47,6 @@ def goes_with(needed: str, there: object, **given: object) -> None:
         raise typer.BadParameter(msg)
 
 
-ENGINES = ("auto", "openvino", "torch", "plain")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 VIEWS = ("aggregated", "global", "local")
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from glnet.cli.options import (
-    ENGINES,
     PRECISIONS,
     VIEWS,
     Device,
@@ -24,6 +23,7 @@ from glnet.cli.progress import progress_of
 from glnet.cli.stopping import GOES_ON, NOTHING, when_stopped
 from glnet.cli.unheard import libraries_unheard
 from glnet.cluster import Cluster
+from glnet.engines.loading import ENGINES
 from glnet.recipe import View
 
 ON_ERROR = ("stop", "nodata")

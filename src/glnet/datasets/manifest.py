@@ -183,7 +183,7 @@ def _refuse_leaks(rows: Sequence[_Row], manifest: Path, problems: Problems) -> N
     """What is trained on proves nothing when it is tested: each pixel belongs to one split."""
     earlier: dict[Path, list[tuple[_Row, Window | None]]] = {}
     for row in rows:
-        image = manifest.parent / (row.cells["image"] or "").strip()
+        image = _file(row, manifest, "image")
         try:
             window = _window(row, manifest)
         except DataError as error:
@@ -204,7 +204,7 @@ def _refuse_repeats(rows: Sequence[_Row], manifest: Path, problems: Problems) ->
     """Some rows of an image would weigh more than others in every score."""
     first: dict[tuple[Path, str], _Row] = {}
     for row in rows:
-        image = manifest.parent / (row.cells["image"] or "").strip()
+        image = _file(row, manifest, "image")
         with contextlib.suppress(DataError):  # told already
             window = _window(row, manifest)
             other = first.setdefault((image.resolve(), str(window)), row)

@@ -1,10 +1,10 @@
 """From facts of the machine to findings."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from glnet.doctor.facts import Memory, Place, Processor
 from glnet.doctor.finding import Finding
+from glnet.engines.threads import granted
 from glnet.recipe.amounts import show_bytes
 
 #: Libraries and their threads take as much before anything is predicted.
@@ -44,13 +44,13 @@ def judge_processor(
     if facts.told and not (facts.told.isdigit() and int(facts.told)):
         what = f"OMP_NUM_THREADS={facts.told} is no number of threads; glnet takes no notice of it"
         yield Finding(topic, "note", what, "set it to one number, or unset it")
-    granted = facts.usable if facts.quota is None else min(facts.usable, math.ceil(facts.quota))
-    if facts.threads > granted:
-        limit = f"{granted} cores" if facts.quota is None else f"{facts.quota:g} cores' time"
+    own = granted(facts.usable, facts.quota)
+    if facts.threads > own:
+        limit = f"{own} cores" if facts.quota is None else f"{facts.quota:g} cores' time"
         what = f"{facts.threads} threads share {limit}: they wait for each other"
-        yield Finding(topic, "note", what, f"set OMP_NUM_THREADS={granted}")
-    elif facts.threads < granted:
-        what = f"of {granted} cores {facts.threads} are used"
+        yield Finding(topic, "note", what, f"set OMP_NUM_THREADS={own}")
+    elif facts.threads < own:
+        what = f"of {own} cores {facts.threads} are used"
         yield Finding(topic, "note", what, "unset OMP_NUM_THREADS to use them")
     placed = [f"{key}={variables[key]}" for key in sorted(variables) if key.startswith(_THREADS)]
     placed = [each for each in placed if not each.startswith("OMP_NUM_THREADS=")]

@@ -18,7 +18,11 @@ def threads() -> int:
     told = os.environ.get("OMP_NUM_THREADS", "")
     if told.isdigit() and int(told):
         return int(told)
-    cores, quota = usable_cores(), quota_of(own_groups())
+    return granted(usable_cores(), quota_of(own_groups()))
+
+
+def granted(cores: int, quota: float | None) -> int:
+    """How many of the cores a quota of their time keeps busy; all without one."""
     return cores if quota is None else min(cores, math.ceil(quota))
 
 

@@ -5,12 +5,10 @@ from math import cos, radians
 from typing import Any
 
 import numpy as np
-from rasterio._err import CPLE_BaseError
-from rasterio.errors import RasterioError
 from rasterio.warp import transform
 
 from glnet.geometry import Size
-from glnet.georeference import METRES_PER_DEGREE, Georeference, through
+from glnet.georeference import METRES_PER_DEGREE, UNPLACED, Georeference, through
 
 #: Longitude and latitude, in this order.
 _EARTH = "OGC:CRS84"
@@ -62,7 +60,7 @@ def _moved(source: Any, target: Any, places: np.ndarray) -> np.ndarray:  # noqa:
     """From one system to another; one point that has no place there refuses all others beside."""
     try:
         moved = np.stack(transform(source, target, *places.T.tolist()), axis=1)
-    except (CPLE_BaseError, RasterioError):
+    except UNPLACED:
         if len(places) == 1:
             return np.full((1, 2), np.nan)
         halves = np.array_split(places, 2)
