@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> None:
         image = arguments.image or write_image(folder / "image.tif", arguments.size)
         calibrate(model, image, engines)
         plain, _ = load_engine(model, device, "fp32", "plain")
-        scene = decode(image, plain.thumbnail_size)
+        scene = decode(image, plain.settings)
         expected = plain.segment(scene, plain.settings.views).views
         del plain
         for name in engines:

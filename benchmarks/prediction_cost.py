@@ -153,7 +153,7 @@ def _compiling(clocked: Callable) -> contextlib.AbstractContextManager:
 def forward(task: Task, wait: Callable[[], None], passes: int) -> tuple[float, int]:
     """Seconds of the best pass of a warm engine, and the number of patches."""
     engine, _ = load_engine(task.model, task.device, task.precision, task.engine)
-    scene = decode(task.image, engine.thumbnail_size)
+    scene = decode(task.image, engine.settings)
     run_once(engine, scene, engine.mini_batch)
     times = []
     for _ in range(passes):

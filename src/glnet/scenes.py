@@ -1,4 +1,4 @@
-"""Scenes: what shares one global view, parts of rasters, the eight ways to turn one, and scaling.
+"""Scenes: what shares one global view, the eight ways to turn one, and scaling.
 
 A scene knows its size, gives its thumbnail and reads windows. Turning wraps a scene in another one,
 so training's augmentation and test-time augmentation are the same few lines; so does scaling.
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from glnet.geometry import Size, Window
-from glnet.resample import Axis, resized, shrink
+from glnet.resample import Axis, resized
 
 
 class Scene(Protocol):
@@ -26,27 +26,6 @@ class Scene(Protocol):
 
     def read(self, window: Window | None = None) -> np.ndarray:
         """Pixels of a window, or of the whole scene."""
-
-
-@dataclass(frozen=True, slots=True)
-class WindowedScene:
-    """A part of a raster as a scene of its own; reads through, by window."""
-
-    scene: Scene
-    window: Window
-
-    @property
-    def size(self) -> Size:
-        """The window's size."""
-        return self.window.size
-
-    def thumbnail(self, size: Size) -> np.ndarray:
-        """The window's pixels alone, shrunk: what lies around it has no share."""
-        return shrink(self.read(), size)
-
-    def read(self, window: Window | None = None) -> np.ndarray:
-        """Pixels of a window of the part, counted from the part's corner."""
-        return self.scene.read(self.window.within(window) if window else self.window)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,33 @@ def command(data, monkeypatch, capsys):
 MASKS = ("--masks", "good", "--classes", "classes.csv")
 
 
+@pytest.mark.parametrize("tta", [False, True])
+def test_ground_without_data_counts_nowhere(tmp_path, tta):
+    """A model's scores are those of the masks that it predicts, compared with or without images."""
+    pixels, labels = noise(3, 150, 190), (noise(150, 190, seed=1) % 4).astype(np.uint8)
+    valid = np.ones((150, 190), bool)
+    valid[:, 110:] = valid[30:60, 20:80] = False
+    four = np.concatenate([pixels, valid[None] * np.uint8(255)])
+    write_tif(tmp_path / "a.tif", four, photometric="rgb", alpha="yes")
+    write_png(tmp_path / "a_mask.png", labels)
+    write_manifest(tmp_path / "manifest.csv", ("a.tif", "a_mask.png", "test"))
+    write_manifest(tmp_path / "elsewhere.csv", ("gone/a.tif", "a_mask.png", "test"))
+    write_classes(tmp_path / "classes.csv", IGNORED)
+    (tmp_path / "masks").mkdir()
+    model = write_model(tmp_path / "model")
+    glnet.predict(tmp_path / "a.tif", model, tmp_path / "masks/a.tif", tta=tta)
+
+    scored = glnet.evaluate(model, tmp_path / "manifest.csv", tta=tta).pairs["aggregated"][0]
+
+    known = valid & (labels > 0)
+    assert scored[:3].sum() == known.sum()
+    masks = by_masks(tmp_path, "masks").pairs["masks"][0]
+    np.testing.assert_array_equal(masks[:3], scored[:3])
+    alone = by_masks(tmp_path, "masks", manifest="elsewhere.csv").pairs["masks"][0]
+    np.testing.assert_array_equal(alone[:3, :3], scored[:3, :3])
+    assert alone[:3, 3].sum() == (~valid & (labels > 0)).sum()
+
+
 @pytest.mark.parametrize("protocol", ["ignore", "glnet"])
 def test_masks_are_counted_pixel_by_pixel(data, protocol):
     """One matrix per image; set and image scores are those of the same pixels counted here."""

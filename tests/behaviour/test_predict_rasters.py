@@ -19,6 +19,7 @@ from rasterio.transform import Affine
 import glnet
 from glnet.bundle import TrainedOn
 from glnet.datasets.classes import ClassInfo, ClassTable
+from glnet.datasets.images import ImageScene
 from glnet.engines.loading import load_engine
 from glnet.engines.models import save_model
 from glnet.errors import GlnetError, RasterError, RunError
@@ -27,7 +28,6 @@ from glnet.prediction.parts import Part, plan_parts
 from glnet.prediction.source import Source
 from glnet.prediction.tiled import HELD, tiled_copy, wants_tiles
 from glnet.raster import Raster
-from glnet.scenes import WindowedScene
 from images import vrt
 from makers import (
     box,
@@ -589,11 +589,24 @@ def test_a_view_that_the_model_lacks_is_refused_before_anything_is_written(model
     assert not list(tmp_path.glob("mask*"))
 
 
-def test_a_windowed_scene_is_what_a_part_reads(tmp_path):
-    """Two ways to look at a part of a raster agree on its thumbnail and pixels."""
-    window = Window(30, 50, 100, 90)
-    with Raster(write_tif(tmp_path / "a.tif", noise(3, 203, 300))) as raster:
-        read = Source(raster, Size(64, 64)).read(Part(0, window, window)).scene
-        other = WindowedScene(raster, window)
+@pytest.mark.parametrize("make", [None, _nodata, _alpha, _inner_mask])
+def test_a_network_sees_what_it_was_trained_on(tmp_path, make):
+    """Training's and prediction's way to look at a part of a raster agree, missing ground too."""
+    window, small, patch = Window(30, 50, 100, 90), Size(64, 64), Window(3, 40, 60, 50)
+    path, pixels = tmp_path / "a.tif", noise(3, 203, 300)
+    valid = noise(203, 300, seed=1) > 60
+    valid[:90, 100:] = False
+    if make is None:
+        write_tif(path, pixels)
+    else:
+        make(path, pixels, valid)
+    with Raster(path) as raster:
+        read = Source(raster, small).read(Part(0, window, window)).scene
+        other = ImageScene(raster, window)
+        np.testing.assert_array_equal(read.read(patch), other.read(patch))
         np.testing.assert_array_equal(read.read(), other.read())
-        np.testing.assert_array_equal(read.thumbnail(Size(64, 64)), other.thumbnail(Size(64, 64)))
+        np.testing.assert_array_equal(read.thumbnail(small), other.thumbnail(small))
+        marks = other.valid(patch)
+        assert (marks is None) == (make is None)
+        if make is not None:
+            np.testing.assert_array_equal(marks, valid[window.within(patch).slices])

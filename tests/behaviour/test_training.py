@@ -19,7 +19,7 @@ from glnet.engines.loading import load_engine
 from glnet.engines.models import load_model
 from glnet.engines.scoring import score_samples
 from glnet.engines.torch_engine import TorchEngine
-from glnet.errors import RasterError, RecipeError, RunError
+from glnet.errors import DataError, RasterError, RecipeError, RunError
 from glnet.geometry import Window
 from glnet.model.branch import SharedMaps
 from glnet.model.sharing import Canvas
@@ -33,6 +33,7 @@ from glnet.training.parts import prepare, trained_parts
 from glnet.training.records import EpochRecord, StepRecord
 from glnet.training.schedule import schedule
 from glnet.training.stages import Step
+from makers import opened, write_tif
 from networks import ArrayScene, named, tiny_network
 from runs import STAGES, write_data, write_recipe
 from scenes import CLASSES
@@ -467,6 +468,51 @@ def test_mixed_precision_trains_and_predicts(data, tmp_path):
     losses = [record.loss for record in records if isinstance(record, EpochRecord)]
     assert np.isfinite(losses).all()
     assert (full == mixed).mean() > 0.95
+
+
+def take_away(data, name, first, value=0, label=None):
+    """Leave no data from a column on; what it is labelled as there, if it changes."""
+    with opened(data / f"{name}.tif") as image, opened(data / f"{name}_mask.tif") as mask:
+        pixels, labels = image.read(), mask.read()
+    pixels = pixels.astype(np.result_type(pixels, value))
+    pixels[..., first:] = value
+    labels[..., first:] = labels[..., first:] if label is None else label
+    write_tif(data / f"{name}.tif", pixels, nodata=0)
+    write_tif(data / f"{name}_mask.tif", labels)
+
+
+def test_ground_without_data_is_not_learnt_from(tmp_path):
+    """Whatever lies there, and whatever its labels say: the run is the same to the last digit."""
+    models = []
+    for name, value, label in (("a", np.float32(np.nan), 1), ("b", np.float32(np.inf), 2)):
+        data = write_data(tmp_path / name)
+        for i in range(4):
+            take_away(data, i, 40, value, label)
+        recipe = write_recipe(data, epochs=(1, 1, 1), model={"input": {"scale": 250}})
+        list(glnet.train(load_recipe(recipe), data / "run"))
+        models.append([f.read_bytes() for f in sorted((data / "run/model").glob("*.safetensors"))])
+
+    assert models[0]
+    assert models[0] == models[1]
+
+
+def test_scenes_without_a_known_pixel_are_left_out(tmp_path):
+    """They would be read, step by step, to teach nothing; a run of nothing else is refused."""
+    data = write_data(tmp_path)
+    recipe = load_recipe(write_recipe(data, model={"scene": 48}))
+    whole = read_data(recipe)
+    take_away(data, 1, 40)
+
+    read = read_data(recipe)
+
+    gone = {s for s in whole.train if s.image.stem == "1" and s.window.left >= 40}
+    assert (whole.blank, read.blank) == (0, len(gone))
+    assert read.train == [sample for sample in whole.train if sample not in gone]
+    assert f"{len(gone)} scenes hold no pixel of a known class and are left out" in read.notes
+    for i in (0, 1):
+        take_away(data, i, 0)
+    with pytest.raises(DataError, match="no pixel of the training split is of a known class"):
+        read_data(recipe)
 
 
 def test_a_diverged_loss_stops_the_run(data, tmp_path):

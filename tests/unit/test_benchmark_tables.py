@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 import yaml
 
+from glnet.benchmark.process import decode
 from glnet.benchmark.results import Result
 from glnet.benchmark.rows import rows_of
 from glnet.benchmark.stages import stage_key
 from glnet.benchmark.study import load_study
 from glnet.benchmark.table import markdown
 from glnet.errors import RecipeError
+from glnet.geometry import Size
 from glnet.metrics.bootstrap import DRAWS, SEED
-from makers import TWO_CLASSES
+from glnet.recipe import ModelSettings
+from glnet.resample import shrink
+from makers import TWO_CLASSES, noise, write_tif
 
 COST = {
     "parameters": 2_000_000, "megapixels": 4.0, "forward": 2.0, "file_to_mask": 1.0,
@@ -27,6 +31,16 @@ def result(pairs, images, seconds=60.0, boundary=(0.5, 0.25), patches=(3, 12), *
         boundary=list(boundary), patches={"computed": patches[0], "whole": patches[1]},
         seconds=seconds, cost={**COST, **cost},
     )  # fmt: skip
+
+
+def test_the_image_that_is_timed_has_the_models_bands(tmp_path):
+    """GDAL calls the fourth band of 8-bit images alpha, near infrared too."""
+    pixels = noise(4, 50, 60)
+
+    scene = decode(write_tif(tmp_path / "a.tif", pixels), ModelSettings(bands=4, thumbnail=64))
+
+    np.testing.assert_array_equal(scene.read(), pixels)
+    np.testing.assert_array_equal(scene.thumbnail(Size(64, 64)), shrink(pixels, Size(64, 64)))
 
 
 def matrices(images, seed):

@@ -11,12 +11,12 @@ from glnet.datasets.checks import PLACES, check_samples
 from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.datasets.draws import TrainingImages
 from glnet.datasets.manifest import Sample, read_manifest
-from glnet.datasets.masks import LabelCoder
+from glnet.datasets.masks import LabelCoder, nearest_labels
 from glnet.datasets.samples import open_sample, scenes_of
 from glnet.errors import DataError, GatheredError, RasterError
-from glnet.geometry import Window
+from glnet.geometry import Size, Window
 from glnet.metrics import IGNORE
-from glnet.recipe import ModelSettings, Recipe
+from glnet.recipe import InputSettings, ModelSettings, Recipe
 from makers import (
     TINY,
     box,
@@ -236,6 +236,32 @@ def test_classes_that_training_never_meets_are_noted(tmp_path):
     assert lake == "class 'lake' never occurs in the training split, so it cannot be learnt"
     assert road == "class 'road' occurs in the validation split, but never in the training split"
     assert alone.notes == ()
+
+
+def test_labels_where_the_image_has_no_data_are_ignored(tmp_path):
+    """Whole, by window and on the thumbnail; counted, told, and no place to look at."""
+    pixels, mask = noise(3, 50, 70, dtype=np.float32), noise(50, 70, seed=5) % 4
+    pixels[1, 20:, 30:45] = np.nan
+    part, window = Window(10, 20, 36, 42), Window(4, 3, 20, 30)
+    missing = np.isnan(pixels).any(axis=0)
+    stored = np.array([0, 1, IGNORE, 2], np.uint8)[mask]
+    expected = np.where(missing, np.uint8(IGNORE), stored)[part.slices]
+    image = write_tif(tmp_path / "a.tif", pixels)
+    row = Sample(image, write_png(tmp_path / "m.png", mask), "train", part)
+    plain = pair(tmp_path, "b", np.arange(4).reshape(2, 2))
+    model = ModelSettings(input=InputSettings(scale=1))
+
+    with open_sample(row, CODER, model) as (_, labels):
+        np.testing.assert_array_equal(labels.read()[0], expected)
+        np.testing.assert_array_equal(labels.read(window)[0], expected[window.slices])
+        size = Size(9, 14)
+        np.testing.assert_array_equal(labels.thumbnail(size)[0], nearest_labels(expected, size))
+    report = check_samples([row, plain], CODER, model)
+
+    assert report.pixels.tolist() == [(expected == i).sum() + 1 for i in range(3)]
+    unseen = (missing & (mask != 2))[part.slices].sum()
+    assert report.notes[0].startswith(f"{unseen} labelled pixels of 1 images are ignored: there")
+    assert all((expected[tuple(at.T)] == i).all() for i, at in report.places[row].items())
 
 
 def test_geometries_that_were_left_out_are_counted_once_a_file(tmp_path):

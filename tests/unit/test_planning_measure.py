@@ -24,9 +24,9 @@ from makers import TWO_CLASSES, noise, write_jpg, write_png, write_text, write_t
 CODER = LabelCoder(TWO_CLASSES)
 
 
-def sample(folder, pixels, mask, name="a"):
+def sample(folder, pixels, mask, name="a", **options):
     """A pair on disk: TIFF image, PNG mask."""
-    image = write_tif(folder / f"{name}.tif", pixels)
+    image = write_tif(folder / f"{name}.tif", pixels, **options)
     return Sample(image, write_png(folder / f"{name}_mask.png", mask), "train")
 
 
@@ -45,13 +45,13 @@ def test_strips_cover_a_scene_once(height, width):
 def test_moments_of_parts_are_those_of_the_whole(lengths, seed):
     """In float64, on values whose mean is large against their deviation."""
     rng = np.random.default_rng(seed)
-    parts = [rng.normal(1e6, 1, (2, 3, n)) for n in lengths]
+    parts = [rng.normal(1e6, 1, (2, n)) for n in lengths]
 
     moments = Moments.of(parts[0])
     for part in parts[1:]:
         moments = moments.plus(Moments.of(part))
 
-    whole = np.concatenate(parts, axis=-1).reshape(2, -1)
+    whole = np.concatenate(parts, axis=-1)
     assert moments.count == whole.shape[1]
     np.testing.assert_allclose(moments.mean, whole.mean(1), rtol=1e-15)
     np.testing.assert_allclose(moments.deviation, whole.std(1), rtol=1e-9)
@@ -72,6 +72,25 @@ def test_an_image_is_measured_whole(tmp_path, dtype):
     assert found.high == pytest.approx(np.quantile(np.abs(wide), 0.999), rel=0.05)
     assert found.pixels == tuple(np.bincount(mask.ravel()).tolist())
     assert (found.sizes, found.bands, found.dtype) == ((Size(1100, 7),), 2, pixels.dtype.name)
+
+
+def test_ground_without_data_is_not_measured(tmp_path):
+    """Neither its values nor its labels: also where a strip, or an image, holds nothing else."""
+    pixels = noise(2, 1100, 7, dtype=np.float32)
+    pixels[:, :600] = pixels[:, 800:, 2] = -9999
+    pixels[1, 700, 3] = np.nan
+    valid = ((pixels != -9999) & ~np.isnan(pixels)).all(axis=0)
+    mask = (noise(1100, 7, seed=1) % 2).astype(np.uint8)
+    samples = [sample(tmp_path, pixels, mask, "a", nodata=-9999)]
+    samples.append(sample(tmp_path, np.full_like(pixels, -9999), mask, "b", nodata=-9999))
+
+    found = gather(measure(samples, CODER), ["train"] * 2, TWO_CLASSES.names)
+
+    known = pixels[:, valid].astype(np.float64)
+    np.testing.assert_allclose(found.mean, known.mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(found.deviation, known.std(axis=1), rtol=1e-12)
+    assert found.high == pytest.approx(np.quantile(np.abs(known), 0.999), rel=0.05)
+    assert found.pixels == tuple(np.bincount(mask[valid]).tolist())
 
 
 def test_only_training_images_are_gathered(tmp_path):

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glnet.geometry import Size, Window
-from glnet.resample import Axis, resample, shrink, triangle
-from glnet.scenes import TURNS, TurnedScene, WindowedScene
+from glnet.resample import Axis, resample, triangle
+from glnet.scenes import TURNS, TurnedScene
 
 SIDES = st.integers(1, 12)
 EACH_TURN = pytest.mark.parametrize("turn", TURNS, ids=str)
@@ -168,17 +168,3 @@ def test_a_window_turned_upright_stays_inside(turn, place):
     assert upright.bottom <= scene.height
     assert upright.right <= scene.width
     assert upright.size == turn.size(window.size)
-
-
-def test_a_part_of_a_scene_reads_as_a_scene_of_its_own():
-    """Whole, by window, and shrunk: as if only the part had been stored."""
-    pixels = numbered(12, 9).astype(np.uint8)
-    part = Window(3, 2, 7, 5)
-    cut = pixels[:, *part.slices]
-
-    scene = WindowedScene(ArrayScene(pixels), part)
-
-    assert scene.size == Size(7, 5)
-    np.testing.assert_array_equal(scene.read(), cut)
-    np.testing.assert_array_equal(scene.read(Window(1, 2, 4, 3)), cut[:, 1:5, 2:5])
-    np.testing.assert_array_equal(scene.thumbnail(Size(4, 3)), shrink(cut, Size(4, 3)))

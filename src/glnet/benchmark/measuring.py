@@ -81,7 +81,7 @@ def _measure(model: Path, image: Path, view: View, device: str) -> Cost:
         whole = time.perf_counter() - began
     after = peak()
     engine, _ = load_engine(model, device)
-    scene = decode(image, engine.thumbnail_size)
+    scene = decode(image, engine.settings)
     times: list[float] = []
     while len(times) < _PASSES and sum(times) < _ENOUGH:
         began = time.perf_counter()

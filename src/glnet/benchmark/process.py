@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from glnet.geometry import Size
+from glnet.datasets.images import ImageScene
+from glnet.geometry import Window
 from glnet.raster import Raster
+from glnet.recipe import ModelSettings
 from glnet.scenes import Decoded
 
 
-def decode(image: Path, thumbnail: Size) -> Decoded:
-    """An image file as a scene in memory."""
+def decode(image: Path, settings: ModelSettings) -> Decoded:
+    """An image file as a scene in memory, as the model of these settings takes it."""
     with Raster(image) as raster:
-        return Decoded(np.asarray(raster.read()), raster.thumbnail(thumbnail))
+        raster.expect(settings)
+        scene = ImageScene(raster, Window(0, 0, *raster.size))
+        return Decoded(scene.read(), scene.thumbnail(settings.thumbnail_size))
 
 
 def processor() -> str:

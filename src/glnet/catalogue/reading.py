@@ -55,5 +55,5 @@ def _read(sample: Sample, found: Survey, coder: LabelCoder, problems: Problems) 
             with open_labels(sample, image, coder) as labels:
                 labels.read()
             near = labels.near
-        image.read()
+        image.read_valid()
     return near

@@ -28,8 +28,8 @@ class DataReport:
         near: Pixels that were near-colours, within the tolerance.
         near_files: In how many masks.
         skipped: Geometries that were left out, being empty or invalid.
-        notes: Sentences about classes that cannot be learnt from these samples, and about labels
-            that lie elsewhere than their images.
+        notes: Sentences about classes that cannot be learnt from these samples, about labels that
+            lie elsewhere than their images, and about those where their images have no data.
         places: Of every sample and class id with pixels in it, up to `PLACES` of these pixels,
             drawn uniformly: (row, column) in the scene, int32, shape (places, 2).
     """
@@ -64,7 +64,7 @@ def check_samples(
             not their image's, of each file the first that is wrong with it.
     """
     counts = {sample.split: np.zeros(256, np.int64) for sample in samples}
-    near, skipped = dict[Path, int](), dict[Path, int]()
+    near, skipped, unseen = dict[Path, int](), dict[Path, int](), dict[Path, int]()
     places: dict[Sample, dict[int, np.ndarray]] = {}
     failed: set[tuple[Path, Path]] = set()
     apart: dict[Path, Path] = {}
@@ -85,6 +85,7 @@ def check_samples(
                 places[sample] = _places(shown, by_row[:, : len(coder.table.trained)], sample.seed)
                 near[sample.mask] = near.get(sample.mask, 0) + labels.near
                 skipped[sample.mask] = labels.skipped
+                unseen[sample.image] = unseen.get(sample.image, 0) + labels.unseen
                 if labels.apart:
                     apart.setdefault(sample.mask, sample.image)
             if len(found) > before:
@@ -96,7 +97,7 @@ def check_samples(
         sum(near.values()),
         sum(count > 0 for count in near.values()),
         sum(skipped.values()),
-        (*_notes(coder.table.names, counts), *note_apart(apart)),
+        (*_notes(coder.table.names, counts), *note_apart(apart), *_note_unseen(unseen)),
         places,
     )
 
@@ -135,6 +136,16 @@ def _notes(names: Sequence[str], counts: dict[str, np.ndarray]) -> Iterator[str]
             yield f"class '{name}' occurs in the validation split, but never in the training split"
         else:
             yield f"class '{name}' never occurs in the training split, so it cannot be learnt"
+
+
+def _note_unseen(unseen: Mapping[Path, int]) -> Iterator[str]:
+    """What is said of labels where there is nothing to see."""
+    if total := sum(unseen.values()):
+        count = sum(each > 0 for each in unseen.values())
+        yield (
+            f"{total} labelled pixels of {count} images are ignored: there the images have no data "
+            "(nodata, transparent, or not a number)"
+        )
 
 
 def note_apart(apart: Mapping[Path, Path]) -> Iterator[str]:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from glnet.datasets.classes import ClassInfo, ClassTable, Colour
+from glnet.datasets.images import ImageScene
 from glnet.errors import DataError, RecipeError
 from glnet.geometry import Size, Window
 from glnet.metrics import IGNORE
@@ -134,6 +135,8 @@ class LabelScene(ABC):
         near: Pixels read so far that were near-colours.
         skipped: Geometries that were left out, being empty or invalid.
         apart: Does a raster of labels lie elsewhere on the ground than the image?
+        image: What they are labels of; where it has no data, they are ignored. None: not known.
+        unseen: Labelled pixels read so far where the image has no data.
     """
 
     def __init__(self, window: Window) -> None:
@@ -143,10 +146,18 @@ class LabelScene(ABC):
         self.near = 0
         self.skipped = 0
         self.apart = False
+        self.image: ImageScene | None = None
+        self.unseen = 0
 
     def read(self, window: Window | None = None) -> np.ndarray:
         """Labels of a window, or of all."""
-        return self._labels(self._part.within(window) if window else self._part)[None]
+        labels = self._labels(self._part.within(window) if window else self._part)
+        valid = None if self.image is None else self.image.valid(window)
+        if valid is not None:
+            unseen = ~valid & (labels != IGNORE)
+            self.unseen += int(unseen.sum())
+            labels[unseen] = IGNORE
+        return labels[None]
 
     def thumbnail(self, size: Size) -> np.ndarray:
         """The label at the middle of every cell of the thumbnail."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from glnet.datasets.class_files import open_class_files
+from glnet.datasets.images import ImageScene
 from glnet.datasets.manifest import CLASS_MARK, Sample
 from glnet.datasets.masks import LabelCoder, LabelScene, MaskScene, check_size, lie_apart
 from glnet.datasets.problems import Problems, gathering
@@ -15,14 +16,13 @@ from glnet.geometry import Window, scene_grid
 from glnet.limits import check_scene
 from glnet.raster import Raster
 from glnet.recipe import ModelSettings
-from glnet.scenes import Scene, WindowedScene
 
 
 @contextlib.contextmanager
 def open_sample(
     sample: Sample, coder: LabelCoder, model: ModelSettings
-) -> Iterator[tuple[Scene, LabelScene]]:
-    """A sample's pixels and labels, as two scenes of one size.
+) -> Iterator[tuple[ImageScene, LabelScene]]:
+    """A sample's pixels and labels, as two scenes of one size; see `open_labels`.
 
     Raises:
         DataError: the labels are not the image's, or cannot be read; see `open_labels`.
@@ -33,12 +33,24 @@ def open_sample(
         check_extent(sample, image)
         image.expect(model)
         with open_labels(sample, image, coder) as labels:
-            yield image if sample.window is None else WindowedScene(image, sample.window), labels
+            yield ImageScene(image, window_in(sample, image)), labels
 
 
 @contextlib.contextmanager
-def open_labels(sample: Sample, onto: Raster, coder: LabelCoder) -> Iterator[LabelScene]:
-    """A sample's labels, laid onto an open raster of the whole image.
+def open_labels(sample: Sample, image: Raster, coder: LabelCoder) -> Iterator[LabelScene]:
+    """A sample's labels, ignored where the image, open as a whole, has no data.
+
+    Raises:
+        DataError, RasterError: see `lay_labels`.
+    """
+    with lay_labels(sample, image, coder) as labels:
+        labels.image = ImageScene(image, window_in(sample, image))
+        yield labels
+
+
+@contextlib.contextmanager
+def lay_labels(sample: Sample, onto: Raster, coder: LabelCoder) -> Iterator[LabelScene]:
+    """A sample's labels as they are stored, laid onto an open raster of the whole image's size.
 
     What the manifest calls the mask is one of: a raster of values or colours; a pattern with
     `{class}` in it, for one file per class; GeoJSON or a GeoPackage.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from glnet.boxes import PatchCount
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder
 from glnet.datasets.samples import open_sample
-from glnet.engines.engine import Engine
+from glnet.engines.engine import Engine, Needed
 from glnet.engines.turning import segment_turned
 from glnet.metrics import ConfusionMatrix
 from glnet.recipe import View
@@ -45,9 +46,15 @@ def predict_samples(
     for sample in samples:
         with open_sample(sample, coder, engine.settings) as (image, scene):
             labels = scene.read()[0]
-            found = segment_turned(engine, image, views) if turns else engine.segment(image, views)
+            segment = partial(segment_turned, engine) if turns else engine.segment
+            found = segment(image, views, _needed(image.valid()))
             predictions = {view: found.views[view].labels() for view in views}
         yield PredictedSample(sample, labels, predictions, found.patches)
+
+
+def _needed(valid: np.ndarray | None) -> Needed:
+    """Which patches meet ground with data: the others are left out, as they are in prediction."""
+    return lambda patch: valid is None or bool(valid[patch.slices].any())
 
 
 def score_samples(

@@ -1,13 +1,15 @@
 """Predicted masks on disk against true ones: no model, no PyTorch."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from glnet.datasets.checks import note_apart
 from glnet.datasets.classes import read_classes
+from glnet.datasets.images import ImageScene
 from glnet.datasets.manifest import Sample, read_manifest
 from glnet.datasets.masks import LabelCoder, MaskScene, check_size
-from glnet.datasets.samples import open_labels
+from glnet.datasets.samples import lay_labels, window_in
 from glnet.datasets.vectors import VECTOR_SUFFIXES
 from glnet.errors import DataError
 from glnet.evaluation.observer import Observer
@@ -37,7 +39,8 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
     """Compare masks on disk with the true ones; no model, no PyTorch.
 
     Where a predicted mask says nothing, by its nodata or by a class that the table ignores, ground
-    of a known class is missed.
+    of a known class is missed. Where the manifest's images are there, and have no data, no truth
+    is known either.
 
     Args:
         predictions: Folder of masks named as the images, with any suffix.
@@ -62,9 +65,12 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
         with (
             Raster(path) as predicted,
             Raster(onto) as ground,
-            open_labels(sample, ground, coder) as true,
+            lay_labels(sample, ground, coder) as true,
+            _opened(sample.image) as image,
         ):
             check_size(predicted, ground)
+            if image is not None and image.size == ground.size:
+                true.image = ImageScene(image, window_in(sample, image))
             guessed = MaskScene(predicted, coder, sample.window)
             # A boundary is a boundary of the whole: parts would have edges of their own.
             for part in scene_grid(true.size, max(true.size) if boundary else _PART):
@@ -79,6 +85,11 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
             observer.finish(sample, tally.image_mean_iou(sample))
         progress(done, len(samples))
     return tally.evaluation(near, [*note_apart(apart)])
+
+
+def _opened(image: Path) -> AbstractContextManager[Raster | None]:
+    """An image, if it is there: masks are compared without, too."""
+    return Raster(image) if image.is_file() else nullcontext()
 
 
 def _predictions(folder: Path, samples: Sequence[Sample]) -> list[Path]:

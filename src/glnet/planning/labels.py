@@ -105,7 +105,7 @@ def _held(mask: Raster, earlier: set[int]) -> tuple[Counter[int], set[int]]:
         raise DataError(msg)
     held, nodata = Counter[int](), set[int]()
     # What is transparent in a PNG is seldom meant as nodata.
-    declared = index and mask.masks and not mask.decoded_whole
+    declared = index and mask.may_miss and not mask.decoded_whole
     for window in strips(mask.size):
         pixels, valid = mask.read_valid(window) if declared else (mask.read(window), None)
         packed = _packed(pixels)

@@ -14,7 +14,7 @@ from glnet.datasets.samples import open_labels, window_in
 from glnet.errors import DataError
 from glnet.geometry import Size, Window, scene_grid
 from glnet.planning.labels import SHRINKS, count_labels, strips
-from glnet.raster import Raster
+from glnet.raster import Raster, means
 from glnet.recipe import InputSettings, ModelSettings
 
 #: Of the values' magnitudes, the share below the scale that is proposed for other than 8 bit.
@@ -34,16 +34,17 @@ class Moments:
 
     @classmethod
     def of(cls, pixels: np.ndarray) -> Self:
-        """Of pixels (bands, height, width)."""
-        flat = pixels.reshape(len(pixels), -1)
-        mean = flat.mean(axis=1, dtype=np.float64)
+        """Of pixels (bands, pixels)."""
+        mean = means(pixels, None)
         # One band at a time: float64 is eight times the size of bytes.
-        squares = [float(np.square(band - m).sum()) for band, m in zip(flat, mean, strict=True)]
-        return cls(flat.shape[1], mean, np.array(squares))
+        squares = [float(np.square(band - m).sum()) for band, m in zip(pixels, mean, strict=True)]
+        return cls(pixels.shape[1], mean, np.array(squares))
 
     def plus(self, other: "Moments") -> "Moments":
         """Of both together: the pairwise update, which loses no digits to large sums."""
         count = self.count + other.count
+        if not count:
+            return self
         shift = other.mean - self.mean
         mean = self.mean + shift * (other.count / count)
         between = shift**2 * (self.count * other.count / count)
@@ -61,8 +62,8 @@ class ImageFacts:
 
     Attributes:
         size, bands, dtype: Of the image.
-        moments: Of its stored values.
-        magnitudes: Some of its absolute values.
+        moments: Of its stored values, where it has data.
+        magnitudes: Some of its absolute values there.
         pixels, ignored, kept: See `LabelCounts`.
         seconds: To read and decode both files.
         left_out: Bands that the file calls alpha.
@@ -133,11 +134,12 @@ def _measured_image(image: Raster, own: Window) -> tuple[Moments, np.ndarray, fl
     seconds = 0.0
     for strip in strips(own.size):
         began = time.perf_counter()
-        pixels = image.read(own.within(strip))
+        pixels, valid = image.read_valid(own.within(strip))
         seconds += time.perf_counter() - began
-        added = Moments.of(pixels)
+        known = pixels.reshape(image.bands, -1) if valid is None else pixels[:, valid]
+        added = Moments.of(known)
         moments = added if moments is None else moments.plus(added)
-        kept.append(np.abs(pixels.reshape(-1)[::every].astype(np.float64)))
+        kept.append(np.abs(known.reshape(-1)[::every].astype(np.float64)))
     assert moments is not None  # noqa: S101  every image has a strip
     return moments, np.concatenate(kept), seconds
 

@@ -11,7 +11,7 @@ from glnet.geometry import Size, Window
 from glnet.georeference import Resolution
 from glnet.prediction.parts import Part
 from glnet.prediction.tiled import read_upright
-from glnet.raster import Raster
+from glnet.raster import Raster, filled, means
 from glnet.resample import shrink
 from glnet.scenes import TURNS, Decoded, Turn
 
@@ -80,7 +80,7 @@ class Source:
         if kept is not None and not kept.any():
             return ReadPart(part, None, kept, _never)
         if valid is not None:
-            pixels = _filled(pixels, valid)
+            pixels = filled(pixels, valid, means(pixels, valid))
         size = self.scaled(part.scene.size)
         scene = Decoded(_resized(pixels, size), shrink(pixels, self.thumbnail))
         if wanted is None:
@@ -101,15 +101,6 @@ def _always(_: Window) -> bool:
 
 def _never(_: Window) -> bool:
     return False
-
-
-def _filled(pixels: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Missing ground in the mean of what is there: the least that a network can see in it."""
-    filled = pixels.copy()
-    for band in filled:
-        mean = band[valid].mean(dtype=np.float64) if valid.any() else 0.0
-        band[~valid] = np.rint(mean) if pixels.dtype.kind in "iu" else mean
-    return filled
 
 
 def _resized(pixels: np.ndarray, size: Size) -> np.ndarray:

@@ -6,7 +6,7 @@ What a file is its content says: `photos` for JPEG, `slides` for what OpenSlide 
 
 from glnet.raster.addresses import address_of, shown
 from glnet.raster.levels import Level, SlideWish
-from glnet.raster.pixels import area
+from glnet.raster.pixels import area, filled, means
 from glnet.raster.raster import Raster
 
-__all__ = ["Level", "Raster", "SlideWish", "address_of", "area", "shown"]
+__all__ = ["Level", "Raster", "SlideWish", "address_of", "area", "filled", "means", "shown"]

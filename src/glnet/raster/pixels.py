@@ -76,6 +76,21 @@ def finite(pixels: np.ndarray) -> np.ndarray:
     return np.isfinite(pixels)
 
 
+def means(pixels: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
+    """Every band's mean over the pixels that mean something, float64; 0 where none does."""
+    known = [band if valid is None else band[valid] for band in pixels]
+    return np.array([band.mean(dtype=np.float64) if band.size else 0.0 for band in known])
+
+
+def filled(pixels: np.ndarray, valid: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Missing ground in one value per band: of means a network sees the least."""
+    filled = pixels.copy()
+    whole = pixels.dtype.kind in "iu"
+    for band, value in zip(filled, values, strict=True):
+        band[~valid] = np.rint(value) if whole else value
+    return filled
+
+
 @contextlib.contextmanager
 def explained(path: object, what: str) -> Iterator[None]:
     """Turn the readers' many exceptions into one line that names the file."""

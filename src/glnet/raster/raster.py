@@ -193,9 +193,9 @@ class Raster:
             return self._pixels.valid(window, pixels)
 
     @property
-    def masks(self) -> bool:
-        """Does the file say of pixels that they mean nothing: nodata, alpha, a mask?"""
-        return self._pixels.masks
+    def may_miss(self) -> bool:
+        """Can pixels mean nothing: by nodata, alpha or a mask, or by not being numbers?"""
+        return self._pixels.masks or self.dtype.kind == "f"
 
     def expect(self, settings: ModelSettings) -> None:
         """Refuse a raster that a model cannot take: other bands, or values of another range.

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from glnet.datasets.classes import Colour
+from glnet.datasets.images import ImageScene
 from glnet.errors import GlnetError
 from glnet.evaluation.gallery import Picture, cells_of
 from glnet.geometry import Size, Window
@@ -99,7 +100,7 @@ def error_map(picture: Picture, protocol: Protocol) -> np.ndarray:
 
 
 def shrunk(raster: Raster, extent: Window, cells: Size) -> np.ndarray:
-    """The mean of the pixels in every cell, read strip by strip.
+    """The mean of the pixels in every cell, strip by strip; what is missing is filled.
 
     Args:
         raster: An open image.
@@ -113,12 +114,13 @@ def shrunk(raster: Raster, extent: Window, cells: Size) -> np.ndarray:
         np.arange(count + 1) * length // count
         for count, length in zip(cells, extent.size, strict=True)
     )
+    scene = ImageScene(raster, extent)
     many = max(1, _PORTION // (extent.width * max(1, extent.height // cells.height)))
     strips = []
     for first in range(0, cells.height, many):
         edges = rows[first : first + many + 1]
         part = Window(int(edges[0]), 0, int(edges[-1] - edges[0]), extent.width)
-        pixels = raster.read(extent.within(part))
+        pixels = scene.read(part)
         if raster.palette is not None and raster.bands == 1:
             known = np.minimum(pixels[0], len(raster.palette) - 1)
             pixels = np.moveaxis(raster.palette[known], -1, 0)

@@ -18,13 +18,17 @@ from glnet.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """The two splits that training reads, the classes, what was found in the labels and images."""
+    """The two splits that training reads, the classes, what was found in the labels and images.
+
+    Scenes without a pixel of a known class teach nothing: `blank` of them are left out.
+    """
 
     train: list[Sample]
     validation: list[Sample]
     coder: LabelCoder
     report: DataReport
     trained_on: TrainedOn
+    blank: int
 
     @property
     def table(self) -> ClassTable:
@@ -43,6 +47,8 @@ class TrainingData:
         counts = f"{_counted(self.train)} training and {_counted(self.validation)} validation"
         near = f"; {report.near} near-colour pixels in {report.near_files} masks"
         yield f"{counts} images; labelled pixels: {shares}{near if report.near else ''}"
+        if self.blank:
+            yield f"{self.blank} scenes hold no pixel of a known class and are left out"
         if report.skipped:
             yield f"{report.skipped} geometries are empty or invalid and were left out"
         yield from report.notes
@@ -76,7 +82,13 @@ def read_data(
         )
     report = check_samples(train + validation, coder, recipe.model, problems, progress)
     problems.refuse()
-    return TrainingData(train, validation, coder, report, _trained_on(train))
+    known = [sample for sample in train if report.places[sample]]
+    if not known:
+        msg = f"{recipe.data.manifest}: no pixel of the training split is of a known class"
+        raise DataError(msg)
+    seen = [sample for sample in validation if report.places[sample]]
+    blank = len(train) - len(known) + len(validation) - len(seen)
+    return TrainingData(known, seen, coder, report, _trained_on(known), blank)
 
 
 def _trained_on(samples: Sequence[Sample]) -> TrainedOn:
