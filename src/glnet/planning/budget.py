@@ -11,13 +11,11 @@ from typing import NamedTuple
 from glnet.planning.choices import Choice
 from glnet.recipe import BEST, Stage
 
-#: Shares of the time: the local branch learns the most, the refined one starts from the plain one.
-TIME_SHARES: dict[Stage, float] = {
-    "global": 0.3, "global_to_local": 0.5, "local_to_global": 0.2,
-}  # fmt: skip
+#: Of the time, of each of the two stages that a plan has: the local branch learns the most.
+TIME_SHARES: dict[Stage, float] = {"global": 0.375, "global_to_local": 0.625}
 
 #: The released code's epochs, how often they are exceeded at most, and the fewest.
-_RELEASED: dict[Stage, int] = {"global": 120, "global_to_local": 50, "local_to_global": 120}
+_RELEASED: dict[Stage, int] = {"global": 120, "global_to_local": 50}
 _TIMES, FEWEST = 10, 1
 
 #: The largest share of the time that validation may take.
@@ -28,12 +26,8 @@ WANTED_STEPS = 100
 
 #: Stages of fewer steps than this learn at higher rates than the paper's.
 _LONG = 5000
-_PAPER_RATES: dict[Stage, float] = {
-    "global": 1e-4, "global_to_local": 2e-5, "local_to_global": 1e-4,
-}  # fmt: skip
-_SHORT_RATES: dict[Stage, float] = {
-    "global": 5e-4, "global_to_local": 5e-4, "local_to_global": 5e-5,
-}  # fmt: skip
+_PAPER_RATES: dict[Stage, float] = {"global": 1e-4, "global_to_local": 2e-5}
+_SHORT_RATE = 5e-4
 
 #: Patches per forward pass that are tried, the most first.
 _MINI_BATCHES = (8, 6, 4, 3, 2, 1)
@@ -145,8 +139,7 @@ def _course(
         epochs[stage] = min(most, max(FEWEST, fit))
         if fit != epochs[stage]:
             binding[stage] = "least" if fit < FEWEST else "most"
-        # Stage three is also validated as it starts.
-        checks = math.ceil(epochs[stage] / every) + (stage == "local_to_global")
+        checks = math.ceil(epochs[stage] / every)
         seconds[stage] = epochs[stage] * epoch + checks * check
         validating += checks * check
     share = validating / max(1e-9, sum(seconds.values()))
@@ -195,11 +188,9 @@ def choose_course(course: Course, images: int, batches: Batches, hours: float) -
     }
     short = [stage for stage, count in steps.items() if count < _LONG]
     for stage, epochs in course.epochs.items():
-        rates = _SHORT_RATES if stage in short else _PAPER_RATES
+        rate = _SHORT_RATE if stage in short else _PAPER_RATES[stage]
         key = f"train.stages.{stage}"
-        settings[key] = {
-            "epochs": epochs, "batch": batch[stage], "learning_rate": rates[stage],
-        }  # fmt: skip
+        settings[key] = {"epochs": epochs, "batch": batch[stage], "learning_rate": rate}
         reasons[key] = (
             f"{course.seconds[stage] / HOUR:.2g} h, {steps[stage]} steps"
             f"{_bound(course.binding.get(stage), stage)}."
@@ -222,10 +213,7 @@ def _why_so_long(course: Course, short: Sequence[Stage], hours: float) -> str:
     if not short:
         return text + " The learning rates are the paper's."
     paper = ", ".join(f"{_PAPER_RATES[stage]:g}" for stage in short)
-    text += f" The paper's rates ({paper}) are for tens of thousands of steps:"
-    why = {
-        True: "with so few, stages that start anew need higher ones",
-        False: "stage three, which starts as good as stage two, changes gently",
-    }
-    kinds = [kind for kind in why if any((stage != "local_to_global") is kind for stage in short)]
-    return f"{text} {'; '.join(why[kind] for kind in kinds)}."
+    return (
+        f"{text} The paper's rates ({paper}) are for tens of thousands of steps: with so few, "
+        "stages that start anew need higher ones."
+    )

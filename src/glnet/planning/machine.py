@@ -29,9 +29,9 @@ def device_kind(device: str, *, measured: bool) -> str:
     """
     if not measured:
         return "unknown" if device == "auto" else device.partition(":")[0]
-    from glnet.training.pace import device_kind as kind_of  # noqa: PLC0415  torch is an extra
+    from glnet.engines.torch_engine import pick_device  # noqa: PLC0415  torch is an extra
 
-    return kind_of(device)
+    return pick_device(device).type
 
 
 def finest(trunk: str) -> int:
@@ -77,6 +77,5 @@ def rough_pace(recipe: Recipe, windows: int, kind: str) -> dict[Stage, StagePace
     every: dict[Stage, StagePace] = {
         "global": StagePace(step * thumbnail, seen),
         "global_to_local": StagePace(seen + step * drawn * patch, scene),
-        "local_to_global": StagePace(scene + step * thumbnail, scene + seen),
     }
     return {stage: every[stage] for stage in model.stages}

@@ -22,7 +22,6 @@ _ORDER = (
     "train.mini_batch", "train.memory", "train.weight_decay", "train.schedule",
     "train.warmup_steps", "train.validate_every", "train.augment", "train.seed", "train.device",
     "train.precision", "train.workers", "train.stages.global", "train.stages.global_to_local",
-    "train.stages.local_to_global",
 )  # fmt: skip
 
 

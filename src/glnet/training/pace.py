@@ -32,15 +32,6 @@ _SMALL, _LARGE = 1, 4
 _TIMED = 2
 
 
-def device_kind(device: str) -> str:
-    """`cpu`, `cuda` or `mps`: what a recipe's device is here.
-
-    Raises:
-        RunError: no such device.
-    """
-    return pick_device(device).type
-
-
 def measure_pace(
     recipe: Recipe, classes: int, windows: int, dtype: str
 ) -> dict[Stage, tuple[float, float]]:
@@ -51,7 +42,7 @@ def measure_pace(
     real files comes on top.
 
     Args:
-        recipe: The run; its files are not read, its trunk starts at random.
+        recipe: A run of at most two stages; its files are not read, its trunk starts at random.
         classes: How many are trained.
         windows: Patches of a typical image.
         dtype: Of the images.
@@ -80,11 +71,9 @@ def measure_pace(
                 view = scored
                 grown = timing.validation(large) - timing.validation(small)
                 window = area = max(0.0, grown) / (_LARGE - _SMALL)
-            elif stage == "global_to_local":
+            else:
                 window = max(0.0, scored - view) / held + area
                 step = min(step, view) + max(0.0, step - view) * drawn / min(drawn, held)
-            else:
-                step += (windows - held) * window
             pace[stage] = (step, scored + (windows - held) * window)
         return pace
 
