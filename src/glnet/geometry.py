@@ -74,6 +74,16 @@ class Window:
         """Where a part of this window lies in what this window is cut from."""
         return Window(self.top + part.top, self.left + part.left, part.height, part.width)
 
+    def seen_from(self, origin: "Window") -> "Window":
+        """The same window, counted from another one's corner: the inverse of `within`."""
+        return Window(self.top - origin.top, self.left - origin.left, self.height, self.width)
+
+    def common(self, other: "Window") -> "Window":
+        """What two windows share that meet."""
+        top, left = max(self.top, other.top), max(self.left, other.left)
+        bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
+        return Window(top, left, bottom - top, right - left)
+
     def meets(self, other: "Window") -> bool:
         """Do the two share a pixel?"""
         return (
@@ -101,6 +111,20 @@ def of_one_size(windows: Sequence[Window], count: int) -> Iterator[list[int]]:
     for positions in groups.values():
         for start in range(0, len(positions), count):
             yield positions[start : start + count]
+
+
+def tiles(size: Size, height: int, width: int | None = None) -> Iterator[Window]:
+    """Cut a size into windows of one size, row by row; the last ones are cut by the border.
+
+    Args:
+        size: Of the whole.
+        height: Of a window.
+        width: None: strips as wide as the whole.
+    """
+    whole = Window(0, 0, *size)
+    for top in range(0, size.height, height):
+        for left in range(0, size.width, width or size.width):
+            yield Window(top, left, height, width or size.width).common(whole)
 
 
 def scene_grid(size: Size, side: int) -> tuple[Window, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from glnet.geometry import OUTPUT_STRIDE, Alignment, Size, Window
+from glnet.geometry import OUTPUT_STRIDE, Alignment, Size, Window, tiles
 from glnet.resample import Axis, AxisMap, nearest, resample, triangle
 
 #: Rows of labels made at a time: bounds the full-resolution scores alive to one strip.
@@ -67,8 +67,7 @@ class ScoreMap:
 
     def strips(self) -> Iterator[tuple[Window, Any]]:
         """The whole scene's scores, from top to bottom, as (window, scores) pairs."""
-        for top in range(0, self.size.height, STRIP):
-            window = Window(top, 0, min(STRIP, self.size.height - top), self.size.width)
+        for window in tiles(self.size, STRIP):
             yield window, self.read(window)
 
     def blank(self) -> Any:  # noqa: ANN401  any array kind

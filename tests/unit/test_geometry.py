@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from glnet.geometry import OUTPUT_STRIDE, Size, Window, patch_grid, scene_grid
+from glnet.geometry import OUTPUT_STRIDE, Size, Window, patch_grid, scene_grid, tiles
 
 ALIGNMENTS = ["exact", "authors"]
 SIDES = st.integers(1, 6000)
@@ -48,6 +48,30 @@ def test_a_window_cuts_what_it_says():
     assert (window.rows, window.columns) == ((3, 5), (7, 11))
     assert part[0, 0] == scene[3, 7]
     assert part[-1, -1] == scene[7, 17]
+
+
+def test_windows_of_windows_show_the_same_pixels():
+    scene = np.arange(20 * 30).reshape(20, 30)
+    window, other = Window(3, 7, 5, 11), Window(5, 0, 9, 12)
+    common = window.common(other)
+
+    assert set(scene[common.slices].ravel()) == set(scene[window.slices].ravel()) & set(
+        scene[other.slices].ravel()
+    )
+    inside = common.seen_from(window)
+    assert (scene[window.slices][inside.slices] == scene[common.slices]).all()
+    assert window.within(inside) == common
+
+
+@given(height=SIDES, width=SIDES, side=st.integers(100, 7000), strips=st.booleans())
+def test_tiles_cover_a_size_once_row_by_row(height, width, side, strips):
+    cut = list(tiles(Size(height, width), side, None if strips else side))
+
+    assert sum(window.height * window.width for window in cut) == height * width
+    assert all(window.fits(Size(height, width)) for window in cut)
+    assert sorted(cut, key=lambda window: (window.top, window.left)) == cut
+    assert {window.top % side for window in cut} == {0}
+    assert {window.left % side for window in cut} == {0}
 
 
 @pytest.mark.parametrize("alignment", ALIGNMENTS)

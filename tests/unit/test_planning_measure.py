@@ -17,7 +17,7 @@ from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder
 from glnet.errors import DataError
 from glnet.geometry import Size
-from glnet.planning.labels import SHRINKS, discover_classes, strips
+from glnet.planning.labels import SHRINKS, discover_classes
 from glnet.planning.measure import Moments, gather, measure
 from makers import TWO_CLASSES, noise, write_jpg, write_png, write_text, write_tif
 
@@ -28,17 +28,6 @@ def sample(folder, pixels, mask, name="a", **options):
     """A pair on disk: TIFF image, PNG mask."""
     image = write_tif(folder / f"{name}.tif", pixels, **options)
     return Sample(image, write_png(folder / f"{name}_mask.png", mask), "train")
-
-
-@given(st.integers(1, 3000), st.integers(1, 9))
-def test_strips_cover_a_scene_once(height, width):
-    rows = np.zeros(height, int)
-
-    for window in strips(Size(height, width)):
-        assert (window.left, window.width) == (0, width)
-        rows[window.top : window.bottom] += 1
-
-    assert (rows == 1).all()
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 9))

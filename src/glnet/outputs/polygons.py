@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from glnet.errors import RasterError
-from glnet.geometry import Size, Window
+from glnet.geometry import Size, Window, tiles
 from glnet.outputs.features import Layer, vector_extra, write_geojson, write_geopackage
 from glnet.outputs.files import check_target, whole_or_nothing
 from glnet.outputs.outlines import Outlines, rectangle, trace
@@ -120,12 +120,11 @@ def write_polygons(  # noqa: PLR0913  what is written, and how
 
 def _cells(mask: Path, size: Size, side: int) -> Iterator[tuple[Window, np.ndarray]]:
     """The mask in squares, row by row; the last ones are cut by the border."""
-    for top in range(0, size.height, side):
+    for row in tiles(size, side):
         # Opened anew, or GDAL keeps what it read of the rows above.
         with Raster(mask) as raster:
-            for left in range(0, size.width, side):
-                height, width = min(side, size.height - top), min(side, size.width - left)
-                window = Window(top, left, height, width)
+            for square in tiles(row.size, side, side):
+                window = row.within(square)
                 yield window, raster.read(window)[0]
 
 

@@ -19,7 +19,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from glnet.errors import RasterError
-from glnet.geometry import Size, Window
+from glnet.geometry import Size, Window, tiles
 from glnet.georeference import Georeference, Resolution
 from glnet.outputs.files import silent
 from glnet.photo import unwarned
@@ -143,7 +143,7 @@ def verify(path: Path, content: Content, pieces: Sequence[Piece]) -> None:
         smaller = len(file.overviews(1))
     for level in range(smaller):
         with opened(path, overview_level=level) as file:
-            for strip in strips_of(Size(file.height, file.width)):
+            for strip in tiles(Size(file.height, file.width), BLOCK):
                 file.read(window=area(strip))
     if not sound:
         msg = f"{path}: did not read back as written; is the disk full?"
@@ -158,7 +158,7 @@ def _same(file: Any, piece: Piece) -> bool:  # noqa: ANN401  rasterio has no typ
                 file.read(window=area(piece.window.within(strip))),
                 equal_nan=own.dtypes[0] == "float32",
             )
-            for strip in strips_of(piece.window.size)
+            for strip in tiles(piece.window.size, BLOCK)
         )
 
 
@@ -169,12 +169,6 @@ def opened(path: Path, **options: Any) -> Iterator[Any]:  # noqa: ANN401  raster
         file = rasterio.open(path, **options)
     with file:
         yield file
-
-
-def strips_of(size: Size) -> Iterator[Window]:
-    """Whole rows of blocks, from top to bottom."""
-    for top in range(0, size.height, BLOCK):
-        yield Window(top, 0, min(BLOCK, size.height - top), size.width)
 
 
 def _virtual(folder: Path, content: Content, pieces: Sequence[Piece]) -> bytes:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelScene
 from glnet.datasets.problems import listed
 from glnet.errors import DataError
-from glnet.geometry import Size, Window
+from glnet.geometry import tiles
 from glnet.metrics import IGNORE
 from glnet.raster import Raster
 
@@ -23,13 +23,7 @@ MOST_COLOURS, _GREYS = 32, {0, 253, 254, 255}
 _CHANNELS, _WIDEST = 3, 4
 
 #: Rows read at a time: a multiple of usual TIFF blocks.
-_STRIP = 512
-
-
-def strips(size: Size) -> Iterator[Window]:
-    """Windows of full width, from top to bottom."""
-    for top in range(0, size.height, _STRIP):
-        yield Window(top, 0, min(_STRIP, size.height - top), size.width)
+STRIP = 512
 
 
 def discover_classes(
@@ -106,7 +100,7 @@ def _held(mask: Raster, earlier: set[int]) -> tuple[Counter[int], set[int]]:
     held, nodata = Counter[int](), set[int]()
     # What is transparent in a PNG is seldom meant as nodata.
     declared = index and mask.may_miss and not mask.decoded_whole
-    for window in strips(mask.size):
+    for window in tiles(mask.size, STRIP):
         pixels, valid = mask.read_valid(window) if declared else (mask.read(window), None)
         packed = _packed(pixels)
         if valid is not None:
@@ -173,7 +167,7 @@ def _by_colour(packed: Sequence[int]) -> tuple[ClassInfo, ...]:
     )
 
 
-#: How often images may be shrunk, along a side; they divide `_STRIP`.
+#: How often images may be shrunk, along a side; they divide `STRIP`.
 SHRINKS = (2, 4, 8)
 
 
@@ -202,7 +196,7 @@ def count_labels(scene: LabelScene, classes: int) -> LabelCounts:
     """
     counts, kept = np.zeros(IGNORE + 1, np.int64), np.zeros((len(SHRINKS), 2, classes), np.int64)
     seconds = 0.0
-    for window in strips(scene.size):
+    for window in tiles(scene.size, STRIP):
         began = time.perf_counter()
         labels = scene.read(window)[0]
         counts += np.bincount(labels.ravel(), minlength=IGNORE + 1)

@@ -12,8 +12,8 @@ from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder
 from glnet.datasets.samples import open_labels, window_in
 from glnet.errors import DataError
-from glnet.geometry import Size, Window, scene_grid
-from glnet.planning.labels import SHRINKS, count_labels, strips
+from glnet.geometry import Size, Window, scene_grid, tiles
+from glnet.planning.labels import SHRINKS, STRIP, count_labels
 from glnet.raster import Raster, means
 from glnet.recipe import InputSettings, ModelSettings
 
@@ -132,7 +132,7 @@ def _measured_image(image: Raster, own: Window) -> tuple[Moments, np.ndarray, fl
     while math.gcd(every, own.width) > 1:  # or all of them would lie in the same columns
         every += 1
     seconds = 0.0
-    for strip in strips(own.size):
+    for strip in tiles(own.size, STRIP):
         began = time.perf_counter()
         pixels, valid = image.read_valid(own.within(strip))
         seconds += time.perf_counter() - began

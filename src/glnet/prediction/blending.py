@@ -153,33 +153,19 @@ def _blended(plan: Plan, maps: Sequence[tuple[Part, ScoreMap]], window: Window) 
     """The scores of a window: the mean over the scenes that reach into it, by their weights."""
     if len(maps) == 1:
         part, scores = maps[0]
-        return scores.read(_seen_from(part.scene, window))
+        return scores.read(window.seen_from(part.scene))
     total, weight = None, np.zeros(window.size, np.float32)
     for part, scores in maps:
-        common = _common(window, part.scene)
-        if common is None:
+        if not window.meets(part.scene):
             continue
-        found = on_host(scores.read(_seen_from(part.scene, common)))
+        common = window.common(part.scene)
+        found = on_host(scores.read(common.seen_from(part.scene)))
         if total is None:
             total = np.zeros((len(found), *window.size), np.float32)
-        place = _seen_from(window, common).slices
+        place = common.seen_from(window).slices
         own = plan.weights(part, common)
         total[:, *place] += found * own
         weight[place] += own
     assert total is not None  # noqa: S101  a part's own scene holds its core
     total /= weight
     return total
-
-
-def _seen_from(origin: Window, window: Window) -> Window:
-    """A window counted from another one's corner."""
-    return Window(window.top - origin.top, window.left - origin.left, window.height, window.width)
-
-
-def _common(one: Window, other: Window) -> Window | None:
-    """What two windows share."""
-    if not one.meets(other):
-        return None
-    top, left = max(one.top, other.top), max(one.left, other.left)
-    bottom, right = min(one.bottom, other.bottom), min(one.right, other.right)
-    return Window(top, left, bottom - top, right - left)

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 
 from glnet.datasets.classes import ClassTable
-from glnet.geometry import Window
+from glnet.geometry import Window, tiles
 from glnet.mosaic import best_class, on_host
-from glnet.outputs.rasters import strips_of
+from glnet.outputs.rasters import BLOCK
 from glnet.prediction.blending import Composed
 
 Kind = Literal["mask", "confidence", "probabilities", "scores"]
@@ -69,7 +69,7 @@ def compute(
     core = found.part.core
     values = np.array(table.values, np.uint8)
     kinds = {layer.kind for layer in layers}
-    for strip in strips_of(core.size):
+    for strip in tiles(core.size, BLOCK):
         if found.read is None:
             yield strip, _blank(strip, layers)
             continue

@@ -30,8 +30,7 @@ class Part:
     @property
     def inner(self) -> Window:
         """The core as a window of the scene."""
-        top, left = self.core.top - self.scene.top, self.core.left - self.scene.left
-        return Window(top, left, self.core.height, self.core.width)
+        return self.core.seen_from(self.scene)
 
 
 @dataclass(frozen=True)

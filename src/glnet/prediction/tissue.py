@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from glnet.geometry import Size, Window
+from glnet.geometry import Window, tiles
 from glnet.raster import Raster, SlideWish
 
 #: The copy's longest side in pixels at the most, and that of a level that is too small for one.
@@ -95,23 +95,15 @@ def _reduced(level: Raster, by: int) -> tuple[np.ndarray, np.ndarray]:
     size = level.size.cells(by)
     colours, known = np.zeros((3, *size), np.uint8), np.zeros(size, bool)
     step = by * max(1, _BLOCK // by)
-    for top in range(0, level.size.height, step):
-        for left in range(0, level.size.width, step):
-            window = _within(Window(top, left, step, step), level.size)
-            pixels, valid = level.read_valid(window)
-            counted = np.ones(window.size, bool) if valid is None else valid
-            counts = _sums(counted[None].astype(np.int64), by)[0]
-            sums = _sums(pixels.astype(np.int64) * counted, by)
-            rows, columns = (slice(at // by, at // by + n) for at, n in zip(
-                (top, left), counts.shape, strict=True))  # fmt: skip
-            colours[:, rows, columns] = np.rint(sums / np.maximum(counts, 1))
-            known[rows, columns] = counts > 0
+    for window in tiles(level.size, step, step):
+        pixels, valid = level.read_valid(window)
+        counted = np.ones(window.size, bool) if valid is None else valid
+        counts = _sums(counted[None].astype(np.int64), by)[0]
+        sums = _sums(pixels.astype(np.int64) * counted, by)
+        place = Window(window.top // by, window.left // by, *counts.shape).slices
+        colours[:, *place] = np.rint(sums / np.maximum(counts, 1))
+        known[place] = counts > 0
     return colours, known
-
-
-def _within(window: Window, size: Size) -> Window:
-    height, width = min(window.bottom, size.height), min(window.right, size.width)
-    return Window(window.top, window.left, height - window.top, width - window.left)
 
 
 def _sums(values: np.ndarray, by: int) -> np.ndarray:

@@ -115,9 +115,8 @@ class RemotePixels(DatasetPixels):
                         name = f"BLOCK_{what}_{column}_{row}"
                         told.append(self._file.get_tag_item(name, "TIFF", bidx=1))
             for n in (0, len(rows) // 2, -1):
-                top, left = rows[n] * high, columns[n % len(columns)] * wide
-                bottom, right = min(height, top + high), min(width, left + wide)
-                block = Window(top, left, bottom - top, right - left)
+                block = Window(rows[n] * high, columns[n % len(columns)] * wide, high, wide)
+                block = block.common(Window(0, 0, *self.size))
                 digest.update(self._file.read(window=area(block)).tobytes())
         return [*told, digest.hexdigest()]
 

@@ -157,9 +157,8 @@ class SlidePixels:
             try:
                 for top, height in _blocks_of(*window.rows):
                     for left, width in _blocks_of(*window.columns):
-                        rows = slice(top - window.top, top - window.top + height)
-                        columns = slice(left - window.left, left - window.left + width)
-                        out[rows, columns] = self._block(Window(top, left, height, width))
+                        block = Window(top, left, height, width)
+                        out[block.seen_from(window).slices] = self._block(block)
             except self._openslide.OpenSlideError:
                 self._drop()  # after an error it would refuse whatever is asked
                 raise

@@ -7,7 +7,7 @@ from (y, x) times `TILE` on.
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import rasterio
 from rasterio.enums import Resampling
 
 from glnet.errors import RasterError
-from glnet.geometry import Size, Window
+from glnet.geometry import Size, Window, tiles
 from glnet.outputs.files import check_target, silent, whole_or_nothing
 from glnet.outputs.rasters import opened
 from glnet.photo import unwarned
@@ -89,11 +89,8 @@ class Pyramid:
         """
         scale = 1 << (self.zooms - zoom)
         side = TILE * scale
-        top, left = y * side, x * side
-        window = Window(
-            top, left, min(side, self.size.height - top), min(side, self.size.width - left)
-        )
-        return self._read(window, scale)
+        square = Window(y * side, x * side, side, side)
+        return self._read(square.common(Window(0, 0, *self.size)), scale)
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """All pixels of a window, and which mean something."""
@@ -175,7 +172,7 @@ def write_copy(
         if file.tags().get("glnet_of") == about and (file.height, file.width) == size:
             return
     factors = [2 ** (i + 1) for i in range(zooms_of(size))]
-    windows = [*_windows(size, size.width if strips else _COLUMNS)]
+    windows = [*tiles(size, TILE, None if strips else _COLUMNS)]
     steps = len(windows) + len(windows) // 3  # overviews are a third of a picture
     shape = {"height": size.height, "width": size.width, "count": bands}
     try:
@@ -201,13 +198,6 @@ def write_copy(
         with silent(), opened(partial, mode="r+") as file:
             file.build_overviews(factors, Resampling.mode if labels else Resampling.average)
         said(steps, steps)
-
-
-def _windows(size: Size, across: int) -> Iterator[Window]:
-    for top in range(0, size.height, TILE):
-        for left in range(0, size.width, across):
-            height, width = min(TILE, size.height - top), min(across, size.width - left)
-            yield Window(top, left, height, width)
 
 
 def _about(path: Path) -> str:

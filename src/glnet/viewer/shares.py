@@ -1,12 +1,12 @@
 """How much of a mask every class has, and how much differs from the truth; while one looks."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from glnet.geometry import Window
+from glnet.geometry import Window, tiles
 from glnet.georeference import Georeference, Resolution
 from glnet.viewer.pyramid import Pyramid
 
@@ -51,7 +51,7 @@ def count(
         stop: Set by whoever wants no more of it.
     """
     mask = labels[0]
-    for window in _windows(mask):
+    for window in tiles(mask.size, _SIDE, _SIDE):
         if stop.is_set():
             return
         seen = [each.read(window) for each in labels]
@@ -65,13 +65,6 @@ def count(
             shares.wrong += int((found > 0).sum())
         done = window.top * mask.size.width + window.height * window.right
         shares.done = done / (mask.size.height * mask.size.width)
-
-
-def _windows(mask: Pyramid) -> Iterator[Window]:
-    for top in range(0, mask.size.height, _SIDE):
-        height = min(_SIDE, mask.size.height - top)
-        for left in range(0, mask.size.width, _SIDE):
-            yield Window(top, left, height, min(_SIDE, mask.size.width - left))
 
 
 def area_of_pixels(

@@ -168,9 +168,8 @@ def _upright(raster: Raster, beside: Path) -> Iterator[Read]:
 
 def _enlarged(window: Window, by: int, size: Size) -> Window:
     """The pixels of a window of a copy that has one for `by` of a raster, along a side."""
-    top, left = window.top * by, window.left * by
-    height, width = min(window.height * by, size.height - top), window.width * by
-    return Window(top, left, height, min(width, size.width - left))
+    sides = window.top, window.left, window.height, window.width
+    return Window(*(by * side for side in sides)).common(Window(0, 0, *size))
 
 
 def _identity(pixels: np.ndarray) -> np.ndarray:
