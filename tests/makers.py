@@ -106,6 +106,28 @@ def cut(path, share):
     return path
 
 
+def nothing(path):
+    """No file at all."""
+    return path
+
+
+def a_folder(path):
+    """A folder where a file is looked for."""
+    path.mkdir()
+    return path
+
+
+def a_text(path):
+    """Words where pixels or numbers are looked for."""
+    return write_text(path, "No such thing at all.", "Two lines of text.")
+
+
+def an_empty_file(path):
+    """A file of no bytes."""
+    path.touch()
+    return path
+
+
 def claim_size(path, height, width):
     """A small JPEG or PNG whose header claims another size."""
     if path.suffix == ".png":

@@ -19,11 +19,15 @@ from glnet.model import build_glnet
 from makers import (
     TINY,
     TWO_CLASSES,
+    a_folder,
+    a_text,
+    an_empty_file,
     box,
     check_one_line,
     cut,
     feature,
     noise,
+    nothing,
     write_classes,
     write_geojson,
     write_jpg,
@@ -36,15 +40,6 @@ from makers import (
 GLNET = Path(sys.executable).with_name("glnet")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """The smallest network runs faster on one thread, above all where cores are shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     """A model folder of the smallest network, with two classes and random weights."""
@@ -54,36 +49,18 @@ def bundle(tmp_path_factory):
     return folder
 
 
-def _missing(path):
-    return path
-
-
-def _folder(path):
-    path.mkdir()
-    return path
-
-
-def _text(path):
-    return write_text(path, "No image at all.", "Two lines of text.")
-
-
-def _empty(path):
-    path.touch()
-    return path
-
-
 def _four_bands(path):
     return write_tif(path, noise(4, 80, 90), photometric="minisblack")
 
 
 BAD_IMAGES = {
-    "missing": ("scene.tif", _missing),
-    "a folder": ("scene.tif", _folder),
+    "missing": ("scene.tif", nothing),
+    "a folder": ("scene.tif", a_folder),
     "half a JPEG": ("scene.jpg", lambda path: cut(write_jpg(path, noise(3, 80, 90)), 0.5)),
     "half a PNG": ("scene.png", lambda path: cut(write_png(path, noise(3, 80, 90)), 0.5)),
     "half a TIFF": ("scene.tif", lambda path: cut(write_tif(path, noise(3, 80, 90)), 0.5)),
-    "text named PNG": ("scene.png", _text),
-    "empty": ("scene.png", _empty),
+    "text named PNG": ("scene.png", a_text),
+    "empty": ("scene.png", an_empty_file),
     "four bands": ("scene.tif", _four_bands),
 }
 
@@ -283,10 +260,10 @@ def _cut_checkpoint(path):
         _plain_pickle,
         _cut_pickle,
         _cut_checkpoint,
-        _text,
-        _empty,
-        _folder,
-        _missing,
+        a_text,
+        an_empty_file,
+        a_folder,
+        nothing,
     ],
 )
 def test_what_is_no_checkpoint_of_the_authors_makes_no_model(tmp_path, glnet, make):
@@ -367,7 +344,7 @@ TARGETS = {
     "no such folder": lambda folder: folder / "gone" / "mask.tif",
     "below a file": _below_a_file,
     "not writable": lambda _: Path("/proc/self/mask.tif"),
-    "a folder": lambda folder: _folder(folder / "mask.tif"),
+    "a folder": lambda folder: a_folder(folder / "mask.tif"),
     "unknown type": lambda folder: folder / "mask.jpg",
 }
 
@@ -470,7 +447,7 @@ def _broken_config(path):
     return path
 
 
-@pytest.mark.parametrize("make", [_missing, _folder, _text, _other_tools_folder, _broken_config])
+@pytest.mark.parametrize("make", [nothing, a_folder, a_text, _other_tools_folder, _broken_config])
 def test_a_folder_that_is_no_model_is_named(tmp_path, glnet, image, make):
     """Nothing there, an empty folder, a file, another tool's model: the line names it."""
     model = make(tmp_path / "model")

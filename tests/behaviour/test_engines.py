@@ -27,7 +27,17 @@ from glnet.engines.torch_engine import TorchEngine
 from glnet.engines.turning import segment_turned
 from glnet.engines.vino import core
 from glnet.model import build_glnet
-from makers import check_one_line, cut, noise, write_manifest, write_png, write_text
+from makers import (
+    a_folder,
+    a_text,
+    check_one_line,
+    cut,
+    noise,
+    nothing,
+    write_manifest,
+    write_png,
+    write_text,
+)
 from networks import NETWORKS, named, random_scene, seasoned, tiny_settings
 
 #: One block a stage: half the graph of TINY, for half the time to compile it.
@@ -513,19 +523,6 @@ def test_a_rival_is_not_exported(glnet, rival):
     assert export_if_possible(rival) == []
 
 
-def _missing(path):
-    return path
-
-
-def _folder(path):
-    path.mkdir()
-    return path
-
-
-def _text(path):
-    return write_text(path, "No model at all.")
-
-
 def _other_tools_folder(path):
     path.mkdir()
     write_text(path / "config.json", '{"model_type": "segformer"}')
@@ -538,7 +535,7 @@ def _no_weights(path):
     return path
 
 
-@pytest.mark.parametrize("make", [_missing, _folder, _text, _other_tools_folder, _no_weights])
+@pytest.mark.parametrize("make", [nothing, a_folder, a_text, _other_tools_folder, _no_weights])
 def test_what_is_no_model_is_not_exported(tmp_path, glnet, make):
     folder = make(tmp_path / "model")
     before = sorted(tmp_path.rglob("*"))

@@ -15,7 +15,20 @@ from glnet.raster import Raster
 from glnet.reach import check_sources
 from glnet.recipe import ModelSettings
 from glnet.resample import shrink
-from makers import claim_size, cut, noise, opened, write_jpg, write_png, write_text, write_tif
+from makers import (
+    a_folder,
+    a_text,
+    an_empty_file,
+    claim_size,
+    cut,
+    noise,
+    nothing,
+    opened,
+    write_jpg,
+    write_png,
+    write_text,
+    write_tif,
+)
 
 WINDOWS = [
     Window(0, 0, 70, 53),
@@ -269,35 +282,17 @@ def _beheaded(write):
     return lambda path: cut(write(path, noise(3, 64, 64)), 0.001)
 
 
-def _missing(path):
-    return path
-
-
-def _folder(path):
-    path.mkdir()
-    return path
-
-
-def _text(path):
-    return write_text(path, "No image at all.", "Two lines of text.")
-
-
-def _empty(path):
-    path.touch()
-    return path
-
-
 DAMAGED = {
-    "missing": ("a.png", _missing),
-    "missing photo": ("a.jpg", _missing),
-    "folder": ("a.tif", _folder),
-    "folder named as a photo": ("a.jpg", _folder),
-    "text as PNG": ("a.png", _text),
-    "text as TIFF": ("a.tif", _text),
-    "text as JPEG": ("a.jpg", _text),
-    "empty PNG": ("a.png", _empty),
-    "empty TIFF": ("a.tif", _empty),
-    "empty JPEG": ("a.jpg", _empty),
+    "missing": ("a.png", nothing),
+    "missing photo": ("a.jpg", nothing),
+    "folder": ("a.tif", a_folder),
+    "folder named as a photo": ("a.jpg", a_folder),
+    "text as PNG": ("a.png", a_text),
+    "text as TIFF": ("a.tif", a_text),
+    "text as JPEG": ("a.jpg", a_text),
+    "empty PNG": ("a.png", an_empty_file),
+    "empty TIFF": ("a.tif", an_empty_file),
+    "empty JPEG": ("a.jpg", an_empty_file),
     "half a JPEG": ("a.jpg", _halved(write_jpg)),
     "half a PNG": ("a.png", _halved(write_png)),
     "half a TIFF": ("a.tif", _halved(write_tif)),
