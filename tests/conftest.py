@@ -13,6 +13,7 @@ import torch
 from hypothesis import settings
 
 from glnet.cli.main import main
+from runs import write_data
 
 #: Files that take longest, by their names. They run first: whole files go to a worker, and one that
 #: began with a long file at the end would be waited for by all others.
@@ -40,16 +41,29 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture
-def glnet(monkeypatch, capfd):
-    """Run the command in this process: its status and the lines on stderr."""
+def heard(monkeypatch, capfd):
+    """Run the command in this process: its status, what it printed, and the lines on stderr."""
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["glnet", *map(str, arguments)])
         with pytest.raises(SystemExit) as left:
             main()
-        return left.value.code, capfd.readouterr().err.splitlines()
+        out, errors = capfd.readouterr()
+        return left.value.code, out, errors.splitlines()
 
     return run
+
+
+@pytest.fixture
+def glnet(heard):
+    """The same: its status and the lines on stderr."""
+    return lambda *arguments: heard(*arguments)[::2]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Small labelled images to train on."""
+    return write_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import csv
 import multiprocessing
 import shutil
-import sys
 import time
 
 import numpy as np
@@ -17,7 +16,6 @@ from glnet.benchmark.results import read_result
 from glnet.benchmark.run import benchmark
 from glnet.benchmark.study import load_study
 from glnet.bundle import read_bundle, read_config
-from glnet.cli import main
 from glnet.datasets.manifest import read_manifest
 from glnet.errors import GatheredError, RunError
 from makers import write_png
@@ -42,11 +40,6 @@ ENTRIES = {
 }
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data"))
-
-
 def write_study(data, entries, name="study", **changes):
     """A study file over the miniature data; entries are names with settings."""
     recipe = yaml.safe_load(write_recipe(data, epochs=(1, 1, 1)).read_text())
@@ -55,14 +48,6 @@ def write_study(data, entries, name="study", **changes):
     path = data / f"{name}.yaml"
     path.write_text(yaml.safe_dump(study))
     return path
-
-
-def command(monkeypatch, *arguments):
-    """Exit status of the command."""
-    monkeypatch.setattr(sys, "argv", ["glnet", "benchmark", *map(str, arguments)])
-    with pytest.raises(SystemExit) as left:
-        main()
-    return left.value.code
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +181,7 @@ def test_killed_half_way_it_goes_on_to_the_same_table(whole, tmp_path):
     assert runs_csv(tmp_path) == {entry: runs_csv(whole[0])[entry] for entry in entries}
 
 
-def test_an_entry_that_fails_leaves_the_others(data, tmp_path, monkeypatch, capsys):
+def test_an_entry_that_fails_leaves_the_others(data, tmp_path, heard):
     """It is told in a line, the table has the rest, and the status is 1."""
     entries = {
         "sound": {"model": {"branches": "global"}},
@@ -204,14 +189,12 @@ def test_an_entry_that_fails_leaves_the_others(data, tmp_path, monkeypatch, caps
     }
     study = write_study(data, entries, "failing")
 
-    status = command(monkeypatch, study, "--out", tmp_path / "out", "--quiet")
+    status, said, (line,) = heard("benchmark", study, "--out", tmp_path / "out", "--quiet")
 
-    told = capsys.readouterr()
     assert status == 1
-    (line,) = told.err.splitlines()
     assert "lost, seed 0" in line
     assert "missing.pth" in line
-    rows = [line.split()[1] for line in told.out.splitlines() if line.startswith("│")]
+    rows = [line.split()[1] for line in said.splitlines() if line.startswith("│")]
     assert rows == ["sound"]
 
 
@@ -260,22 +243,20 @@ def test_results_of_other_labels_are_not_mixed(tmp_path):
         list(benchmark(copied, out))
 
 
-def test_results_of_other_settings_are_not_mixed(whole, data, monkeypatch, capsys):
+def test_results_of_other_settings_are_not_mixed(whole, data, glnet):
     out, _, _ = whole
     changed = write_study(data, ENTRIES, "changed", protocol="glnet")
 
-    status = command(monkeypatch, changed, "--out", out)
+    status, (line,) = glnet("benchmark", changed, "--out", out)
 
     assert status == 1
-    assert "they differ in protocol" in capsys.readouterr().err
+    assert "they differ in protocol" in line
 
 
 @pytest.mark.parametrize(
     ("file", "place"), [("manifest.csv", "images"), ("classes.csv", "classes")]
 )
-def test_results_of_other_data_are_not_mixed(
-    whole, data, tmp_path, monkeypatch, capsys, file, place
-):
+def test_results_of_other_data_are_not_mixed(whole, data, tmp_path, glnet, file, place):
     """The same study over a folder that lacks an image, or names its classes otherwise."""
     out, study, _ = whole
     texts = {name: (data / name).read_text() for name in ("manifest.csv", "classes.csv")}
@@ -290,10 +271,10 @@ def test_results_of_other_data_are_not_mixed(
         header, rest = made.split("\n", 1)
         (tmp_path / name).write_text(f"{header.lower()}\n{rest}\n")
 
-    status = command(monkeypatch, study, "--out", out, "--data", tmp_path)
+    status, (line,) = glnet("benchmark", study, "--out", out, "--data", tmp_path)
 
     assert status == 1
-    assert f"they differ in {place}" in capsys.readouterr().err
+    assert f"they differ in {place}" in line
 
 
 def test_another_folder_of_data_and_other_settings_can_be_laid_over(data, tmp_path):

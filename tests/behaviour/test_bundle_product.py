@@ -21,7 +21,6 @@ from stac_model.schema import MLModelProperties
 
 import glnet as api
 from glnet.bundle import FORMAT, GRAPHS, INT8, TrainedOn, write_digest
-from glnet.cli.main import main
 from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.engines.export import export_graphs
 from glnet.engines.models import save_model
@@ -295,23 +294,6 @@ def test_a_recipe_states_the_licence_and_may_change_its_mind(tmp_path):
 
 
 # glnet info.
-
-
-@pytest.fixture
-def heard(monkeypatch, capfd):
-    """Run the command in this process: its status, stdout, and the lines on stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["glnet", *map(str, arguments)])
-        status = 0
-        try:
-            main()
-        except SystemExit as left:
-            status = left.code
-        out, errors = capfd.readouterr()
-        return status, out, errors.splitlines()
-
-    return run
 
 
 def told(run, *arguments):

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import re
 import shutil
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +12,6 @@ from PIL import Image
 
 from glnet.catalogue.found import PUBLISHED, find
 from glnet.catalogue.published import fingerprint, listed_splits
-from glnet.cli import main
 from glnet.datasets.checks import check_samples
 from glnet.datasets.classes import read_classes
 from glnet.datasets.manifest import read_manifest
@@ -40,17 +39,9 @@ SPLITS = {
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(heard):
     """`glnet data`: status, what was printed, and the lines of what is wrong."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["glnet", "data", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        told = capsys.readouterr()
-        return left.value.code, told.out, told.err.splitlines()
-
-    return run
+    return partial(heard, "data")
 
 
 @pytest.mark.parametrize("name", MAKERS)

@@ -9,7 +9,6 @@ import yaml
 
 import glnet
 from glnet.bundle import read_bundle
-from glnet.cli import main
 from glnet.datasets.classes import read_classes
 from glnet.datasets.draws import TrainingImages
 from glnet.datasets.manifest import read_manifest
@@ -146,25 +145,24 @@ def trained(data, tmp_path_factory):
     return out, notes
 
 
-def test_it_finds_a_small_thing_with_few_patches_and_says_so(data, trained, capsys, monkeypatch):
+def test_it_finds_a_small_thing_with_few_patches_and_says_so(data, trained, heard):
     """The disc of the unseen image is found; the command tells how many patches that took."""
     out, notes = trained
     assert any("boxes hold" in note and "'background'" in note for note in notes)
     scores = data / "scores.json"
-    command = ["glnet", "evaluate", "--model", str(out / "model"), "--json", str(scores)]
-    monkeypatch.setattr(
-        "sys.argv", [*command, "--manifest", str(data / "manifest.csv"), "--device", "cpu"]
-    )
+    manifest = data / "manifest.csv"
 
-    with pytest.raises(SystemExit) as left:
-        main()
+    status, said, _ = heard(
+        "evaluate", "--model", out / "model", "--json", scores, "--manifest", manifest,
+        "--device", "cpu",
+    )  # fmt: skip
 
-    assert left.value.code == 0
+    assert status == 0
     found = json.loads(scores.read_text())
     assert found["views"]["aggregated"]["classes"]["disc"]["iou"] > 0.5
     computed, whole = found["patches"]["computed"], found["patches"]["whole"]
     assert 0 < computed < whole / 2
-    assert f"The local branch saw {computed} of {whole} patches" in capsys.readouterr().out
+    assert f"The local branch saw {computed} of {whole} patches" in said
 
 
 def test_a_stopped_run_goes_on_in_the_same_boxes(data, tmp_path):

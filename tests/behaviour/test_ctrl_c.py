@@ -21,7 +21,7 @@ import yaml
 from layouts import make_deepglobe
 from makers import write_manifest, write_tif
 from networks import exported_tiny, random_scene
-from runs import write_data, write_recipe
+from runs import write_recipe
 from scenes import CLASSES
 
 #: Started from a shell's background, a process would not hear Ctrl-C.
@@ -117,11 +117,6 @@ def model(tmp_path_factory):
 def image(tmp_path_factory):
     pixels = np.kron(random_scene(60, 60).pixels, np.ones((10, 10), np.uint8))
     return write_tif(tmp_path_factory.mktemp("image") / "image.tif", pixels)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

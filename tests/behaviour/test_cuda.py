@@ -24,7 +24,7 @@ from glnet.training.memory import estimate_memory
 from glnet.training.parts import prepare
 from glnet.training.stages import Step
 from networks import NETWORKS, exported_tiny, named, random_scene, seasoned
-from runs import STAGES, write_data, write_recipe
+from runs import STAGES, write_recipe
 from scenes import CLASSES
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -40,11 +40,6 @@ SHRUNK = [*NETWORKS, {**NETWORKS[-1], "shrink": 2}]
 TRAINED = [({"pyramid": "linear"}, 0.15), (BEST["model"], 0)]
 #: What kernels need beside tensors, and the allocator rounds up.
 SLACK = 8 << 20
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data"))
 
 
 def worst(engine, other, views, size=(190, 257)):

@@ -14,7 +14,6 @@ from rasterio import Affine
 
 import glnet
 from glnet.bundle import TrainedOn
-from glnet.cli.main import main
 from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.datasets.manifest import Sample
 from glnet.engines.models import save_model
@@ -72,18 +71,14 @@ def by_masks(data, folder="good", classes="classes.csv", manifest="manifest.csv"
 
 
 @pytest.fixture
-def command(data, monkeypatch, capsys):
+def command(data, monkeypatch, heard):
     """Run `glnet evaluate` on 80 columns: its status, and what it printed on either stream."""
     monkeypatch.chdir(data)
     monkeypatch.setenv("COLUMNS", "80")
 
     def run(*arguments):
-        whole = ["glnet", "evaluate", "--manifest", "manifest.csv", *map(str, arguments)]
-        monkeypatch.setattr(sys, "argv", whole)
-        with pytest.raises(SystemExit) as left:
-            main()
-        printed = capsys.readouterr()
-        return left.value.code, printed.out, printed.err
+        status, out, lines = heard("evaluate", "--manifest", "manifest.csv", *arguments)
+        return status, out, "\n".join(lines)
 
     return run
 

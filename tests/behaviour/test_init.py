@@ -1,18 +1,15 @@
 """What `glnet init` promises: a recipe that loads and trains as it is, and nothing overwritten."""
 
 import csv
-import sys
 import time
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from rich.cells import cell_len
 from torch.nn.modules.module import register_module_forward_hook
 
 import glnet
-from glnet.cli.main import main
 from glnet.datasets.classes import read_classes
 from glnet.datasets.manifest import read_manifest
 from glnet.errors import RecipeError
@@ -33,24 +30,13 @@ from makers import (
 from networks import TINY
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
-def init(monkeypatch, capfd):
+def init(heard):
     """Run `glnet init` without measuring: its status, what it prints and what it complains of."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["glnet", "init", "--no-measure", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capfd.readouterr()
-        return left.value.code or 0, out, err
+        status, out, lines = heard("init", "--no-measure", *arguments)
+        return status, out, "\n".join(lines)
 
     return run
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -23,7 +24,6 @@ from glnet.benchmark.results import Result
 from glnet.benchmark.rows import rows_of
 from glnet.benchmark.study import load_study
 from glnet.benchmark.table import write_tables
-from glnet.cli.main import main
 from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.datasets.manifest import Sample
 from glnet.engines.models import save_model
@@ -128,18 +128,10 @@ def data(tmp_path):
 
 
 @pytest.fixture
-def command(data, monkeypatch, capsys):
+def command(data, monkeypatch, glnet):
     """Run `glnet evaluate` in the folder: its status and the lines on stderr."""
     monkeypatch.chdir(data)
-
-    def run(*arguments):
-        whole = ["glnet", "evaluate", "--manifest", "manifest.csv", *map(str, arguments)]
-        monkeypatch.setattr(sys, "argv", whole)
-        with pytest.raises(SystemExit) as left:
-            main()
-        return left.value.code, capsys.readouterr().err.splitlines()
-
-    return run
+    return partial(glnet, "evaluate", "--manifest", "manifest.csv")
 
 
 MASKS = ("--masks", "masks", "--classes", "classes.csv")

@@ -28,11 +28,6 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["glnet.training.loop", "runs"])
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data"))
-
-
 def often(data, name="often", **train):
     """A recipe of two steps an epoch that writes a checkpoint after every step."""
     return write_recipe(data, name, (2, 3, 4), batch=1, checkpoint_minutes=0, **train)

@@ -13,14 +13,9 @@ from glnet.engines.models import load_model
 from glnet.recipe import Network, load_recipe
 from glnet.training.records import EpochRecord, StepRecord
 from networks import random_scene
-from runs import write_data, write_recipe
+from runs import write_recipe
 
 RIVALS = get_args(Network)[1:]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data"))
 
 
 def recipe_of(data, network, branches, epochs=1, **train):

@@ -15,13 +15,8 @@ from glnet.geometry import Size, patch_grid
 from glnet.recipe import load_recipe
 from glnet.training.coarse import coarse_masks
 from networks import tiny_network
-from runs import write_data, write_recipe
+from runs import write_recipe
 from scenes import CLASSES
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +30,10 @@ def trained(data, tmp_path_factory):
     return out / "model"
 
 
-def test_the_model_remembers_and_tells(trained, capsys, monkeypatch):
+def test_the_model_remembers_and_tells(trained, heard):
     assert load_model(trained)[0].settings.shrink == 2
 
-    monkeypatch.setattr("sys.argv", ["glnet", "info", str(trained)])
-    with pytest.raises(SystemExit):
-        glnet.cli.main()
-
-    assert "images shrunk by 2" in capsys.readouterr().out
+    assert "images shrunk by 2" in heard("info", trained)[1]
     assert "images shrunk by 2" in (trained / "README.md").read_text()
 
 

@@ -12,14 +12,9 @@ import glnet
 from glnet.engines.models import load_model
 from glnet.recipe import BEST, STAGES, load_recipe
 from glnet.training.records import EpochRecord, StepRecord
-from runs import write_data, write_recipe
+from runs import write_recipe
 
 COMMAND = Path(sys.executable).with_name("glnet")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data"))
 
 
 def trained_together(path, out):

@@ -10,7 +10,6 @@ import torch
 
 import glnet
 from glnet.bundle import read_config
-from glnet.cli import main
 from glnet.datasets.classes import read_classes
 from glnet.datasets.draws import EpochBatches, TrainingImages
 from glnet.datasets.manifest import Sample, read_manifest
@@ -35,7 +34,7 @@ from glnet.training.schedule import schedule
 from glnet.training.stages import Step
 from makers import opened, write_tif
 from networks import ArrayScene, named, tiny_network
-from runs import STAGES, write_data, write_recipe
+from runs import STAGES, write_recipe
 from scenes import CLASSES
 
 #: Every kind of pyramid, and finer maps below.
@@ -46,11 +45,6 @@ OWN = {
     "global_to_local": ("local_branch.", "aggregation."),
     "local_to_global": ("refined_global.", "aggregation."),
 }
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data"))
 
 
 def regulariser(model):
@@ -540,17 +534,15 @@ def load_train(**values):
     ).train
 
 
-def test_the_command_trains_evaluates_and_predicts(data, tmp_path, monkeypatch, capsys):
+def test_the_command_trains_evaluates_and_predicts(data, tmp_path, monkeypatch, heard):
     """The whole way by the command line; the mask keeps the image's place on the ground."""
     recipe = write_recipe(data, "command", (1, 1, 1))
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments):
-        monkeypatch.setattr("sys.argv", ["glnet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        assert left.value.code == 0
-        return capsys.readouterr().out
+        status, out, _ = heard(*arguments)
+        assert status == 0
+        return out
 
     lines = call("train", recipe, "--out", "run", "--log-format", "json").splitlines()
     records = [json.loads(line) for line in lines]
