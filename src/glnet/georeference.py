@@ -13,7 +13,7 @@ from rasterio.warp import transform
 from glnet.geometry import Size
 
 #: Metres of a degree along a meridian, of the sphere with the Earth's mean radius.
-METRES_PER_DEGREE = 6_371_008.8 * pi / 180
+_METRES_PER_DEGREE = 6_371_008.8 * pi / 180
 
 #: Map metres further off the ground's are not taken for these: Web Mercator's are twice as long at
 #: 60 degrees. Nearer ones are better than what a sphere says.
@@ -100,7 +100,7 @@ class Georeference:
 def _along(steps: Sequence[_Place], latitude: float) -> Resolution:
     """Metres of steps of degrees, (longitude, latitude), on a sphere."""
     narrower = cos(radians(latitude))
-    return Resolution(*(METRES_PER_DEGREE * hypot(x * narrower, y) for x, y in steps))
+    return Resolution(*(_METRES_PER_DEGREE * hypot(x * narrower, y) for x, y in steps))
 
 
 def through(affine: Any, places: np.ndarray) -> np.ndarray:  # noqa: ANN401  rasterio's

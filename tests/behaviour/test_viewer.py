@@ -320,6 +320,8 @@ def test_numbers_alone_are_asked_for_on_the_earth(tmp_path):
             assert page.get(asked)[0] == 404
 
     assert (back["row"], back["column"]) == (pytest.approx(10.5), pytest.approx(20.5))
+    narrower = np.cos(np.radians(here["latitude"]))  # metres of the ground, not of the plane
+    assert here["metres"] == pytest.approx(2 * narrower, rel=5e-3)
     assert nowhere is None
 
 

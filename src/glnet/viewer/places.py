@@ -1,19 +1,16 @@
 """Where pixels lie on the Earth, and back: through a raster's georeference, whatever its system."""
 
 from dataclasses import dataclass
-from math import cos, radians
 from typing import Any
 
 import numpy as np
 from rasterio.warp import transform
 
 from glnet.geometry import Size
-from glnet.georeference import METRES_PER_DEGREE, UNPLACED, Georeference, through
+from glnet.georeference import UNPLACED, Georeference, through
 
 #: Longitude and latitude, in this order.
 _EARTH = "OGC:CRS84"
-
-_TURN = 360.0
 
 #: Where a raster is asked for places, by its sides.
 _TRIED = (0, 0.25, 0.5, 0.75, 1)
@@ -38,13 +35,6 @@ class Places:
     def in_raster(self, degrees: np.ndarray) -> np.ndarray:
         """Columns and rows, shape (n, 2), of longitudes and latitudes; NaN where there are none."""
         return through(~self.affine, _moved(_EARTH, self.crs, degrees))
-
-    def metres(self, column: float, row: float) -> float:
-        """Of the ground that one pixel is long there, the mean of its two sides by its area."""
-        around = self.on_earth(np.array([(column, row), (column + 1, row), (column, row + 1)]))
-        (east, north), (east2, north2) = (around[1:] - around[0] + _TURN / 2) % _TURN - _TURN / 2
-        narrower = cos(radians(around[0, 1]))
-        return METRES_PER_DEGREE * (narrower * abs(east * north2 - east2 * north)) ** 0.5
 
 
 def places_of(ground: Georeference | None, size: Size) -> Places | None:

@@ -14,6 +14,7 @@ from PIL import Image
 from glnet.datasets.classes import read_classes
 from glnet.datasets.masks import check_size
 from glnet.errors import DataError
+from glnet.geometry import Window
 from glnet.georeference import Georeference, Resolution
 from glnet.raster import Raster, SlideWish
 from glnet.viewer.legend import Entry, colours_of, legend_of, unnamed
@@ -139,7 +140,8 @@ class Show:
         ((longitude, latitude),) = self.places.on_earth(np.array([(column, row)])).tolist()
         if longitude != longitude:  # noqa: PLR0124  NaN
             return None
-        metres = self.places.metres(column, row)
+        pixel = Window(int(row), int(column), 1, 1)
+        metres = area_of_pixels(self.ground, self.resolution)(pixel) ** 0.5
         return {"latitude": latitude, "longitude": longitude, "metres": metres}
 
     @property
