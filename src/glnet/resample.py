@@ -158,6 +158,21 @@ def resized(pixels: np.ndarray, rows: Axis, columns: Axis) -> np.ndarray:
     return np.rint(scaled).astype(pixels.dtype) if pixels.dtype.kind in "iu" else scaled
 
 
+def block_means(pixels: np.ndarray, known: np.ndarray, by: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of squares of uint8 pixels (bands, height, width) the means of those that are known.
+
+    The second result is where any is known; the last squares may be cut by the border.
+    """
+    counts = _block_sums(known[None].astype(np.uint32), by)
+    sums = _block_sums(pixels.astype(np.uint32) * known, by)
+    return np.rint(sums / np.maximum(counts, 1)).astype(np.uint8), counts[0] > 0
+
+
+def _block_sums(values: np.ndarray, by: int) -> np.ndarray:
+    rows, columns = (np.arange(0, length, by) for length in values.shape[1:])
+    return np.add.reduceat(np.add.reduceat(values, rows, axis=1), columns, axis=2)
+
+
 def _by_matrices(pixels: np.ndarray, rows: Axis, columns: Axis) -> np.ndarray:
     """Pixels (bands, height, width) on other cells, float32."""
     down, across = (

@@ -10,6 +10,7 @@ import numpy as np
 
 from glnet.geometry import Window, tiles
 from glnet.raster import Raster, SlideWish
+from glnet.resample import block_means
 
 #: The copy's longest side in pixels at the most, and that of a level that is too small for one.
 _MOST, _LEAST = 2048, 1024
@@ -97,18 +98,12 @@ def _reduced(level: Raster, by: int) -> tuple[np.ndarray, np.ndarray]:
     step = by * max(1, _BLOCK // by)
     for window in tiles(level.size, step, step):
         pixels, valid = level.read_valid(window)
-        counted = np.ones(window.size, bool) if valid is None else valid
-        counts = _sums(counted[None].astype(np.int64), by)[0]
-        sums = _sums(pixels.astype(np.int64) * counted, by)
-        place = Window(window.top // by, window.left // by, *counts.shape).slices
-        colours[:, *place] = np.rint(sums / np.maximum(counts, 1))
-        known[place] = counts > 0
+        means, found = block_means(
+            pixels, np.ones(window.size, bool) if valid is None else valid, by
+        )
+        place = Window(window.top // by, window.left // by, *found.shape).slices
+        colours[:, *place], known[place] = means, found
     return colours, known
-
-
-def _sums(values: np.ndarray, by: int) -> np.ndarray:
-    rows, columns = (np.arange(0, length, by) for length in values.shape[1:])
-    return np.add.reduceat(np.add.reduceat(values, rows, axis=1), columns, axis=2)
 
 
 def _grown(cells: np.ndarray) -> np.ndarray:

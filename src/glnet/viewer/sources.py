@@ -18,6 +18,7 @@ from glnet.metrics import IGNORE
 from glnet.outputs.pictures import TAIL, to_bytes
 from glnet.prediction.tiled import read_upright, tiled_copy
 from glnet.raster import Raster
+from glnet.resample import block_means
 from glnet.viewer.pyramid import LARGE, REDUCED, Pyramid, Said, write_copy
 from glnet.viewer.slides import SlideTiles
 
@@ -134,7 +135,9 @@ def _pyramid(
             pixels, valid = read(_enlarged(window, reduced, raster.size))
             made = shown(pixels[: len(bands)])
             known = np.ones(made.shape[1:], bool) if valid is None else valid
-            return (_means if smooth else _middles)(made, known, reduced)
+            if reduced == 1:
+                return made, known
+            return (block_means if smooth else _middles)(made, known, reduced)
 
         size = raster.size.cells(reduced)
         write_copy(
@@ -199,24 +202,8 @@ def _stretched(raster: Raster, count: int) -> Shown:
     return lambda pixels: to_bytes(pixels.astype(np.float64), low, high)
 
 
-def _means(pixels: np.ndarray, known: np.ndarray, by: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of squares of pixels, those alone that are known; the last ones may be cut by the border."""
-    if by == 1:
-        return pixels, known
-    rows, columns = (np.arange(0, length, by) for length in known.shape)
-    counts = _sums(known[None].astype(np.uint16), rows, columns)
-    sums = _sums(pixels.astype(np.uint16) * known, rows, columns)
-    return np.rint(sums / np.maximum(counts, 1)).astype(np.uint8), counts[0] > 0
-
-
-def _sums(values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    return np.add.reduceat(np.add.reduceat(values, rows, axis=1), columns, axis=2)
-
-
 def _middles(labels: np.ndarray, known: np.ndarray, by: int) -> tuple[np.ndarray, np.ndarray]:
     """Of squares of pixels one each: what is near the middle, within the border."""
-    if by == 1:
-        return labels, known
     rows, columns = (
         np.minimum(np.arange(0, length, by) + by // 2, length - 1) for length in known.shape
     )
