@@ -22,6 +22,14 @@ class Size(NamedTuple):
     height: int
     width: int
 
+    def __str__(self) -> str:
+        return f"{self.height} x {self.width}"
+
+    @property
+    def area(self) -> int:
+        """How many pixels or cells it holds."""
+        return self.height * self.width
+
     def scaled(self, factor: float) -> "Size":
         """The nearest size so many times as large, at least one pixel each way."""
         return Size(*(max(1, round(side * factor)) for side in self))
@@ -136,7 +144,7 @@ def scene_grid(size: Size, side: int) -> tuple[Window, ...]:
         ValueError: a side is not positive.
     """
     if min(*size, side) < 1:
-        msg = f"sides must be positive, got {size.height} x {size.width}, scene side {side}"
+        msg = f"sides must be positive, got {size}, scene side {side}"
         raise ValueError(msg)
     rows, columns = (_equal_parts(length, side) for length in size)
     return tuple(
@@ -167,7 +175,7 @@ def patch_grid(
         ValueError: the overlap leaves no step, or a side is not positive.
     """
     if min(*scene, patch) < 1:
-        msg = f"sides must be positive, got scene {scene.height} x {scene.width}, patch {patch}"
+        msg = f"sides must be positive, got scene {scene}, patch {patch}"
         raise ValueError(msg)
     if not 0 <= overlap <= patch - 2 * OUTPUT_STRIDE:
         limit = patch - 2 * OUTPUT_STRIDE

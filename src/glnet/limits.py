@@ -18,11 +18,11 @@ def check_scene(path: object, size: Size, advice: str) -> None:
     Raises:
         RasterError: the size, the limit, and the advice, in one line that begins with the path.
     """
-    megapixels = size.height * size.width / 1e6
+    megapixels = size.area / 1e6
     if megapixels > MAX_MEGAPIXELS:
         msg = (
-            f"{path}: {size.height} x {size.width} is {megapixels:.0f} megapixels; "
-            f"at most {MAX_MEGAPIXELS} fit into one scene, {advice}"
+            f"{path}: {size} is {megapixels:.0f} megapixels; at most {MAX_MEGAPIXELS} fit into one "
+            f"scene, {advice}"
         )
         raise RasterError(msg)
 
@@ -39,10 +39,10 @@ def check_claim(path: Path, size: Size, bits: int) -> None:
         RasterError: both, in one line that begins with the path.
     """
     stored = path.stat().st_size
-    if size.height * size.width * bits > 8 * _DENSEST * stored:
+    if size.area * bits > 8 * _DENSEST * stored:
         msg = (
-            f"{path}: claims to be {size.height} x {size.width} pixels, which a file of {stored} "
-            "bytes cannot hold; is it damaged?"
+            f"{path}: claims to be {size} pixels, which a file of {stored} bytes cannot hold; is "
+            "it damaged?"
         )
         raise RasterError(msg)
 
@@ -61,8 +61,8 @@ def check_blocks(path: object, blocks: Size, held: int, most: int) -> None:
     """
     if held > most:
         msg = (
-            f"{path}: is stored in blocks of {blocks.height} x {blocks.width} pixels, "
-            f"{held >> 20} MiB each, and the memory budget leaves {most >> 20} MiB for one; write "
-            "it in small ones (gdal_translate -co TILED=YES), or give more --memory"
+            f"{path}: is stored in blocks of {blocks} pixels, {held >> 20} MiB each, and the "
+            f"memory budget leaves {most >> 20} MiB for one; write it in small ones "
+            "(gdal_translate -co TILED=YES), or give more --memory"
         )
         raise RasterError(msg)

@@ -45,6 +45,7 @@ def test_a_window_cuts_what_it_says():
 
     assert (window.bottom, window.right) == (8, 18)
     assert part.shape == window.size == Size(5, 11)
+    assert (window.size.area, str(window.size)) == (part.size, "5 x 11")
     assert (window.rows, window.columns) == ((3, 5), (7, 11))
     assert part[0, 0] == scene[3, 7]
     assert part[-1, -1] == scene[7, 17]

@@ -89,7 +89,7 @@ def _measure(model: Path, image: Path, view: View, device: str) -> Cost:
         if engine.device_type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - began)
-    megapixels = scene.size.height * scene.size.width / _MEGA
+    megapixels = scene.size.area / _MEGA
     on_cuda = engine.device_type == "cuda"
     added = (after - before) / _MB if before is not None and after is not None else None
     return Cost(

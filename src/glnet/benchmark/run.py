@@ -140,7 +140,7 @@ def _largest(recipe: Recipe, study: StudySettings) -> Path | None:
     sizes = {}
     for sample in read_manifest(recipe.data.manifest, study.split):
         with Raster(sample.image) as raster:
-            sizes[sample.image] = raster.size.height * raster.size.width
+            sizes[sample.image] = raster.size.area
     return max(sizes, key=lambda image: sizes[image])
 
 

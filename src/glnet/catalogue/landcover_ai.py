@@ -57,7 +57,7 @@ def _item(home: Path, place: str, tile: str, split: str, sizes: dict[str, Size])
     size = sizes.get(photo)
     window = _window(number, size) if size else None
     if size and window is None:
-        msg = f"{place}: {photo} of {size.height} x {size.width} px has no whole tile {number}"
+        msg = f"{place}: {photo} of {size} px has no whole tile {number}"
         raise DataError(msg)
     file = f"{photo}.tif"
     return Item(tile, home / "images" / file, home / "masks" / file, split, window)

@@ -111,8 +111,7 @@ class _Told:
         elif outcome.before:
             text = "done before"
         elif report is not None:
-            height, width = report.size
-            text = f"{height} x {width} px, {report.computed} of {report.parts} scenes computed"
+            text = f"{report.size} px, {report.computed} of {report.parts} scenes computed"
             text += f", {report.reused} kept from before" if report.reused else ""
             text += f", {sum(report.seconds.values()):.1f} s"
         left = self.spent / self._done * (self._total - self._done)

@@ -191,12 +191,8 @@ def _refuse_less(least: int, wish: MemoryWish) -> None:
 
 def _of_scores(settings: ModelSettings, classes: int, wish: MemoryWish) -> tuple[int, int]:
     """Bytes of the scores on their canvases, and of what turns them into a mask afterwards."""
-    height, width = wish.size
     exact = settings.alignment == "exact"
     cells = wish.size.cells(settings.output_stride) if exact else wish.size
-    full = height * width if wish.turns else 0
-    strips = _STRIPS * classes * STRIP * width * _FLOAT
-    return (
-        classes * (cells.height * cells.width + full) * _FLOAT,
-        strips + _MASKS * height * width,
-    )
+    full = wish.size.area if wish.turns else 0
+    strips = _STRIPS * classes * STRIP * wish.size.width * _FLOAT
+    return classes * (cells.area + full) * _FLOAT, strips + _MASKS * wish.size.area

@@ -101,14 +101,13 @@ def write_polygons(  # noqa: PLR0913  what is written, and how
     counts = np.zeros(256, np.int64)
 
     def batches() -> Iterator[Outlines]:
-        cells = size.cells(cell)
         for done, (window, pixels) in enumerate(_cells(mask, size, cell), start=1):
             outlines = _outlines(pixels, wanted, simplify)
             (kept,) = np.nonzero(wanted[outlines.values] & (outlines.areas >= min_area))
             counts[:] += np.bincount(outlines.values[kept], minlength=256)
             for begin in range(0, len(kept), _AT_ONCE):
                 yield outlines.take(kept[begin : begin + _AT_ONCE]).moved(window.left, window.top)
-            progress(done, cells.height * cells.width)
+            progress(done, size.cells(cell).area)
 
     with whole_or_nothing(target) as partial:
         (write_geopackage if packaged else write_geojson)(partial, layer, batches())

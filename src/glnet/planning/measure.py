@@ -128,7 +128,7 @@ def _measured(sample: Sample, coder: LabelCoder) -> ImageFacts:
 def _measured_image(image: Raster, own: Window) -> tuple[Moments, np.ndarray, float]:
     moments: Moments | None = None
     kept: list[np.ndarray] = []
-    every = max(1, image.bands * own.height * own.width // _KEPT)
+    every = max(1, image.bands * own.size.area // _KEPT)
     while math.gcd(every, own.width) > 1:  # or all of them would lie in the same columns
         every += 1
     seconds = 0.0
@@ -181,7 +181,7 @@ class Facts:
     @property
     def largest_bytes(self) -> int:
         """Of the pixels of the largest image."""
-        most = max(size.height * size.width for size in self.sizes)
+        most = max(size.area for size in self.sizes)
         return most * self.bands * np.dtype(self.dtype).itemsize
 
     def in_scenes(self, side: int | None) -> "Facts":

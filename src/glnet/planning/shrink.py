@@ -61,4 +61,4 @@ def views_of_ground(recipe: Recipe, sizes: Sequence[Size], windows: int) -> floa
     drawn = windows if patches == "all" else min(windows, patches)
     epochs = recipe.train.stages.global_to_local.epochs
     seen = epochs * drawn * (recipe.model.patch * recipe.model.shrink) ** 2
-    return seen / statistics.mean(size.height * size.width for size in sizes)
+    return seen / statistics.mean(size.area for size in sizes)

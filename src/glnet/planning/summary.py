@@ -39,14 +39,14 @@ def in_order(splits: Sequence[str]) -> list[str]:
 
 def span(images: Sequence[ImageFacts]) -> str:
     """The smallest and the largest image's height and width."""
-    sizes = sorted((image.size for image in images), key=lambda size: size.height * size.width)
-    small, large = (f"{size.height} x {size.width}" for size in (sizes[0], sizes[-1]))
-    return small if small == large else f"{small} to {large}"
+    sizes = sorted((image.size for image in images), key=lambda size: size.area)
+    small, large = sizes[0], sizes[-1]
+    return str(small) if small == large else f"{small} to {large}"
 
 
 def ignored(images: Sequence[ImageFacts]) -> float:
     """Share of the pixels that are ignored."""
-    pixels = sum(image.size.height * image.size.width for image in images)
+    pixels = sum(image.size.area for image in images)
     return sum(image.ignored for image in images) / max(1, pixels)
 
 

@@ -172,9 +172,8 @@ def _choose_bands(raster: Raster, config: BundleConfig, options: PredictOptions)
 
 def _check_size(raster: Raster, budget: int) -> None:
     raster.check_claim()
-    height, width = raster.size
-    if height * width > _MOST_PIXELS:
-        msg = f"{raster.path}: {height} x {width} pixels; at most a million megapixels can be read"
+    if raster.size.area > _MOST_PIXELS:
+        msg = f"{raster.path}: {raster.size} pixels; at most a million megapixels can be read"
         raise RasterError(msg)
     if not raster.decoded_whole:
         check_blocks(raster.path, raster.blocks, raster.block_bytes, budget // HELD)

@@ -147,17 +147,13 @@ class Predictor:
         """What reading takes: a scene at a time, and the next one meanwhile."""
         raster = opened.source.raster
         stored, scene = (
-            size.height * size.width * raster.pixel_bytes
-            for size in (opened.parts[0].scene.size, opened.scene)
+            size.area * raster.pixel_bytes for size in (opened.parts[0].scene.size, opened.scene)
         )
         scenes = max(len(opened.parts), 2 if many else 1)
         copies = _COPIES if scenes > 1 else 1
-        whole = (
-            raster.size.height * raster.size.width * raster.pixel_bytes
-            if raster.decoded_whole
-            else 0
-        )
-        block = 0 if raster.decoded_whole else raster.block_bytes  # GDAL's, and a copy as it reads
+        # Of what is not decoded whole GDAL holds a block, and a copy as it reads.
+        whole = raster.size.area * raster.pixel_bytes if raster.decoded_whole else 0
+        block = 0 if raster.decoded_whole else raster.block_bytes
         kept = copies * scene + (2 if many else 1) * whole + block + (_WRITING if many else 0)
         # Turned scores add up at the image's own size.
         size = (

@@ -75,14 +75,13 @@ class Report:
     @property
     def lines(self) -> Iterator[str]:
         """What people want to know."""
-        height, width = self.size
-        total, megapixels = sum(self.seconds.values()), height * width / 1e6
+        total, megapixels = sum(self.seconds.values()), self.size.area / 1e6
         parts = [f"{self.computed} computed"]
         parts += [f"{self.reused} kept from before"] if self.reused else []
         parts += [f"{self.empty} without data"] if self.empty else []
         parts += [f"{len(self.failed)} failed"] if self.failed else []
         scenes = "1 scene" if self.parts == 1 else f"{self.parts} scenes"
-        yield f"{height} x {width} px in {scenes}: {', '.join(parts)}; {self.patches} patches"
+        yield f"{self.size} px in {scenes}: {', '.join(parts)}; {self.patches} patches"
         if self.polygons is not None:
             yield f"{self.polygons} polygons"
         spent = ", ".join(

@@ -35,7 +35,7 @@ def check_space(layers: Sequence[Layer], size: Size) -> None:
     for layer in layers:
         packed = _PACKED if layer.kind == "mask" else 1
         each = len(layer.bands) * np.dtype(layer.dtype).itemsize
-        bytes_ = size.height * size.width * each // packed
+        bytes_ = size.area * each // packed
         needed[beside] = needed.get(beside, 0) + 2 * bytes_
         disk = layer.path.parent.stat().st_dev
         if disk != beside:

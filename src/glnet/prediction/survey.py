@@ -62,8 +62,7 @@ def amount(predictor: Predictor, job: Job) -> Amount:
     try:
         opening = open_source(job.image, predictor.config, predictor.options, predictor.budget)
         with opening as opened:
-            size = opened.parts[0].scene.size
-            return Amount(len(opened.parts), size.height * size.width)
+            return Amount(len(opened.parts), opened.parts[0].scene.size.area)
     except GlnetError:
         return Amount(0, 1)
 

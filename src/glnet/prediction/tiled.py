@@ -40,7 +40,7 @@ def wants_tiles(raster: Raster, scene: Size, budget: int) -> bool:
 
     A photo's pixels depend on who decodes it, so for photos the budget has no say.
     """
-    pixels = raster.size.height * raster.size.width
+    pixels = raster.size.area
     if raster.slide:
         return False
     if raster.decoded_whole:
@@ -100,11 +100,10 @@ def read_upright(
 
 def _check(raster: Raster, folder: Path) -> None:
     """Refuse, before anything is decoded, what the disk cannot hold."""
-    height, width = raster.size
-    held, free = height * width * raster.pixel_bytes, shutil.disk_usage(folder).free
+    held, free = raster.size.area * raster.pixel_bytes, shutil.disk_usage(folder).free
     if held > free:
         msg = (
-            f"{raster.path}: {height} x {width} pixels have to be copied to be read in parts: "
+            f"{raster.path}: {raster.size} pixels have to be copied to be read in parts: "
             f"{held >> 20} MiB, {free >> 20} MiB are free beside the output; make it a tiled "
             "GeoTIFF elsewhere"
         )

@@ -278,8 +278,7 @@ class Raster:
     @property
     def block_bytes(self) -> int:
         """Of a block, all bands."""
-        height, width = self.blocks
-        return height * width * (self.bands + self.left_out) * self.dtype.itemsize
+        return self.blocks.area * (self.bands + self.left_out) * self.dtype.itemsize
 
     def thumbnail(self, size: Size) -> np.ndarray:
         """The whole raster resampled to `size`; see `shrink`."""

@@ -146,8 +146,7 @@ def _pixel_bytes(sample: Sample) -> int:
     """Of a scene; of the whole file where it cannot be read by window."""
     with Raster(sample.image) as image:
         part = None if image.decoded_whole else sample.window
-        height, width = part.size if part else image.size
-        return height * width * image.bands * image.dtype.itemsize
+        return (part.size if part else image.size).area * image.pixel_bytes
 
 
 class _Probe:

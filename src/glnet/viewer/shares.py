@@ -64,7 +64,7 @@ def count(
             shares.compared += int((found >= 0).sum())
             shares.wrong += int((found > 0).sum())
         done = window.top * mask.size.width + window.height * window.right
-        shares.done = done / (mask.size.height * mask.size.width)
+        shares.done = done / mask.size.area
 
 
 def area_of_pixels(

@@ -54,7 +54,7 @@ class Copies:
     def path_of(self, raster: Raster) -> Path:
         """Of a raster's copy."""
         name = f"{raster.path.name}.view.tif"
-        if raster.size.height * raster.size.width <= _KEPT:
+        if raster.size.area <= _KEPT:
             return Path(tempfile.mkdtemp(dir=self._passing)) / name
         return (self._cache or raster.file.parent) / name
 
@@ -157,8 +157,7 @@ def _opening(raster: Raster) -> Callable[[], Any]:
 @contextmanager
 def _upright(raster: Raster, beside: Path) -> Iterator[Read]:
     """Reads rows; what is decoded whole and is too large for that, from a copy meanwhile."""
-    height, width = raster.size
-    if not raster.decoded_whole or height * width <= MAX_MEGAPIXELS * 10**6:
+    if not raster.decoded_whole or raster.size.area <= MAX_MEGAPIXELS * 10**6:
         yield raster.read_valid
         return
     whole = beside.with_suffix(".whole.tif")
