@@ -104,6 +104,14 @@ def test_a_good_target_is_left_as_it_was(tmp_path, name):
     assert path.read_bytes() == b"an older result"
 
 
+def test_an_input_named_as_the_unfinished_output_is_kept(tmp_path):
+    """It would be overwritten, and gone when the output takes its name."""
+    path = tmp_path / "lakes.geojson"
+
+    with pytest.raises(RasterError, match=r"called lakes\.partial\.geojson.*name another"):
+        check_target(path, (".geojson",), [partial_of(path)])
+
+
 @pytest.mark.parametrize("below", [lambda folder: folder / "gone", _plain_file])
 def test_a_folder_that_vanished_is_one_line_too(tmp_path, below):
     """Between the look and the write the folder may go: still one line, no other error."""

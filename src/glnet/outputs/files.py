@@ -37,8 +37,16 @@ def check_target(path: Path, suffixes: tuple[str, ...], taken: Sequence[Path] = 
         msg = f"{path}: is a name that image libraries cannot write; choose one in UTF-8"
         raise RasterError(msg) from error
     # Not Path.resolve, which fails on links that lead round in circles.
-    if os.path.realpath(path) in map(os.path.realpath, taken):
+    real = set(map(os.path.realpath, taken))
+    if os.path.realpath(path) in real:
         msg = f"{path}: is read or written by this same command; name another file"
+        raise RasterError(msg)
+    probe = partial_of(path)
+    if os.path.realpath(probe) in real:
+        msg = (
+            f"{path}: until it is whole it is called {probe.name}, read or written by this "
+            "same command; name another file"
+        )
         raise RasterError(msg)
     folder = path.parent
     if not folder.is_dir():
@@ -48,7 +56,6 @@ def check_target(path: Path, suffixes: tuple[str, ...], taken: Sequence[Path] = 
         if path.is_dir():
             msg = f"{path}: is a folder; name a file"
             raise RasterError(msg)
-        probe = partial_of(path)
         with contextlib.suppress(FileExistsError):  # another process may be writing it
             probe.touch(exist_ok=False)
             probe.unlink()
