@@ -17,12 +17,12 @@ import pytest
 from glnet.bundle import GRAPHS, weights_digest, write_digest
 from glnet.errors import RasterError, RunError
 from glnet.outputs.files import partial_of
-from glnet.prediction.locks import locked
+from glnet.prediction.locks import locked, parts_folder
 from glnet.prediction.predict import predict
 from interrupting import differences, uninterrupted
 from jobs import OLDER, Job
 from kills import fill, kill, small_disk
-from makers import check_one_line, cut, write_tif
+from makers import check_one_line, cut, write_text, write_tif
 from networks import exported_tiny, random_scene
 
 SCENE, PARTS, CLASSES = 128, 9, 12
@@ -246,6 +246,18 @@ def test_a_file_being_written_is_not_touched_by_another_command(image, model, tm
         run(image, model, out)
 
     assert partial_of(out).read_bytes() == b"half"
+
+
+def test_a_folder_named_like_the_parts_is_nobodys_to_remove(image, model, tmp_path):
+    """With all that lies in it, a finished mask would take it along."""
+    out = tmp_path / "mask.tif"
+    parts_folder(out).mkdir()
+    kept = write_text(parts_folder(out) / "notes.txt", "mine")
+
+    with pytest.raises(RasterError, match=rf"^{parts_folder(out)}: .*holds other files; move it"):
+        run(image, model, out)
+
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [kept]
 
 
 def test_a_lock_is_held_once_though_its_folder_comes_and_goes(tmp_path):

@@ -46,8 +46,9 @@ def locked(out: Path) -> Iterator[Path]:
 
     Raises:
         RunError: another process works on the output.
-        RasterError: the folder cannot be made.
+        RasterError: the folder cannot be made, or is somebody else's.
     """
+    _refuse_strangers(out)
     with _explained(out), _acquired(parts_folder(out) / _LOCK, _PATIENCE):
         folder = parts_folder(out)
         _refuse_sharers(out, folder / _SHARING)
@@ -77,8 +78,9 @@ def shared(out: Path, name: str) -> Iterator[Path]:
 
     Raises:
         RunError: another process is there alone, or has the same share.
-        RasterError: the folder cannot be made.
+        RasterError: the folder cannot be made, or is somebody else's.
     """
+    _refuse_strangers(out)
     folder = parts_folder(out)
     own = folder / _SHARING / f"{name}.lock"
     with _explained(out, own.with_suffix(".holder")), _acquired(own, _PATIENCE):
@@ -99,6 +101,16 @@ def clear(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         elif path.name not in {_LOCK, _HOLDER}:
             path.unlink(missing_ok=True)
+
+
+def _refuse_strangers(out: Path) -> None:
+    """The folder goes at the end with all that it holds: it must have been made for that."""
+    folder, names = parts_folder(out), set[str]()
+    with contextlib.suppress(OSError):  # none is there, or it goes just now
+        names = {path.name for path in folder.iterdir()}
+    if names and not any(n in {_LOCK, _HOLDER, _SHARING} or n.endswith(".lock") for n in names):
+        msg = f"{folder}: is where the parts of {out.name} would lie, and holds other files; "
+        raise RasterError(msg + "move it, or name another output")
 
 
 def _refuse_sharers(out: Path, folder: Path) -> None:
