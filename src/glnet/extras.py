@@ -1,7 +1,8 @@
-"""What to install where a library of an extra is not there."""
+"""What to install where a library of an extra is not there, and what one cannot do."""
 
 import re
 from importlib import metadata
+from pathlib import Path
 
 
 def install(extra: str) -> str:
@@ -21,6 +22,13 @@ def install(extra: str) -> str:
     ]
     missing = [each for each in brings if not _there(each)]
     return " ".join(["pip install", *(f"'{each}'" for each in missing or brings)])
+
+
+def misnamed(path: Path) -> bool:
+    """Would pyogrio open another file? It reads some names as addresses: of `a;b` it opens `a`."""
+    from pyogrio.util import vsi_path  # noqa: PLC0415  an extra
+
+    return bool(vsi_path(path) != str(path))
 
 
 def _there(requirement: str) -> bool:

@@ -4,6 +4,7 @@ import json
 import resource
 import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pyogrio
@@ -390,6 +391,20 @@ def test_what_is_no_mask_and_no_target_is_refused(tmp_path):
     for options in ({"cell": 0}, {"min_area": -1}, {"simplify": float("nan")}):
         with pytest.raises(ValueError, match="wanted a cell"):
             write_polygons(mask, tmp_path / "a.json", NAMES, **options)
+
+
+@pytest.mark.parametrize("name", ["a;b.gpkg", "c!b.gpkg", "a\tb.gpkg"])
+def test_a_name_that_is_read_as_an_address_is_refused(tmp_path, name, monkeypatch):
+    """Pyogrio would write into `a`, or into `b.gpkg`, whatever lies there."""
+    monkeypatch.chdir(tmp_path)
+    source, kept = write_mask(tmp_path / "mask.tif", CORNERS), write_text(tmp_path / "a", "kept")
+
+    with pytest.raises(RasterError, match="a name that GeoPackages cannot have; choose one"):
+        write_polygons(source, Path(name), NAMES)
+    write_polygons(source, Path(name).with_suffix(".geojson"), NAMES, simplify=1)
+
+    assert kept.read_text() == "kept\n"
+    assert not list(tmp_path.glob("*.gpkg"))
 
 
 def test_a_png_is_a_mask_too(tmp_path):

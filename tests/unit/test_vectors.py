@@ -1,6 +1,7 @@
 """What files of polygons promise: features with their class, or the one that is wrong by number."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -230,6 +231,17 @@ def test_without_the_extra_a_geopackage_says_what_to_install(tmp_path, monkeypat
     assert rows(write_geojson(tmp_path / "a.geojson", drawn)) == [1]
     with pytest.raises(DataError, match=r"^.*a\.gpkg: .*pip install 'pyogrio>="):
         read_polygons(packed, TABLE)
+
+
+def test_a_geopackage_is_not_taken_for_its_namesake(tmp_path, monkeypatch):
+    """Pyogrio reads `site!a.gpkg` as `a.gpkg`."""
+    monkeypatch.chdir(tmp_path)
+    other = write_gpkg(Path("a.gpkg"), [feature(BOX, c="lake")])
+    named = other.rename("site!a.gpkg")
+    write_gpkg(other, [feature(BOX, c="road")])
+
+    with pytest.raises(DataError, match=r"^site!a\.gpkg: .*rename it"):
+        read_polygons(named, TABLE)
 
 
 @pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:4326"])

@@ -15,7 +15,7 @@ import numpy as np
 
 from glnet.datasets.classes import ClassTable
 from glnet.errors import DataError
-from glnet.extras import install
+from glnet.extras import install, misnamed
 
 VECTOR_SUFFIXES = (".geojson", ".json", ".gpkg")
 
@@ -149,6 +149,9 @@ def _geopackage(path: Path) -> _Features:
     except ImportError as error:
         msg = f"{path}: reading a GeoPackage needs: {install('vector')} ({error})"
         raise DataError(msg) from error
+    if misnamed(path):
+        msg = f"{path}: is a name that GeoPackages cannot have; rename it, without ; ! and tabs"
+        raise DataError(msg)
     try:
         layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
         if len(layers) != 1:

@@ -19,7 +19,7 @@ import numpy as np
 from rasterio.crs import CRS
 
 from glnet.errors import RasterError
-from glnet.extras import install
+from glnet.extras import install, misnamed
 from glnet.georeference import Georeference, through
 from glnet.outputs.outlines import Outlines
 
@@ -266,7 +266,7 @@ def vector_extra(path: Path) -> tuple[ModuleType, ModuleType]:
     """The libraries that GeoPackages and simplification take: pyogrio, shapely.
 
     Raises:
-        RasterError: they are not installed.
+        RasterError: they are not installed, or cannot write a GeoPackage of this name.
     """
     try:
         import pyogrio.raw  # noqa: PLC0415  an extra
@@ -274,4 +274,7 @@ def vector_extra(path: Path) -> tuple[ModuleType, ModuleType]:
     except ImportError as error:
         msg = f"{path}: this needs: {install('vector')} ({error})"
         raise RasterError(msg) from error
+    if path.suffix.lower() == ".gpkg" and misnamed(path):
+        msg = f"{path}: is a name that GeoPackages cannot have; choose one without ; ! and tabs"
+        raise RasterError(msg)
     return pyogrio, shapely
