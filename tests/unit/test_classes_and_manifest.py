@@ -242,11 +242,14 @@ def test_a_split_gives_its_rows_in_order(tmp_path, images, split, found):
         (["", "", "gone.png,images/b.png,train"], "line 4.*gone.png"),
         (["images/a.png,images,train"], "line 2.*mask.*images"),
         (["images/a.png"], "line 2.*mask"),
+        (["round.png,images/b.png,train"], "line 2.*round.png"),
+        (["images/a.png\0,images/b.png,train"], "holds NUL characters, .* save it as plain text"),
     ],
 )
 @pytest.mark.usefixtures("images")
 def test_a_missing_file_is_named_with_its_line(tmp_path, lines, named):
     """The line is the one an editor shows."""
+    (tmp_path / "round.png").symlink_to("round.png")
     path = write_text(tmp_path / "manifest.csv", "image,mask,split", *lines)
 
     with pytest.raises(DataError, match=named) as caught:
@@ -264,6 +267,17 @@ def test_only_what_is_asked_for_must_exist(tmp_path):
     assert len(read_manifest(path, "train")) == 1
     assert len(read_manifest(path, "test", files=("mask",))) == 1
     assert read_manifest(path, "validation", required=False) == []
+
+
+@pytest.mark.usefixtures("images")
+def test_rows_without_a_split_are_told_where_none_has_the_wanted_one(tmp_path):
+    """A list of splits that named nothing would look like a fault of ours."""
+    path = write_text(tmp_path / "manifest.csv", "image,mask,split", "images/a.png,images/b.png")
+
+    with pytest.raises(
+        DataError, match=r"no row of the split 'test'; there are: rows without any$"
+    ):
+        read_manifest(path, "test")
 
 
 @pytest.mark.usefixtures("images")

@@ -100,7 +100,7 @@ def read_manifest(
             if once:
                 _refuse_repeats(chosen, path, found)
             if required and not chosen:
-                splits = ", ".join(sorted({row.split for row in rows}))
+                splits = ", ".join(sorted({row.split or "rows without any" for row in rows}))
                 msg = f"{path}: no row of the split '{split}'; there are: {splits}"
                 raise DataError(msg)
     return samples
@@ -131,6 +131,9 @@ def _rows(path: Path) -> list[_Row]:
     if not records or not set(_COLUMNS) <= set(records[0][1]):
         columns = ", ".join(map(str, records[0][1])) if records else "no rows"
         msg = f"{path}: wanted CSV with the columns {', '.join(_COLUMNS)}; found {columns}"
+        raise DataError(msg)
+    if any("\0" in (cells[name] or "") for _, cells in records for name in _COLUMNS):
+        msg = f"{path}: holds NUL characters, which no path has; save it as plain text"
         raise DataError(msg)
     return [_Row(line, cells, (cells["split"] or "").strip()) for line, cells in records]
 
@@ -181,7 +184,8 @@ def _window(row: _Row, manifest: Path) -> Window | None:
 
 def _refuse_leaks(rows: Sequence[_Row], manifest: Path, problems: Problems) -> None:
     """What is trained on proves nothing when it is tested: each pixel belongs to one split."""
-    earlier: dict[Path, list[tuple[_Row, Window | None]]] = {}
+    # By os.path.realpath: Path.resolve fails on links that lead round in circles.
+    earlier: dict[str, list[tuple[_Row, Window | None]]] = {}
     for row in rows:
         image = _file(row, manifest, "image")
         try:
@@ -189,7 +193,7 @@ def _refuse_leaks(rows: Sequence[_Row], manifest: Path, problems: Problems) -> N
         except DataError as error:
             problems.add(str(error))
             continue
-        same = earlier.setdefault(image.resolve(), [])
+        same = earlier.setdefault(os.path.realpath(image), [])
         for other, its in same:
             if other.split != row.split and _share(window, its):
                 problems.add(
@@ -202,12 +206,12 @@ def _refuse_leaks(rows: Sequence[_Row], manifest: Path, problems: Problems) -> N
 
 def _refuse_repeats(rows: Sequence[_Row], manifest: Path, problems: Problems) -> None:
     """Some rows of an image would weigh more than others in every score."""
-    first: dict[tuple[Path, str], _Row] = {}
+    first: dict[tuple[str, str], _Row] = {}
     for row in rows:
         image = _file(row, manifest, "image")
         with contextlib.suppress(DataError):  # told already
             window = _window(row, manifest)
-            other = first.setdefault((image.resolve(), str(window)), row)
+            other = first.setdefault((os.path.realpath(image), str(window)), row)
             if other is not row:
                 problems.add(
                     f"{manifest}, lines {other.line} and {row.line}: the same part of {image}, "
