@@ -259,6 +259,7 @@ def test_a_key_of_another_place_is_not_told_with_a_wrong_one(tmp_path):
         ("train.stages.global.learning_rate", 0),
         ("train.stages.global.learning_rate", float("inf")),
         ("train.workers", -1),
+        ("train.seed", 1 << 63),
     ],
 )
 def test_a_value_that_cannot_be_is_told_with_its_place(tmp_path, place, value):
@@ -352,7 +353,11 @@ def _list(path):
     return write_text(path, "- data", "- model")
 
 
-@pytest.mark.parametrize("make", [_missing, _folder, _empty, _image, _broken, _list])
+def _deep(path):
+    return write_text(path, "[" * 5000)
+
+
+@pytest.mark.parametrize("make", [_missing, _folder, _empty, _image, _broken, _list, _deep])
 def test_a_file_that_is_no_recipe_is_named_in_one_line(tmp_path, make):
     """Missing, a folder, empty, an image, broken YAML or a list: one line with the path."""
     path = make(tmp_path / "recipe.yaml")

@@ -11,7 +11,7 @@ def read_bytes(text: str) -> int:
     Raises:
         ValueError: not a number with such a unit, or none at all.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
+    found = re.fullmatch(r"\s*(\d{1,18}(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
     count = int(float(found[1]) * (1 << _UNITS[found[2].upper()])) if found else 0
     if count <= 0:
         msg = f"wanted a number of bytes such as 4GiB or 800MiB, got {text!r}"

@@ -42,7 +42,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise RecipeError(msg)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         detail = " ".join(str(error).split())
         msg = f"{path}: cannot be read as YAML ({detail})"
         raise RecipeError(msg) from error

@@ -131,7 +131,7 @@ class TrainSettings(Settings):
     #: Start of the refined global branch: the plain one, its other half at zero, or the authors'.
     refined_start: Literal["plain", "authors"] = "plain"
     augment: AugmentSettings = AugmentSettings()
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=1 << 62)] = 0
     device: str = "auto"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     #: CUDA alone: the same bits from the same seed, at some cost in speed. The CPU needs nothing.
