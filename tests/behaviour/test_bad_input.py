@@ -322,6 +322,31 @@ def test_a_bad_recipe_starts_no_run(tmp_path, glnet, over, wrong, right):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"model": {"width": 1 << 40}}, "out of memory; close other programs"),
+        ({"train": {"trunk_weights": "a.png"}}, "a.png: cannot be read as weights; wanted"),
+    ],
+)
+def test_what_no_network_can_be_made_of_is_one_line(tmp_path, glnet, settings, told):
+    """More than any memory; an image for weights, which torch would advise to trust."""
+    image, mask = (
+        write_png(tmp_path / name, noise(1, 80, 90)[0] % 2) for name in ("a.png", "m.png")
+    )
+    _write_pair(tmp_path, image, mask)
+    values = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
+    values["model"]["bands"] = 1
+    for section, own in settings.items():
+        values[section] |= own
+    recipe = write_text(tmp_path / "recipe.yaml", yaml.safe_dump(values))
+
+    status, lines = glnet("train", recipe, "-o", tmp_path / "run")
+
+    check_one_line(status, lines, told)
+    assert "weights_only" not in lines[0]
+
+
 @pytest.mark.parametrize("name", ["manifest.csv", "classes.csv", "recipe.yaml"])
 def test_a_missing_part_of_a_run_is_named(tmp_path, glnet, name):
     """Recipe, manifest or class table: the one that is missing is in the line."""

@@ -15,6 +15,8 @@ from glnet.errors import GatheredError, GlnetError
 #: Status of what Ctrl-C ended.
 _STOPPED = 130
 
+_FULL = "out of memory; close other programs, or cut the image into parts"
+
 #: The commands, as they are listed, and what begins their own help. Each lies in the module of its
 #: name and is imported when it is asked for: all of them take half a second.
 COMMANDS = {
@@ -88,8 +90,10 @@ def main() -> None:
 
         _fail(1, f"{error}; this needs: {install('torch')}")
     except MemoryError:
-        _fail(1, "out of memory; close other programs, or cut the image into parts")
+        _fail(1, _FULL)
     except RuntimeError as error:
+        if "can't allocate memory" in str(error):  # torch, on the CPU
+            _fail(1, _FULL)
         if "out of memory" not in str(error):
             raise
         _fail(1, "out of device memory; use a smaller train.mini_batch, bf16, or --device cpu")

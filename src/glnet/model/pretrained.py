@@ -86,6 +86,9 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
             return dict(load_file(path))
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
-        detail = " ".join(str(error).split())[:200]
-        msg = f"{path}: holds no plain tensors that could be weights ({detail})"
+        # Torch's own words are an advice to trust the file.
+        msg = (
+            f"{path}: cannot be read as weights; wanted a .safetensors file, or a torch checkpoint "
+            "that holds named tensors and nothing else"
+        )
         raise BundleError(msg) from error
