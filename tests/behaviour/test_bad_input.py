@@ -327,6 +327,7 @@ def test_a_bad_recipe_starts_no_run(tmp_path, glnet, over, wrong, right):
     [
         ({"model": {"width": 1 << 40}}, "out of memory; close other programs"),
         ({"train": {"trunk_weights": "a.png"}}, "a.png: cannot be read as weights; wanted"),
+        ({"train": {"precision": "fp16", "device": "cpu"}}, "fp16 is for GPUs; say fp32, or bf16"),
     ],
 )
 def test_what_no_network_can_be_made_of_is_one_line(tmp_path, glnet, settings, told):

@@ -19,6 +19,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, distributed, nn
 
 from glnet.engines.torch_engine import pick_device
+from glnet.errors import RunError
 from glnet.recipe import TrainSettings
 
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -102,9 +103,12 @@ def assemble(train: TrainSettings) -> Team:
     """One process on one device, or torchrun's; each of those takes a GPU of its own.
 
     Raises:
-        RunError: no such device here.
+        RunError: no such device here, or none for the precision.
     """
     device = pick_device(train.device)
+    if train.precision == "fp16" and device.type == "cpu":
+        msg = "train.precision: fp16 is for GPUs; say fp32, or bf16"
+        raise RunError(msg)
     if train.deterministic and device.type == "cuda":
         # Read by cuBLAS when it is first used.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
