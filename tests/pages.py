@@ -93,11 +93,14 @@ def headings_of(page):
 def prepare(folder):
     """Files under the names that pages use, all but a model."""
     for name in ("images", "labels"):
-        (folder / "photos" / name).mkdir(parents=True)
+        for place in ("photos", "eyes"):
+            (folder / place / name).mkdir(parents=True)
     for number in range(5):
         pixels, labels = _scene(number, _SIDE)
         write_tif(folder / f"photos/images/{number}.tif", pixels, **_GROUND)
         write_png(folder / f"photos/labels/{number}.png", labels)
+        write_jpg(folder / f"eyes/images/P0{number}_left.jpg", pixels)
+        write_png(folder / f"eyes/labels/P0{number}_left.png", labels)
     for place in (folder, folder / "photos"):
         write_classes(place / "classes.csv", _TABLE)
     pixels, labels = _scene(9, _SIDE)

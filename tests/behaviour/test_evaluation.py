@@ -22,7 +22,7 @@ from glnet.evaluation.tally import Tally
 from glnet.metrics import IGNORE, BoundaryCounts, ConfusionMatrix, Protocol
 from glnet.model import build_glnet
 from glnet.raster import Raster
-from makers import TINY, noise, write_classes, write_manifest, write_png, write_tif
+from makers import TINY, noise, write_classes, write_manifest, write_png, write_text, write_tif
 from test_package import NO_TORCH
 
 NAMES = ("unknown", "field", "forest", "lake [deep]")
@@ -215,9 +215,38 @@ def test_csv_has_a_row_per_image_and_empty_cells(data, command):
         "iou_field": "1.0",
         "iou_forest": "",
         "iou_lake [deep]": "",
+        "f1_field": "1.0",
+        "f1_forest": "",
+        "f1_lake [deep]": "",
     }
     assert rows[1]["labelled_pixels"] == "0"
     assert {rows[1][key] for key in ("accuracy", "mean_iou", "mean_f1", "iou_field")} == {""}
+
+
+def test_intervals_are_over_the_manifests_groups(data, command):
+    """Copies of every image in its group change no interval; a row of the CSV names its group."""
+    alone = by_masks(data)
+    for folder in (data, data / "good", data / "poor"):
+        for path in list(folder.glob("?.png")):
+            path.with_stem(f"{path.stem}b").write_bytes(path.read_bytes())
+    rows = [f"{i}{of}.png,{i}_mask.png,test,eye {i}" for i in range(4) for of in ("", "b")]
+    write_text(data / "groups.csv", "image,mask,split,group", *rows)
+
+    status, out, _ = command(
+        "--masks", "good", "--against", "poor", "--classes", "classes.csv",
+        "--manifest", "groups.csv", "--csv", "images.csv",
+    )  # fmt: skip
+
+    assert status == 0
+    assert "Intervals are over 4 groups of images, drawn whole." in out
+    with (data / "images.csv").open(newline="") as file:
+        assert [row["group"] for row in csv.DictReader(file)] == [row[-5:] for row in rows]
+    grouped, poor = (by_masks(data, name, manifest="groups.csv") for name in ("good", "poor"))
+    assert grouped.mean_iou_interval() == alone.mean_iou_interval()
+    assert grouped.mean_image_iou()[1] == pytest.approx(alone.mean_image_iou()[1])
+    assert grouped.as_dict()["groups"] == 4
+    difference = glnet.Comparison(grouped, poor).mean_iou_interval
+    assert difference == glnet.Comparison(alone, by_masks(data, "poor")).mean_iou_interval
 
 
 def test_one_image_has_no_interval(data, command):

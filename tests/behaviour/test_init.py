@@ -217,6 +217,79 @@ def test_folds_test_every_image_once(tmp_path, init):
     assert sorted(tested) == [f"{n}.tif" for n in range(5)]
 
 
+def lay_patients(folder, patients=6, of_each=3):
+    """Images of `patients`, told by their names alone."""
+    lay(folder, patients * of_each, 64)
+    for kind in ("images", "labels"):
+        for path in [*(folder / kind).iterdir()]:
+            path.rename(path.with_stem(f"P{int(path.stem) % patients}_{path.stem}"))
+    return folder
+
+
+def splits_of_groups(manifest):
+    """Every group's splits; `read_manifest` refuses a group in two."""
+    found = {}
+    for sample in read_manifest(manifest):
+        assert sample.group == sample.image.name[:2]
+        found.setdefault(sample.group, set()).add(sample.split)
+    return found
+
+
+def test_groups_are_not_torn(tmp_path, init):
+    """By name from a folder; by a column where a manifest has it, splits left empty; by folds."""
+    lay_patients(tmp_path / "data")
+    group = ("--group", "(P[0-9]+)_")
+
+    status, out, _ = init(tmp_path / "data", "-o", tmp_path / "one/recipe.yaml", *group)
+    assert status == 0
+    assert "6 groups of images: each in one split" in out
+    found = splits_of_groups(tmp_path / "one/manifest.csv")
+    assert sorted(len(own) for own in found.values()) == [1] * 6
+    assert {split for own in found.values() for split in own} == {"train", "validation", "test"}
+
+    bare = [row | {"split": ""} for row in rows_of(tmp_path / "one/manifest.csv")]
+    given = write_text(
+        tmp_path / "one/bare.csv", ",".join(bare[0]), *map(",".join, map(dict.values, bare))
+    )
+    manifest = ("--manifest", given)
+    status, out, _ = init(tmp_path / "data", "-o", tmp_path / "two/recipe.yaml", *manifest)
+    assert status == 0
+    assert f"{given} names no splits: they are chosen" in out
+    assert splits_of_groups(tmp_path / "two/manifest.csv") == found
+    status, _, err = init(tmp_path / "data", "-o", tmp_path / "x/r.yaml", *manifest, *group)
+    assert (status, f"--group is for folders; {given} names groups" in err) == (1, True)
+
+    init(tmp_path / "data", "-o", tmp_path / "k/recipe.yaml", *group, "--folds", "3")
+    tested = [
+        {s.group for s in read_manifest(tmp_path / f"k/manifest.fold{k}.csv", "test")}
+        for k in (1, 2, 3)
+    ]
+    assert sorted(name for own in tested for name in own) == [f"P{i}" for i in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [("Q[0-9]", "'Q[0-9]' finds nothing in images/"), ("(P", "'(P' is no regular expression")],
+)
+def test_a_group_that_cannot_be_found_is_told(tmp_path, init, pattern, told):
+    lay_patients(tmp_path, 2, 1)
+
+    status, _, err = init(tmp_path, "-o", tmp_path / "r.yaml", "--group", pattern)
+
+    assert (status, told in err) == (1, True)
+
+
+def test_folders_that_tear_a_group_are_told(tmp_path, init):
+    """Splits by folders are the user's; the line says which group lies in both."""
+    for split in ("train", "test"):
+        lay(tmp_path, 2, 64, split=split)
+
+    status, _, err = init(tmp_path, "-o", tmp_path / "r.yaml", "--group", "([0-9])[.]tif")
+
+    assert status == 1
+    assert "the folders put images of the group '0' into 'test' and 'train'" in err
+
+
 def test_a_fold_without_a_validation_image_is_told(tmp_path, init):
     """Of three images two are tested in one fold of two, and one is to train."""
     lay(tmp_path, 3)

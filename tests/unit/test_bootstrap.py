@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from glnet.metrics import DRAWS, IGNORE, ConfusionMatrix, Interval, Protocol
-from glnet.metrics.bootstrap import image_means, interval, resample, set_mean_ious
+from glnet.metrics.bootstrap import image_means, interval, resample, set_mean_ious, summed_by
 
 
 def drawn_images(count, seed=0, classes=3):
@@ -95,3 +95,22 @@ def test_a_class_that_a_resampled_set_lacks_is_not_wrong():
 
         assert whole == pytest.approx(4 / classes)
         assert set_mean_ious(pairs, Protocol("glnet")) == pytest.approx(np.full(DRAWS, whole))
+
+
+def test_groups_are_drawn_whole():
+    """Each image twice, as a group of two, moves as the images alone do; taken singly, by less."""
+    values = np.random.default_rng(2).random(40)
+    groups = [f"patient {i}" for i in range(40)] * 2
+
+    found = image_means(np.tile(values, 2), groups)
+
+    np.testing.assert_allclose(found, image_means(values))
+    assert image_means(np.tile(values, 2)).std() < 0.8 * found.std()
+
+
+def test_what_has_no_group_is_drawn_by_itself():
+    """Sums stand in the order in which groups first occur; without any nothing is summed."""
+    values = np.array([[1, 10], [2, 20], [4, 40], [8, 80]])
+
+    assert summed_by(["a", "", "a", ""], values).tolist() == [[5, 50], [2, 20], [8, 80]]
+    assert summed_by([], values) is values

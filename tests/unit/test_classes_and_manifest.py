@@ -346,6 +346,23 @@ def test_splits_share_no_pixel(tmp_path, first, second, leaks):
     assert len(caught.value.lines) == 1
 
 
+@pytest.mark.usefixtures("images")
+def test_splits_share_no_group(tmp_path):
+    """Every torn group is named once, with two of its lines; rows without one may lie anywhere."""
+    rows = [f"images/a.png,images/b.png,train,{group}" for group in ("P1", "P1", "")]
+    rows += ["images/b.png,images/b.png,test, P2"]
+    path = write_text(tmp_path / "manifest.csv", "image,mask,split,group", *rows)
+    assert [sample.group for sample in read_manifest(path)] == ["P1", "P1", "", "P2"]
+
+    rows += ["images/b.png,images/b.png,test,P1"] * 2
+    write_text(path, "image,mask,split,group", *rows)
+    with pytest.raises(GatheredError) as caught:
+        read_manifest(path, "train")
+
+    told = f"{path}, lines 2 and 6: the group 'P1' is in the splits 'train' and 'test'"
+    assert [line.startswith(told) for line in caught.value.lines] == [True]
+
+
 @pytest.mark.parametrize("header", ["image,label,split", "image;mask;split", "images/a.png,x,y"])
 @pytest.mark.usefixtures("images")
 def test_wrong_columns_are_told_with_the_wanted_ones(tmp_path, header):

@@ -64,7 +64,7 @@ def _draws(runs: Runs, beside: Runs) -> np.ndarray:
         for fold, result in own.items():
             evaluation, other = result.evaluation(), beside[seed][fold].evaluation()
             counts = ~np.isnan(evaluation.image_mean_ious() + other.image_mean_ious())
-            pairs = evaluation.pairs[evaluation.view][counts]
+            pairs = evaluation.drawn_pairs(counts)
             if len(pairs) < 2:  # noqa: PLR2004  one image has no spread
                 return np.array([np.nan])
             folds.append(set_mean_ious(pairs, evaluation.protocol, fold))

@@ -1,6 +1,7 @@
 """What is kept of a run: enough to make every table again without running anything."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -38,6 +39,7 @@ class Result:
         patches: Computed and whole.
         seconds: Of training.
         cost: Of a prediction; None where it could not be measured.
+        groups: See `Evaluation`.
     """
 
     identity: dict[str, Any]
@@ -51,6 +53,7 @@ class Result:
     patches: dict[str, int] | None
     seconds: float
     cost: dict[str, Any] | None
+    groups: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -75,6 +78,7 @@ class Result:
             asdict(evaluation.patches) if evaluation.patches else None,
             seconds,
             asdict(cost) if cost else None,
+            evaluation.groups,
         )
 
     def evaluation(self) -> Evaluation:
@@ -88,6 +92,7 @@ class Result:
             {},
             0,
             PatchCount(**self.patches) if self.patches else None,
+            groups=tuple(self.groups),
         )
 
 
@@ -100,7 +105,9 @@ def identity(job: Job, study: StudySettings) -> dict[str, Any]:
     data = job.recipe.data
     samples, table = read_manifest(data.manifest, files=()), read_classes(data.classes)
     counted = {"split": study.split, "protocol": study.protocol, "boundary": study.boundary}
-    return {**run_identity(job.recipe, samples, table), **counted, "view": job.view}
+    groups = [sample.group for sample in samples]
+    known = {"view": job.view, **({"groups": groups} if any(groups) else {})}
+    return {**run_identity(job.recipe, samples, table), **counted, **known}
 
 
 def read_result(folder: Path) -> Result | None:

@@ -41,7 +41,11 @@ def init_command(
     ] = None,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of splits and training.")] = 0,
-    folds: Annotated[int, typer.Option(min=0, help="Recipes for cross-validation by image.")] = 0,
+    group: Annotated[
+        str | None,
+        typer.Option(help="What of an image's path names its patient or place, e.g. 'P[0-9]+'."),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=0, help="Recipes for cross-validation.")] = 0,
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Time some steps here, or assume.")
     ] = True,
@@ -53,7 +57,7 @@ def init_command(
     """
     wishes = Wishes(
         manifest, classes, tolerance, hours, memory, trunk, trunk_weights, shrink, device, seed,
-        folds, measure, force,
+        group, folds, measure, force,
     )  # fmt: skip
     with progress_of("looking for images and masks") as progress:
         made = plan(folder, out, wishes, progress.say, progress)

@@ -32,6 +32,7 @@ class Sample:
         window: The part of the image that this is; None: all of it.
         name: The image's path, with slashes, from the folder that all images of the manifest have
             in common: wherever that lies. Without a manifest the file's name.
+        group: What it shares with other images, such as a patient: they are alike. "": nothing.
     """
 
     image: Path
@@ -39,6 +40,7 @@ class Sample:
     split: str
     window: Window | None = None
     name: str = ""
+    group: str = ""
 
     def __post_init__(self) -> None:
         """Give it a name."""
@@ -73,10 +75,10 @@ def read_manifest(
     """Read the rows of one split, or all of them; paths are relative to the manifest's folder.
 
     Args:
-        path: The manifest: the columns image, mask, split, and, where a row is a part of its
-            image, window: `top left height width`.
-        split: Which rows; `all`, or None, for all. Of the others only the windows are looked at,
-            for overlap.
+        path: The manifest: the columns image, mask, split; where a row is a part of its image,
+            window: `top left height width`; where images are of one patient or place, group.
+        split: Which rows; `all`, or None, for all. Of the others only windows and groups are
+            looked at, for what splits share.
         required: Refuse a split without rows.
         once: Refuse rows that name the same image and window again: they would count twice.
         files: Which of the two files of a row must exist.
@@ -84,7 +86,7 @@ def read_manifest(
 
     Raises:
         DataError: not a CSV with these columns; files that do not exist; windows that are none; an
-            image, or overlapping parts of one, in two splits; a split without rows.
+            image, overlapping parts of one, or a group in two splits; a split without rows.
     """
     path = Path(path)
     with gathering(problems) as found:
@@ -97,6 +99,7 @@ def read_manifest(
                 with found.gathered():
                     samples.append(_sample(row, path, shared, files))
             _refuse_leaks(rows, path, found)
+            _refuse_torn(rows, path, found)
             if once:
                 _refuse_repeats(chosen, path, found)
             if required and not chosen:
@@ -110,13 +113,12 @@ def manifest_csv(samples: Sequence[Sample], splits: Sequence[str], folder: Path)
     """A manifest in `folder` as text."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    parts = any(sample.window for sample in samples)
-    rows.writerow(("image", "mask", "split", *(("window",) if parts else ())))
+    parts, groups = (any(getattr(s, kind) for s in samples) for kind in ("window", "group"))
+    rows.writerow((*_COLUMNS, *["window"] * parts, *["group"] * groups))
     for sample, split in zip(samples, splits, strict=True):
-        window = sample.window
-        place = _shown(window) if window else ""
+        place = _shown(sample.window) if sample.window else ""
         files = told(sample.image, folder), told(sample.mask, folder)
-        rows.writerow((*files, split, *((place,) if parts else ())))
+        rows.writerow((*files, split, *[place] * parts, *[sample.group] * groups))
     return text.getvalue()
 
 
@@ -163,7 +165,11 @@ def _sample(row: _Row, manifest: Path, shared: Path | None, needed: Sequence[str
         raise GatheredError(missing)
     # Links are not followed: a name is what the manifest says.
     name = Path(os.path.relpath(image, shared)).as_posix() if shared else image.name
-    return Sample(image, mask, row.split, _window(row, manifest), name)
+    return Sample(image, mask, row.split, _window(row, manifest), name, _group(row))
+
+
+def _group(row: _Row) -> str:
+    return (row.cells.get("group") or "").strip()
 
 
 def _window(row: _Row, manifest: Path) -> Window | None:
@@ -202,6 +208,21 @@ def _refuse_leaks(rows: Sequence[_Row], manifest: Path, problems: Problems) -> N
                 )
                 break
         same.append((row, window))
+
+
+def _refuse_torn(rows: Sequence[_Row], manifest: Path, problems: Problems) -> None:
+    """Images of one group are alike: to be tested on one that was trained on flatters, too."""
+    first: dict[str, _Row] = {}
+    torn = set[str]()
+    for row in rows:
+        group = _group(row)
+        other = first.setdefault(group, row)
+        if group and group not in torn and other.split != row.split:
+            torn.add(group)
+            problems.add(
+                f"{manifest}, lines {other.line} and {row.line}: the group '{group}' is in the "
+                f"splits '{other.split}' and '{row.split}'; move it into one"
+            )
 
 
 def _refuse_repeats(rows: Sequence[_Row], manifest: Path, problems: Problems) -> None:

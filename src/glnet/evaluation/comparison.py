@@ -50,12 +50,10 @@ class Comparison:
     def mean_iou_interval(self) -> Interval | None:
         """Its paired bootstrap interval: both are resampled alike; None with under two images."""
         kept = ~np.isnan(self.image_mean_ious).all(axis=0)
-        if kept.sum() < 2:  # noqa: PLR2004  one image has no spread
+        both = [(each.drawn_pairs(kept), each.protocol) for each in (self.model, self.against)]
+        if len(both[0][0]) < 2:  # noqa: PLR2004  one image has no spread
             return None
-        ours, theirs = (
-            set_mean_ious(each.pairs[each.view][kept], each.protocol)
-            for each in (self.model, self.against)
-        )
+        ours, theirs = (set_mean_ious(*each) for each in both)
         differences = (ours - theirs)[~np.isnan(ours - theirs)]
         return interval(differences) if differences.size else None
 
@@ -75,11 +73,14 @@ class Comparison:
         return [
             {
                 "image": image,
+                **self.model.group_of(i),
                 "mean_iou": plain(ours),
                 "against_mean_iou": plain(theirs),
                 "difference": plain(ours - theirs),
             }
-            for image, ours, theirs in zip(self.model.images, *self.image_mean_ious, strict=True)
+            for i, (image, ours, theirs) in enumerate(
+                zip(self.model.images, *self.image_mean_ious, strict=True)
+            )
         ]
 
     def as_dict(self) -> dict[str, object]:

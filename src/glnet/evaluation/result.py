@@ -16,7 +16,7 @@ from glnet.metrics import (
     Protocol,
     Scores,
 )
-from glnet.metrics.bootstrap import image_means, interval, set_mean_ious
+from glnet.metrics.bootstrap import image_means, interval, set_mean_ious, summed_by
 from glnet.metrics.confusion import ious, scores_of
 
 
@@ -34,6 +34,8 @@ class Evaluation:
         near: Pixels of the true masks that were near-colours, within the tolerance.
         patches: How many the local branch saw; None for masks from disk.
         notes: Sentences about what was evaluated.
+        groups: Of every image the manifest's group, or ""; empty where it has none: intervals are
+            over groups.
     """
 
     table: ClassTable
@@ -44,6 +46,7 @@ class Evaluation:
     near: int
     patches: PatchCount | None = None
     notes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -74,11 +77,19 @@ class Evaluation:
         return None if counts is None else counts.iou(self.protocol)
 
     def mean_iou_interval(self, view: str | None = None) -> Interval | None:
-        """Bootstrap interval of the set's mean IoU; None with fewer than two labelled images."""
-        kept = ~np.isnan(self.image_mean_ious(view))
-        if kept.sum() < 2:  # noqa: PLR2004  one image has no spread
+        """Bootstrap interval of the set's mean IoU; None with fewer than two images or groups."""
+        pairs = self.drawn_pairs(~np.isnan(self.image_mean_ious(view)), view)
+        if len(pairs) < 2:  # noqa: PLR2004  one image has no spread
             return None
-        return interval(set_mean_ious(self.pairs[view or self.view][kept], self.protocol))
+        return interval(set_mean_ious(pairs, self.protocol))
+
+    def drawn_pairs(self, kept: np.ndarray, view: str | None = None) -> np.ndarray:
+        """The matrices that a bootstrap draws from: of the kept images, one for each or a group."""
+        return summed_by(self.groups_of(kept), self.pairs[view or self.view][kept])
+
+    def groups_of(self, kept: np.ndarray) -> list[str]:
+        """The groups of the kept images, boolean (images,); nothing where there are none."""
+        return [group for group, its in zip(self.groups, kept, strict=False) if its]
 
     def image_mean_ious(self, view: str | None = None) -> np.ndarray:
         """Mean IoU of every image by itself; NaN where nothing of it is counted."""
@@ -87,36 +98,41 @@ class Evaluation:
     def mean_image_iou(self, view: str | None = None) -> tuple[float, Interval | None]:
         """The mean over images of their own mean IoU, and its bootstrap interval."""
         values = self.image_mean_ious(view)
-        values = values[~np.isnan(values)]
+        kept = ~np.isnan(values)
+        values, groups = values[kept], self.groups_of(kept)
         if not values.size:
             return float("nan"), None
-        spread = interval(image_means(values)) if values.size > 1 else None
-        return float(values.mean()), spread
+        several = len(summed_by(groups, values)) > 1
+        return float(values.mean()), interval(image_means(values, groups)) if several else None
 
     def rows(self) -> list[dict[str, object]]:
         """One row per image and view, for a table; None where a score is not defined."""
         return [
-            self._row(image, view, pairs[i])
+            {"image": image, **self.group_of(i), "view": view, **self._row(pairs[i])}
             for i, image in enumerate(self.images)
             for view, pairs in self.pairs.items()
         ]
 
-    def _row(self, image: str, view: str, pairs: np.ndarray) -> dict[str, object]:
+    def group_of(self, i: int) -> dict[str, object]:
+        """Of an image, as a cell of its row; nothing where the manifest has no groups."""
+        return {"group": self.groups[i]} if self.groups else {}
+
+    def _row(self, pairs: np.ndarray) -> dict[str, object]:
         scores = scores_of(pairs, self.protocol, of_image=True)
         return {
-            "image": image,
-            "view": view,
             "labelled_pixels": plain(self.protocol.known(scores.pixels).sum()),
             "accuracy": plain(scores.accuracy),
             "mean_iou": plain(scores.mean_iou),
             "mean_f1": plain(scores.mean_f1),
             **{f"iou_{name}": plain(scores.iou[i]) for i, name in enumerate(self.names)},
+            **{f"f1_{name}": plain(scores.f1[i]) for i, name in enumerate(self.names)},
         }
 
     def as_dict(self) -> dict[str, object]:
         """For programs: plain numbers, shares in [0, 1], None where a score is not defined."""
         return {
             "images": len(self.images),
+            "groups": len(summed_by(self.groups, np.zeros(len(self.images)))),
             "near_colour_pixels": self.near,
             "patches": asdict(self.patches) if self.patches else None,
             "notes": self.notes,

@@ -34,6 +34,7 @@ class Tally:
         self._table = table
         self._protocol = Protocol.of(protocol, table.names)
         self._pairs: dict[str, dict[str, np.ndarray]] = {view: {} for view in views}
+        self._groups: dict[str, str] = {}
         self._patches: PatchCount | None = None
         classes = len(table.trained)
         self._boundaries = {view: BoundaryCounts(classes) for view in views if boundary}
@@ -56,6 +57,7 @@ class Tally:
         if patches is not None:
             self._patches = patches + (self._patches or PatchCount(0, 0))
         image, ground = sample.image.as_posix(), self._protocol.ground(labels)
+        self._groups.setdefault(image, sample.group)
         for view, prediction in predictions.items():
             matrix = ConfusionMatrix(len(self._table.trained))
             matrix.add(labels, prediction)
@@ -73,7 +75,8 @@ class Tally:
         """What was counted; `near` pixels of the true masks were near-colours."""
         images = tuple(next(iter(self._pairs.values())))
         pairs = {view: np.stack([*found.values()]) for view, found in self._pairs.items()}
+        groups = tuple(self._groups.values()) if any(self._groups.values()) else ()
         return Evaluation(
             self._table, self._protocol, images, pairs, self._boundaries, near, self._patches,
-            tuple(notes),
+            tuple(notes), groups,
         )  # fmt: skip

@@ -9,7 +9,7 @@ from glnet.metrics import Interval
 def verdict(interval: Interval | None) -> str:
     """Whether the interval of the difference in mean IoU excludes 0, in a line."""
     if interval is None:
-        return "No interval of the difference: it takes two labelled images."
+        return "No interval of the difference: it takes two labelled images, or groups of them."
     between = f"the 95 % interval {points(interval.low)} to {points(interval.high)}"
     if not interval.excludes_zero:
         return f"No clear difference in mean IoU: {between} includes 0."
@@ -24,6 +24,9 @@ def remarks(result: Evaluation) -> Iterator[str]:
         yield f"Ground of {names} {counted}; the means leave {'them' if more else 'it'} out."
     if missed := int(result.matrices[result.view].missed.sum()):
         yield f"{missed} labelled pixels have no class in the predicted masks and count as missed."
+    if groups := [group for group in result.groups if group]:
+        count = len(set(groups)) + len(result.images) - len(groups)
+        yield f"Intervals are over {count} groups of images, drawn whole."
     if result.near:
         yield f"{result.near} pixels of the true masks were near-colours."
     patches = result.patches

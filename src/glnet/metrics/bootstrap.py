@@ -1,6 +1,9 @@
-"""Bootstrap intervals: how far a score would move on other images of the same kind."""
+"""Bootstrap intervals: how far a score would move on other images of the same kind.
 
-from collections.abc import Iterator
+Images of one group (a patient, a place) are alike: such groups are drawn whole, in their stead.
+"""
+
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +31,7 @@ class Interval(NamedTuple):
 
 
 def resample(images: int, fold: int = 0) -> Iterator[np.ndarray]:
-    """Sets of as many images, drawn with replacement; the same ones every time.
+    """Sets of as many images (or groups), drawn with replacement; the same ones every time.
 
     Args:
         images: How many there are.
@@ -49,7 +52,7 @@ def set_mean_ious(pairs: np.ndarray, protocol: Protocol, fold: int = 0) -> np.nd
     """Mean IoU of every resampled set.
 
     Args:
-        pairs: One matrix per image, shape (images, classes + 1, classes + 1).
+        pairs: One matrix per image or group, shape (images, classes + 1, classes + 1).
         protocol: What is done with unknown ground.
         fold: See `resample`.
     """
@@ -58,9 +61,31 @@ def set_mean_ious(pairs: np.ndarray, protocol: Protocol, fold: int = 0) -> np.nd
     return np.concatenate([protocol.mean(ious(matrices, protocol), whole) for matrices in summed])
 
 
-def image_means(values: np.ndarray) -> np.ndarray:
-    """The mean of one value per image, in every resampled set."""
-    return np.concatenate([often @ values / len(values) for often in resample(len(values))])
+def image_means(values: np.ndarray, groups: Sequence[str] = ()) -> np.ndarray:
+    """The mean of one value per image, in every resampled set.
+
+    Args:
+        values: Shape (images,).
+        groups: See `summed_by`.
+    """
+    sums, counts = (summed_by(groups, each) for each in (values, np.ones(len(values))))
+    return np.concatenate([often @ sums / (often @ counts) for often in resample(len(sums))])
+
+
+def summed_by(groups: Sequence[str], values: np.ndarray) -> np.ndarray:
+    """The sum over every group's images, shape (groups, ...); what has no group is one of its own.
+
+    Args:
+        groups: Name of every image's group, or ""; none at all: every image is its own.
+        values: Shape (images, ...).
+    """
+    if not any(groups):
+        return values
+    names = [group or position for position, group in enumerate(groups)]
+    number = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    out = np.zeros((len(number), *values.shape[1:]), values.dtype)
+    np.add.at(out, [number[name] for name in names], values)
+    return out
 
 
 def interval(scores: np.ndarray) -> Interval:

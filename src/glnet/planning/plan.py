@@ -1,7 +1,7 @@
 """`plan`: a folder of labelled images in, a recipe with reasons, a manifest and classes out."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from glnet.errors import DataError, RecipeError
 from glnet.geometry import scene_grid
 from glnet.outputs.files import whole_or_nothing
 from glnet.planning.choices import PAPER_SIDE, Choice
+from glnet.planning.dividing import divide, grouped
 from glnet.planning.labels import discover_classes
 from glnet.planning.measure import ImageFacts, gather, measure
 from glnet.planning.pairs import SUFFIXES, find_pairs
 from glnet.planning.proposal import Proposal, propose
-from glnet.planning.splits import TRIES, choose_folds, choose_splits, take_validation
 from glnet.planning.summary import head
 from glnet.planning.text import recipe_text
 from glnet.planning.wishes import Wishes
@@ -137,7 +137,9 @@ def plan(
             f"band {bands} of the images counts as alpha and is left out; if it is one to learn "
             f"from, say model.bands: {bands} in the recipe, with input's mean and deviation"
         )
-    runs = _runs(data, images, wishes, notes)
+    pixels = np.array([image.pixels for image in images])
+    fixed = data.manifest is not None
+    runs = divide(data.samples, pixels, wishes, notes, fixed=fixed)
     tables = {} if data.classes else {classes: classes_csv(table)}
     recipes: dict[Path, str] = {}
     proposal: Proposal | None = None
@@ -172,19 +174,35 @@ def _find(folder: Path, wishes: Wishes, notes: list[str]) -> _Data:
         manifest = folder / "manifest.csv"
     if classes is None and (folder / "classes.csv").is_file():
         classes = folder / "classes.csv"
-    notes += [
-        f"{path} is used as it is; to have it made anew, delete it"
-        for path in (manifest, classes)
-        if path is not None
-    ]
+    if classes is not None:
+        notes.append(_kept(classes))
     if manifest is not None:
-        return _Data(read_manifest(manifest), manifest, classes)
+        return _told(manifest, classes, wishes, notes)
     found = find_pairs(folder)
     if found.unlabelled:
         names = listed(path.relative_to(folder) for path in found.unlabelled)
         count = len(found.unlabelled)
         notes.append(f"left out, having no mask: {count} image{'s' * (count > 1)}: {names}")
+    if wishes.group is not None:
+        return _Data(grouped(found.samples, folder, wishes.group), None, classes)
     return _Data(_in_blocks(found.samples, notes), None, classes)
+
+
+def _told(manifest: Path, classes: Path | None, wishes: Wishes, notes: list[str]) -> _Data:
+    """What a manifest says; one without any split leaves them to be chosen."""
+    if wishes.group is not None:
+        msg = f"--group is for folders; {manifest} names groups in a column 'group'"
+        raise RecipeError(msg)
+    samples = read_manifest(manifest)
+    if any(sample.split for sample in samples):
+        notes.append(_kept(manifest))
+        return _Data(samples, manifest, classes)
+    notes.append(f"{manifest} names no splits: they are chosen, and written into a manifest anew")
+    return _Data(samples, None, classes)
+
+
+def _kept(path: Path) -> str:
+    return f"{path} is used as it is; to have it made anew, delete it"
 
 
 def _in_blocks(samples: list[Sample], notes: list[str]) -> list[Sample]:
@@ -227,74 +245,3 @@ def _table(
         f"so there and run init again with --classes {path}"
     )
     return table
-
-
-def _runs(
-    data: _Data, images: Sequence[ImageFacts], wishes: Wishes, notes: list[str]
-) -> list[list[str]]:
-    """The splits of one run, or of every fold."""
-    pixels = np.array([image.pixels for image in images])
-    given = [sample.split for sample in data.samples]
-    if wishes.folds:
-        try:
-            folds = _folds_by_image(data.samples, pixels, wishes)
-        except ValueError as error:
-            msg = f"--folds: {error}"
-            raise RecipeError(msg) from error
-        notes.append(
-            f"{wishes.folds} folds by image, given splits set aside; each recipe takes "
-            f"{wishes.hours:g} h, and the score to report is the mean over the folds' test splits"
-        )
-        for number, splits in enumerate(folds, start=1):
-            notes += [f"fold {number}: {note}" for note in _lacking(splits)]
-        return folds
-    splits = given if data.manifest else _splits(given, pixels, wishes.seed, notes)
-    notes += _lacking(splits)
-    return [splits]
-
-
-def _folds_by_image(
-    samples: Sequence[Sample], pixels: np.ndarray, wishes: Wishes
-) -> list[list[str]]:
-    """Folds of whole images: parts of one image stay together."""
-    images = list(dict.fromkeys(sample.image for sample in samples))
-    number = [images.index(sample.image) for sample in samples]
-    summed = np.zeros((len(images), pixels.shape[1]), pixels.dtype)
-    np.add.at(summed, number, pixels)
-    folds = choose_folds(summed, wishes.folds, wishes.seed)
-    return [[splits[i] for i in number] for splits in folds]
-
-
-def _splits(given: list[str], pixels: np.ndarray, seed: int, notes: list[str]) -> list[str]:
-    """Those of the folders, as far as they say."""
-    kinds = set(given)
-    if kinds <= {"", "train"}:
-        notes.append(
-            f"splits: of {TRIES} random orders (--seed {seed}) the one whose class shares are most "
-            "alike"
-        )
-        return choose_splits(pixels, seed)
-    if "" in kinds or "train" not in kinds:
-        found = ", ".join(sorted(kind or "no split" for kind in kinds))
-        msg = f"the folders' names say {found}; wanted train and others, or no splits at all; "
-        raise DataError(msg + "move the images, or name a manifest with --manifest")
-    if "validation" not in kinds:
-        notes.append("no validation folder: some training images, alike in classes, validate")
-        return take_validation(pixels, given, seed)
-    return given
-
-
-def _lacking(splits: Sequence[str]) -> list[str]:
-    """What follows from a split without images, and what to do."""
-    notes = []
-    if "validation" not in splits:
-        notes.append(
-            "no validation image: the last epoch is kept, not the best; label more images, or say "
-            "so in the manifest"
-        )
-    if "test" not in splits:
-        notes.append(
-            "no test image: the score of the validation images, which chose the epoch, flatters; "
-            "label more images, or try --folds"
-        )
-    return notes

@@ -1,6 +1,7 @@
 """What a user decides before a plan is made."""
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ class Wishes:
         shrink: How often images are shrunk, along a side; None: as the time and the masks allow.
         device: As in recipes.
         seed: Of splits and training.
+        group: A regular expression for an image's path below the folder: what it finds there is
+            the image's group, which no split tears; None: every image is by itself.
         folds: Recipes for cross-validation; 0: one recipe.
         measure: Time steps here; else a rough pace is taken, and PyTorch is not needed.
         force: Overwrite files that exist.
@@ -36,6 +39,7 @@ class Wishes:
     shrink: int | None = None
     device: str = "auto"
     seed: int = 0
+    group: str | None = None
     folds: int = 0
     measure: bool = True
     force: bool = False
@@ -44,8 +48,8 @@ class Wishes:
         """Refuse what cannot be met, before anything is read.
 
         Raises:
-            RecipeError: no time or no end of it, images enlarged, one fold, no such weights, no
-                such amount of memory.
+            RecipeError: no time or no end of it, images enlarged, one fold, no regular expression,
+                no such weights, no such amount of memory.
         """
         if not 0 < self.hours < math.inf:
             msg = f"--hours: wanted more than 0 and an end, got {self.hours:g}"
@@ -56,6 +60,12 @@ class Wishes:
         if self.folds < 0 or self.folds == 1:
             msg = f"--folds: wanted 2 or more, or none, got {self.folds}"
             raise RecipeError(msg)
+        if self.group is not None:
+            try:
+                re.compile(self.group)
+            except re.error as error:
+                msg = f"--group: {self.group!r} is no regular expression ({error})"
+                raise RecipeError(msg) from error
         if self.memory is not None:
             try:
                 read_bytes(self.memory)
