@@ -35,6 +35,8 @@ def told(folder):
         ("images/a.jpg", "labels/mask_a.png", ""),
         ("images/a_sat.jpg", "labels/a_sat_mask.png", ""),
         ("images/a_sat.jpg", "labels/a.png", ""),
+        ("images/ISIC_1.jpg", "masks/ISIC_1_segmentation.png", ""),
+        ("segmentation/a.jpg", "segmentation/a_seg.png", ""),
         ("images/mask_dance.jpg", "labels/mask_dance.png", ""),
         ("a.jpg", "a_mask.png", ""),
         ("a_sat.jpg", "a_mask.png", ""),

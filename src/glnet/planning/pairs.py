@@ -21,6 +21,8 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".jp2"})
 _MASKS = frozenset({
     "mask", "masks", "label", "labels", "annotation", "annotations", "gt", "groundtruth", "truth",
 })  # fmt: skip
+#: Of file names alone: a folder called so holds whole data sets.
+_MASK_AFFIXES = _MASKS | {"segmentation", "seg"}
 _IMAGES = frozenset({
     "image", "images", "img", "imgs", "sat", "photo", "photos", "scene", "scenes",
 })  # fmt: skip
@@ -33,7 +35,8 @@ _BETWEEN = re.compile(r"[\s._\-]+")
 _LAYOUTS = (
     "understood are images/ beside labels/, masks/, annotations/ or gt/ with equal names or an "
     "affix such as _sat and _mask; a.jpg beside a_mask.png or a.png; both inside train/, val/ and "
-    "test/; or name a manifest with --manifest"
+    "test/; or name a manifest with --manifest, as for masks of one file per class (its column "
+    "mask then holds a pattern such as masks/a_{class}.png)"
 )
 
 Role = Literal["image", "mask"]
@@ -61,7 +64,9 @@ class _File:
 
     def core(self, role: Role) -> str:
         """The stem without a word for the role at either end."""
-        words = "|".join(sorted(_MASKS if role == "mask" else _IMAGES, key=len, reverse=True))
+        words = "|".join(
+            sorted(_MASK_AFFIXES if role == "mask" else _IMAGES, key=len, reverse=True)
+        )
         core = re.sub(rf"^(?:{words})[\s._\-]+|[\s._\-]+(?:{words})$", "", self.stem)
         return core or self.stem
 
