@@ -181,6 +181,8 @@ def test_json_has_every_number(data, command):
             "precision": scores.precision[i],
             "boundary_iou": result.boundary_iou()[i],
             "pixels": scores.pixels[i],
+            "iou_interval": list(result.class_intervals("iou")[i]),
+            "f1_interval": list(result.class_intervals("f1")[i]),
         }
     assert view["mean_iou"] == scores.mean_iou
     assert view["mean_boundary_iou"] == pytest.approx(result.boundary_iou().mean())

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from glnet.datasets.classes import ClassInfo, ClassTable
+from glnet.evaluation.result import Evaluation
 from glnet.metrics import DRAWS, IGNORE, ConfusionMatrix, Interval, Protocol
 from glnet.metrics.bootstrap import image_means, interval, resample, set_mean_ious, summed_by
 
@@ -35,6 +37,25 @@ def test_a_resampled_set_is_the_drawn_images_counted_anew(protocol):
     for score, times in list(zip(found, often, strict=True))[:40]:
         again = matrix_of([images[i] for i in np.repeat(np.arange(7), times)])
         assert score == pytest.approx(again.scores(protocol).mean_iou)
+
+
+def test_a_class_has_its_own_interval():
+    """Of Dice, drawn again by a slow twin; over the sets alone that have the class."""
+    table = ClassTable(tuple(ClassInfo(str(i), i, (i, i, i)) for i in range(3)))
+    drawn = enumerate(drawn_images(7))
+    images = [(labels % (2 if i else 3), found % 2) for i, (labels, found) in drawn]
+    pairs = np.stack([matrix_of([image]).pairs for image in images])
+    names = tuple(map(str, range(7)))
+    result = Evaluation(table, Protocol(), names, {"masks": pairs}, {}, 0)
+
+    often = np.concatenate(list(resample(7))).astype(int)
+    counts = np.tensordot(often, pairs, 1)[:, :3, :3]
+    both = counts.sum(axis=1) + counts.sum(axis=2)
+    with np.errstate(invalid="ignore"):
+        drawn = 2 * np.diagonal(counts, axis1=1, axis2=2) / both
+    for i, own in enumerate(result.class_intervals("f1")):
+        assert own == pytest.approx(np.nanquantile(drawn[:, i], (0.025, 0.975)))
+    assert np.isnan(drawn[:, 2]).any()
 
 
 def test_sets_are_as_large_as_the_first_and_always_the_same():

@@ -43,18 +43,22 @@ def show_details(result: Evaluation, whose: str = "") -> None:
     table = _table("class", "ground")
     scores, boundary = result.scores(), result.boundary_iou()
     columns = {"IoU": scores.iou, "precision": scores.precision, "recall": scores.recall}
-    columns["F1"] = scores.f1
     if boundary is not None:
-        columns["boundary IoU"] = boundary
-    for column in columns:
-        table.add_column(column, justify="right")
+        columns["boundary"] = boundary
+    columns["F1"] = scores.f1
+    for column in (*columns, "95 %"):
+        table.add_column(column, justify="right", no_wrap=True)
+    spread = result.class_intervals("f1")
     for i, (name, share) in enumerate(_shares(result)):
-        table.add_row(name, share, *(percent(values[i]) for values in columns.values()))
+        own = (percent(values[i]) for values in columns.values())
+        table.add_row(name, share, *own, _between(spread[i]))
     table.add_section()
     means = (percent(float(result.protocol.mean(values))) for values in columns.values())
     table.add_row("mean", "", *means, style="bold")
     console = plain_console()
-    console.print(f"\n{heading}, scores in %; F1 is Dice", style="bold", soft_wrap=True)
+    console.print(
+        f"\n{heading}, scores in %; F1 is Dice, with its interval", style="bold", soft_wrap=True
+    )
     console.print(table)
 
 
@@ -102,10 +106,12 @@ def _shares(result: Evaluation) -> list[tuple[str, str]]:
 
 
 def _spread(*intervals: Interval | None) -> tuple[str, ...]:
-    return ("  95 % interval", "", *("-" if i is None else _between(i) for i in intervals))
+    return ("  95 % interval", "", *map(_between, intervals))
 
 
-def _between(interval: Interval) -> str:
+def _between(interval: Interval | None) -> str:
+    if interval is None:
+        return "-"
     return f"{percent(interval.low)}-{percent(interval.high)}"
 
 

@@ -1,6 +1,7 @@
 """What an evaluation found."""
 
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -16,8 +17,11 @@ from glnet.metrics import (
     Protocol,
     Scores,
 )
-from glnet.metrics.bootstrap import image_means, interval, set_mean_ious, summed_by
+from glnet.metrics.bootstrap import image_means, interval, set_ious, set_mean_ious, summed_by
 from glnet.metrics.confusion import ious, scores_of
+
+#: Scores of a class that have an interval.
+_KINDS: tuple[Literal["iou", "f1"], ...] = ("iou", "f1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +86,19 @@ class Evaluation:
         if len(pairs) < 2:  # noqa: PLR2004  one image has no spread
             return None
         return interval(set_mean_ious(pairs, self.protocol))
+
+    def class_intervals(
+        self, kind: Literal["iou", "f1"], view: str | None = None
+    ) -> list[Interval | None]:
+        """Bootstrap interval of every class's score, over the sets that have the class."""
+        pairs = self.drawn_pairs(~np.isnan(self.image_mean_ious(view)), view)
+        if len(pairs) < 2:  # noqa: PLR2004  one image has no spread
+            return [None] * len(self.names)
+        drawn = set_ious(pairs, self.protocol)
+        if kind == "f1":
+            drawn = 2 * drawn / (1 + drawn)
+        defined = [own[~np.isnan(own)] for own in drawn.T]
+        return [interval(own) if own.size else None for own in defined]
 
     def drawn_pairs(self, kept: np.ndarray, view: str | None = None) -> np.ndarray:
         """The matrices that a bootstrap draws from: of the kept images, one for each or a group."""
@@ -158,6 +175,7 @@ class Evaluation:
             columns["boundary_iou"] = boundary
             means["mean_boundary_iou"] = float(self.protocol.mean(boundary))
         columns["pixels"] = scores.pixels
+        intervals = {f"{kind}_interval": self.class_intervals(kind, view) for kind in _KINDS}
         return {
             **{name: plain(value) for name, value in means.items()},
             "accuracy": plain(scores.accuracy),
@@ -165,7 +183,10 @@ class Evaluation:
             "mean_image_iou": plain(mean_image_iou),
             "mean_image_iou_interval": spread,
             "classes": {
-                name: {column: plain(values[i]) for column, values in columns.items()}
+                name: {
+                    **{column: plain(values[i]) for column, values in columns.items()},
+                    **{column: own[i] for column, own in intervals.items()},
+                }
                 for i, name in enumerate(self.names)
             },
             "confusion": matrix.counts.tolist(),

@@ -49,16 +49,21 @@ def resample(images: int, fold: int = 0) -> Iterator[np.ndarray]:
 
 
 def set_mean_ious(pairs: np.ndarray, protocol: Protocol, fold: int = 0) -> np.ndarray:
-    """Mean IoU of every resampled set.
+    """Mean IoU of every resampled set; see `set_ious`."""
+    return protocol.mean(set_ious(pairs, protocol, fold), ious(pairs.sum(axis=0), protocol))
+
+
+def set_ious(pairs: np.ndarray, protocol: Protocol, fold: int = 0) -> np.ndarray:
+    """IoU of every class in every resampled set, shape (sets, classes); NaN where a set has none.
 
     Args:
         pairs: One matrix per image or group, shape (images, classes + 1, classes + 1).
         protocol: What is done with unknown ground.
         fold: See `resample`.
     """
-    flat, whole = pairs.reshape(len(pairs), -1).astype(float), ious(pairs.sum(axis=0), protocol)
+    flat = pairs.reshape(len(pairs), -1).astype(float)
     summed = ((often @ flat).reshape(-1, *pairs.shape[1:]) for often in resample(len(pairs), fold))
-    return np.concatenate([protocol.mean(ious(matrices, protocol), whole) for matrices in summed])
+    return np.concatenate([ious(matrices, protocol) for matrices in summed])
 
 
 def image_means(values: np.ndarray, groups: Sequence[str] = ()) -> np.ndarray:
