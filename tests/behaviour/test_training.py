@@ -34,7 +34,7 @@ from glnet.training.schedule import schedule
 from glnet.training.stages import Step
 from makers import opened, write_tif
 from networks import ArrayScene, named, tiny_network
-from runs import STAGES, write_recipe
+from runs import STAGES, write_data, write_recipe
 from scenes import CLASSES
 
 #: Every kind of pyramid, and finer maps below.
