@@ -30,6 +30,7 @@ from makers import (
     write_classes,
     write_geojson,
     write_gpkg,
+    write_jpg,
     write_png,
     write_text,
     write_tif,
@@ -249,7 +250,22 @@ def test_a_class_without_a_file_has_no_pixel_but_one_must_exist(tmp_path):
         pass
 
     assert str(caught.value).startswith(f"{tmp_path / 'masks/2_{class}.tif'}: no class has a file")
+    assert str(caught.value).endswith("one of them all zero says so")
     assert "2_land.tif, 2_DMG.tif, 2_cloud.tif, 2_lake.tif, 2_old.tif" in str(caught.value)
+
+
+def test_a_class_file_that_is_a_jpeg_is_refused(tmp_path):
+    """Its greys around a class's edges are not zero: the class would grow by several pixels."""
+    table = ClassTable((ClassInfo("a", 0, (0, 0, 0), rest=True), ClassInfo("b", 1, (1, 1, 1))))
+    image = write_tif(tmp_path / "image.tif", noise(3, 23, 31))
+    write_jpg(tmp_path / "b.jpg", np.full((3, 23, 31), 255, np.uint8))
+
+    sample = Sample(image, tmp_path / "{class}.jpg", "")
+    with (
+        pytest.raises(DataError, match=r"^.*b.jpg: what is not zero is the class.*as PNG or TIFF"),
+        open_sample(sample, LabelCoder(table), MODEL),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(

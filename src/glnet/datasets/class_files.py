@@ -56,20 +56,29 @@ def open_class_files(
     """Open the files of a pattern such as `masks/1_{class}.tif`; a class without one has no pixel.
 
     Raises:
-        DataError: no file exists, or one differs in size from `onto`, or has bands that are neither
-            grey nor colour.
+        DataError: no file exists, or one is a JPEG, differs in size from `onto`, or has bands that
+            are neither grey nor colour.
         RasterError: a file cannot be opened.
     """
     looked_for = [(coder.label(row), class_file(pattern, row)) for row in coder.table.rows]
     existing = [(label, path) for label, path in looked_for if path.is_file()]
     if not existing:
         names = ", ".join(dict.fromkeys(path.name for _, path in looked_for))
-        msg = f"{pattern}: no class has a file there; looked for {names}"
+        msg = (
+            f"{pattern}: no class has a file there; looked for {names}; where an image shows no "
+            "class, one of them all zero says so"
+        )
         raise DataError(msg)
     with contextlib.ExitStack() as stack:
         files = [(label, stack.enter_context(Raster(path))) for label, path in existing]
         for _, raster in files:
             check_size(raster, onto)
+            if raster.is_photo:
+                msg = (
+                    f"{raster.path}: what is not zero is the class, and a JPEG is not zero around "
+                    "edges; save it as PNG or TIFF, 255 where the grey is over 127 and else 0"
+                )
+                raise DataError(msg)
             if raster.bands not in _BANDS:
                 msg = f"{raster.path}: wanted one band or RGB, found {raster.bands} bands"
                 raise DataError(msg)
