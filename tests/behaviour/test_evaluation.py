@@ -300,6 +300,9 @@ def test_better_masks_are_called_better(data, command):
     low, high = difference["mean_iou_interval"]
     assert 0 < low < difference["mean_iou"] < high
     assert difference["mean_iou"] == good.scores().mean_iou - poor.scores().mean_iou
+    low, high = difference["class_intervals"]["field"]
+    assert 0 < low < difference["classes"]["field"] < high
+    assert f"{100 * low:+.1f} to {100 * high:+.1f}" in printed
     assert difference["classes"]["field"] == good.scores().iou[0] - poor.scores().iou[0]
     with (data / "d.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -315,10 +318,13 @@ def test_the_interval_of_a_difference_is_paired(data):
     forth, back = glnet.Comparison(good, poor), glnet.Comparison(poor, good)
 
     assert same.mean_iou_interval == (0, 0)
+    assert same.class_iou_intervals == [(0, 0)] * 3
     assert not same.mean_iou_interval.excludes_zero
     low, high = forth.mean_iou_interval
     assert back.mean_iou_interval == pytest.approx((-high, -low))
     assert forth.mean_iou == -back.mean_iou
+    for (low, high), own in zip(forth.class_iou_intervals, back.class_iou_intervals, strict=True):
+        assert own == pytest.approx((-high, -low))
 
 
 def test_two_models_are_compared_as_each_is_evaluated(data, command):

@@ -65,9 +65,11 @@ def show_details(result: Evaluation, whose: str = "") -> None:
 def show_comparison(found: Comparison, names: tuple[str, str]) -> None:
     """IoU of every class of both and the difference; whether it is more than chance, in a line."""
     model, against = found.model, found.against
-    table = _table("class", "A", "B", "A - B")
-    for name, ours, theirs in zip(found.names, *found.class_ious, strict=True):
-        table.add_row(name, percent(ours), percent(theirs), points(ours - theirs))
+    table = _table("class", "A", "B", "A - B", "95 %")
+    columns = *found.class_ious, found.class_iou_intervals
+    for name, ours, theirs, spread in zip(found.names, *columns, strict=True):
+        row = percent(ours), percent(theirs), points(ours - theirs), _between_points(spread)
+        table.add_row(name, *row)
     table.add_section()
     for score, kind in (("mean IoU", "mean_iou"), ("mean F1", "mean_f1"), ("accuracy", "accuracy")):
         pair = [getattr(each.scores(), kind) for each in (model, against)]
@@ -113,6 +115,10 @@ def _between(interval: Interval | None) -> str:
     if interval is None:
         return "-"
     return f"{percent(interval.low)}-{percent(interval.high)}"
+
+
+def _between_points(spread: Interval | None) -> str:
+    return "-" if spread is None else f"{points(spread.low)} to {points(spread.high)}"
 
 
 def _mean_boundary(result: Evaluation, view: str) -> float:

@@ -8,7 +8,7 @@ from glnet.datasets.classes import ClassTable
 from glnet.errors import DataError
 from glnet.evaluation.result import Evaluation, plain
 from glnet.metrics import Interval, Protocol
-from glnet.metrics.bootstrap import interval, set_mean_ious
+from glnet.metrics.bootstrap import interval, set_ious, set_mean_ious
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,13 +49,25 @@ class Comparison:
     @property
     def mean_iou_interval(self) -> Interval | None:
         """Its paired bootstrap interval: both are resampled alike; None with under two images."""
+        if not self._drawn:
+            return None
+        ours, theirs = (set_mean_ious(*each) for each in self._drawn)
+        return _middle(ours - theirs)
+
+    @property
+    def class_iou_intervals(self) -> list[Interval | None]:
+        """The same of the known classes' IoU, over the sets where both have a score of the class."""
+        if not self._drawn:
+            return [None] * len(self.names)
+        ours, theirs = (protocol.known(set_ious(own, protocol)) for own, protocol in self._drawn)
+        return [_middle(differences) for differences in (ours - theirs).T]
+
+    @property
+    def _drawn(self) -> list[tuple[np.ndarray, Protocol]]:
+        """What both are resampled from; nothing with under two images, which have no spread."""
         kept = ~np.isnan(self.image_mean_ious).all(axis=0)
         both = [(each.drawn_pairs(kept), each.protocol) for each in (self.model, self.against)]
-        if len(both[0][0]) < 2:  # noqa: PLR2004  one image has no spread
-            return None
-        ours, theirs = (set_mean_ious(*each) for each in both)
-        differences = (ours - theirs)[~np.isnan(ours - theirs)]
-        return interval(differences) if differences.size else None
+        return both if len(both[0][0]) > 1 else []
 
     @property
     def class_ious(self) -> np.ndarray:
@@ -93,10 +105,16 @@ class Comparison:
                 name: plain(ours - theirs)
                 for name, ours, theirs in zip(self.names, *self.class_ious, strict=True)
             },
+            "class_intervals": dict(zip(self.names, self.class_iou_intervals, strict=True)),
             "images": self.rows(),
         }
         both = {"model": self.model.as_dict(), "against": self.against.as_dict()}
         return {**both, "difference": difference}
+
+
+def _middle(differences: np.ndarray) -> Interval | None:
+    defined = differences[~np.isnan(differences)]
+    return interval(defined) if defined.size else None
 
 
 def check_same_classes(model: ClassTable, against: ClassTable) -> None:
