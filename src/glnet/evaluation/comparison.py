@@ -49,17 +49,17 @@ class Comparison:
     @property
     def mean_iou_interval(self) -> Interval | None:
         """Its paired bootstrap interval: both are resampled alike; None with under two images."""
-        if not self._drawn:
+        if not (drawn := self._drawn):
             return None
-        ours, theirs = (set_mean_ious(*each) for each in self._drawn)
+        ours, theirs = (set_mean_ious(*each) for each in drawn)
         return _middle(ours - theirs)
 
     @property
     def class_iou_intervals(self) -> list[Interval | None]:
-        """The same of the known classes' IoU, over the sets where both have a score of the class."""
-        if not self._drawn:
+        """The same of the known classes' IoU, over the sets where both have one."""
+        if not (drawn := self._drawn):
             return [None] * len(self.names)
-        ours, theirs = (protocol.known(set_ious(own, protocol)) for own, protocol in self._drawn)
+        ours, theirs = (protocol.known(set_ious(own, protocol)) for own, protocol in drawn)
         return [_middle(differences) for differences in (ours - theirs).T]
 
     @property
