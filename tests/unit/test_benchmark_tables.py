@@ -1,9 +1,12 @@
 """What a study's tables promise: right means, spreads and intervals; one key for one stage."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
 
+from glnet.benchmark.intervals import mean_interval
 from glnet.benchmark.process import decode
 from glnet.benchmark.results import Result
 from glnet.benchmark.rows import rows_of
@@ -128,6 +131,15 @@ def test_the_interval_is_that_of_the_mean_over_seeds_and_folds(two_by_two):
 
     low, high = np.quantile(drawn_means(results), (0.025, 0.975))
     assert row.interval == pytest.approx((low, high), abs=1e-9)
+
+
+def test_the_interval_is_over_groups_where_there_are_any():
+    """Every image twice, as a group of two: the interval is that of the images alone."""
+    pairs = matrices(6, 0)
+    alone = result(pairs, "abcdef")
+    twice = replace(result(np.tile(pairs, (2, 1, 1)), "abcdefghijkl"), groups=["P", *"QRSTU"] * 2)
+
+    assert mean_interval({0: {0: twice}}) == mean_interval({0: {0: alone}})
 
 
 def test_the_interval_holds_the_mean_of_folds_that_differ(tmp_path):
