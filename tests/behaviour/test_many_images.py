@@ -187,6 +187,22 @@ def test_options_that_do_not_go_together_are_told(arguments, said, glnet):
     assert said in " ".join(" ".join(lines).replace("│", " ").split())
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"also": "scores"}, "also: wanted a list of confidence, .*; found 's'"),
+        ({"also": ["polygons"]}, "also: wanted a list of confidence, .*; found 'polygons'"),
+        ({"scene": 0}, "scene: wanted 64 px or more, got 0"),
+    ],
+)
+def test_what_the_command_line_refuses_python_refuses_too(model, tmp_path, options, told):
+    """Nothing is passed over in silence."""
+    with pytest.raises(RunError, match=told):
+        predict_many(["a.tif"], model, tmp_path / "d", **options)
+
+    assert not (tmp_path / "d").exists()
+
+
 def test_a_pattern_that_fits_nothing_is_one_line(model, tmp_path, glnet):
     pattern = tmp_path / "*.tif"
 
@@ -196,7 +212,7 @@ def test_a_pattern_that_fits_nothing_is_one_line(model, tmp_path, glnet):
 
 
 def outcomes(images, model, folder, **options):
-    found = predict_many(images, model, folder, scene=SCENE, **options)
+    found = predict_many(iter(images), model, folder, scene=SCENE, **options)
     return {outcome.job.image.stem: outcome for outcome in found}
 
 

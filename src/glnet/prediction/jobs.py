@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from glnet.datasets.classes import ClassTable
 from glnet.errors import GatheredError, RunError
@@ -119,6 +119,10 @@ def jobs_into(
         GatheredError: names that two images would share, or outputs that are inputs.
         RasterError, RunError: see `plan_job`.
     """
+    unknown = [kind for kind in also if kind not in get_args(Also)]
+    if unknown:
+        msg = f"also: wanted a list of {', '.join(get_args(Also))}; found {unknown[0]!r}"
+        raise RunError(msg)
     if set(_POLYGONS) <= set(also):
         msg = "polygons: geojson or gpkg, not both"
         raise RunError(msg)

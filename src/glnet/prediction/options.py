@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from glnet.errors import RunError
 from glnet.prediction.parts import HALO
 from glnet.recipe import View
 
 OnError = Literal["stop", "nodata"]
+
+#: Pixels; smaller scenes would be all halo.
+LEAST_SCENE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +50,13 @@ class PredictOptions:
     mpp: float | None = None
     glass: bool = False
     remote: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what the command line cannot say.
+
+        Raises:
+            RunError: a scene that is too small.
+        """
+        if self.scene is not None and self.scene < LEAST_SCENE:
+            msg = f"scene: wanted {LEAST_SCENE} px or more, got {self.scene}"
+            raise RunError(msg)

@@ -1,7 +1,7 @@
 """Predicting image files of any size: into files, or into memory."""
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,7 +122,7 @@ def predict(  # noqa: PLR0913  each by its name
 
 
 def predict_many(  # noqa: PLR0913  each by its name
-    images: Sequence[str | Path],
+    images: Iterable[str | Path],
     model: str | Path,
     out_dir: str | Path,
     *,
@@ -170,6 +170,7 @@ def predict_many(  # noqa: PLR0913  each by its name
         model, PredictOptions(**options), device=device, precision=precision, engine=engine,
         memory=memory, said=said,
     )  # fmt: skip
+    images = list(images)
     predictor.steps = len(images) == 1
     within = predictor.options.within
     wish = PolygonWish(Path(), background, min_area, simplify)
