@@ -449,6 +449,21 @@ def test_numbers_without_a_folder_are_found_first(tmp_path, glnet, bundle):
     check_one_line(status, lines, out)
 
 
+def test_numbers_do_not_overwrite_labels(tmp_path, glnet, bundle):
+    """Polygons are JSON too."""
+    image = write_png(tmp_path / "scene.png", noise(3, 80, 90))
+    labels = write_geojson(tmp_path / "scene.json", [feature(box(0, 0, 90, 80), name="land")])
+    _write_pair(tmp_path, image, labels, "test")
+    before = labels.read_bytes()
+
+    status, lines = glnet(
+        "evaluate", "-m", bundle, "--manifest", tmp_path / "manifest.csv", "--json", labels
+    )
+
+    check_one_line(status, lines, labels, "by this same command")
+    assert labels.read_bytes() == before
+
+
 def test_a_run_below_a_file_is_refused(tmp_path, glnet):
     """A run folder that cannot be made is one line."""
     image = write_tif(tmp_path / "scene.tif", noise(3, 80, 90))

@@ -19,6 +19,8 @@ from glnet.cli.options import (
 from glnet.cli.progress import progress_of
 from glnet.cli.scores import show_comparison, show_details, show_evaluation
 from glnet.cli.stopping import NOTHING, WRITING, when_stopped
+from glnet.datasets.manifest import read_manifest
+from glnet.datasets.problems import Problems
 from glnet.engines.loading import ENGINES
 from glnet.evaluation.comparison import Comparison
 from glnet.evaluation.masks import evaluate_masks
@@ -83,6 +85,8 @@ def evaluate_command(
     asked = {name: value for name, value in computing.items() if value != _USUAL[name]}
     goes_with("--model", model, **asked)
     read = [path for path in (manifest, classes) if path is not None]
+    if json_out is not None:  # polygons are JSON too
+        read += [row.mask for row in read_manifest(manifest, files=(), problems=Problems())]
     for path, suffix in ((json_out, ".json"), (csv_out, ".csv")):
         if path is not None:
             check_target(path, (suffix,), read)
