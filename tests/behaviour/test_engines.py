@@ -386,6 +386,21 @@ def test_a_damaged_graph_is_named(tmp_path, glnet, bundle, image, graph, share):
     assert not (tmp_path / "mask.png").exists()
 
 
+def test_a_class_that_only_the_config_has_is_refused(tmp_path, glnet, bundle, image):
+    """Added or taken away by hand; the graphs know nothing of names."""
+    model = copy_of(bundle, tmp_path / "model")
+    config = json.loads((model / "config.json").read_text())
+    config["classes"].pop()
+    (model / "config.json").write_text(json.dumps(config))
+
+    status, lines = glnet(
+        "predict", image, "-m", model, "-o", tmp_path / "mask.png", "--engine", "openvino"
+    )
+
+    check_one_line(status, lines, "gives 3 classes, the model's config names 2; name those")
+    assert not (tmp_path / "mask.png").exists()
+
+
 def other_weights(model):
     """One bit of the last weight, as a folder of another training might differ."""
     path = model / "model.safetensors"

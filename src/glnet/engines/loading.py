@@ -62,7 +62,7 @@ def load_engine(
 
     table = table_of(folder, config)
     classes = len(table.trained)
-    graphs = OpenVinoGraphs(folder, precision)
+    graphs = OpenVinoGraphs(folder, precision, classes)
     loaded = Engine(FoldedNetwork(config.model, classes, graphs), LIBRARY)
     loaded.keeper = Keeper(
         lambda wish: plan_memory(wish, read_costs(folder), config.model, classes),

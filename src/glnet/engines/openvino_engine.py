@@ -22,6 +22,9 @@ LIBRARY = f"OpenVINO {openvino.__version__.split('-')[0]}"
 #: What the graphs of global branches give, as far as they have it.
 _LOOK = ("logits", "share", *named_levels("lent"))
 
+#: What has a channel for every class.
+_SCORES = {"logits", "local", "aggregated"}
+
 #: What is not int8 in an int8 graph stays in fp32.
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
@@ -29,12 +32,15 @@ _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 class OpenVinoGraphs:
     """See `engines.folded.Graphs`; arrays are NumPy's, patches come one at a time."""
 
-    def __init__(self, model: str | Path, precision: str = "fp32") -> None:
+    def __init__(
+        self, model: str | Path, precision: str = "fp32", classes: int | None = None
+    ) -> None:
         """Read nothing yet: a graph is loaded when it is first run.
 
         Args:
             model: A model folder with exported graphs, see `glnet.bundle.check_graphs`.
             precision: fp32, bf16 or int8; OpenVINO left alone would choose.
+            classes: How many the graphs must tell apart; None: as many as they do.
 
         Raises:
             RunError: this processor has no such arithmetic.
@@ -58,6 +64,7 @@ class OpenVinoGraphs:
             # Pinned, the threads of two processes would all sit on the machine's first cores.
             "ENABLE_CPU_PINNING": False,
         }
+        self._classes = classes
         self._resident = True
         self._requests: dict[Graph, tuple[Any, Any]] = {}
 
@@ -137,13 +144,25 @@ class OpenVinoGraphs:
         try:
             model = core().read_model(path)
             for result in model.get_results():
-                if not result.input_value(0).names & set(outputs):
+                names = result.input_value(0).names
+                if not names & set(outputs):
                     model.remove_result(result)
+                elif names & _SCORES:
+                    self._check_classes(path, result.get_output_partial_shape(0)[1])
             model.reshape({port: shapes[_one_of(port.names, shapes)] for port in model.inputs})
             return core().compile_model(model, "CPU", self._options).create_infer_request()
         except (RuntimeError, StopIteration) as error:
             msg = f"{path}: cannot be read as a graph of this model; run glnet export again"
             raise BundleError(msg) from error
+
+    def _check_classes(self, path: Path, found: Any) -> None:  # noqa: ANN401
+        """Where a class was added or taken away, every label might be another one's."""
+        if self._classes is not None and found.is_static and found.get_length() != self._classes:
+            msg = (
+                f"{path}: gives {found.get_length()} classes, the model's config names "
+                f"{self._classes}; name those that it was trained on"
+            )
+            raise BundleError(msg)
 
 
 def _one_of(names: set[str], known: Container[str]) -> str:
