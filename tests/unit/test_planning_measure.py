@@ -151,6 +151,23 @@ def test_every_value_of_index_masks_is_a_class_but_255(tmp_path):
     ]  # fmt: skip
 
 
+def test_classes_have_the_colours_of_the_masks_own_palette(tmp_path):
+    """If it tells all of them apart."""
+    values = np.array([[0, 2], [5, 255]], np.uint8)
+    told, grey = bytes(range(255, -1, -1)) * 3, bytes(3 * 256)
+
+    first, second = (
+        discover_classes([Sample(path, path, "train")], []).rows
+        for path in (
+            write_png(tmp_path / "a.png", values, told), write_png(tmp_path / "b.png", values, grey)
+        )
+    )  # fmt: skip
+
+    assert [row.colour for row in first] == [tuple(told[3 * v : 3 * v + 3]) for v in (0, 2, 5, 255)]
+    assert [row.colour for row in second[:3]] == [default_colour(v) for v in (0, 2, 5)]
+    assert [row.ignored for row in first] == [False, False, False, True]
+
+
 def test_binary_masks_of_0_and_255_have_two_classes(tmp_path):
     """There 255 is the foreground, not what is ignored."""
     table = found_classes(tmp_path, np.array([[0, 255]], np.uint8))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glnet.datasets.classes import ClassInfo, ClassTable, default_colour
+from glnet.datasets.classes import ClassInfo, ClassTable, Colour, default_colour
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelScene
 from glnet.datasets.problems import listed
@@ -34,6 +34,7 @@ def discover_classes(
     """One class per value of index masks, or per colour of RGB masks; 255 and nodata are ignored.
 
     Masks of 0 and 255 alone are binary: there 255 is a class. So is nodata beside one value alone.
+    Where the first mask has a palette of a colour for each, classes have its colours.
 
     Args:
         samples: Whose masks are read.
@@ -46,9 +47,11 @@ def discover_classes(
     """
     found: dict[int, set[int]] = {}
     nodata, binary = set[int](), 0
+    palette: np.ndarray | None = None
     for done, sample in enumerate(samples, start=1):
         with Raster(sample.mask) as mask:
             held, own_nodata = _held(mask, found.setdefault(mask.bands, set()))
+            palette = mask.palette if done == 1 else palette
         nodata |= own_nodata
         binary += {value for value, _ in held.most_common(2)} == {0, IGNORE}
         progress(done, len(samples))
@@ -61,7 +64,7 @@ def discover_classes(
         values |= nodata
         notes.append(f"beside nodata ({listed(nodata)}) the masks hold one value: both are classes")
         nodata = set()
-    rows = _by_value(values, nodata) if bands == 1 else _by_colour(sorted(values))
+    rows = _by_value(values, nodata, palette) if bands == 1 else _by_colour(sorted(values))
     if sum(not row.ignored for row in rows) == 1:
         msg = f"{samples[0].mask}: all masks hold one value alone; there is nothing to tell apart"
         raise DataError(msg)
@@ -145,12 +148,14 @@ def _packed(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(red << 16 | green << 8 | blue)
 
 
-def _by_value(values: set[int], nodata: set[int]) -> tuple[ClassInfo, ...]:
+def _by_value(
+    values: set[int], nodata: set[int], palette: np.ndarray | None
+) -> tuple[ClassInfo, ...]:
     binary = values <= {0, IGNORE}
+    colours = _colours(values | nodata, palette)
 
     def row(value: int) -> ClassInfo:
-        # White, which no small number has, so that 0 and 255 are seen apart.
-        colour = default_colour(value) if value != IGNORE else (255, 255, 255)
+        colour = colours[value]
         if value in nodata:
             return ClassInfo("nodata", value, colour, ignored=True)
         if value == IGNORE and not binary:
@@ -158,6 +163,17 @@ def _by_value(values: set[int], nodata: set[int]) -> tuple[ClassInfo, ...]:
         return ClassInfo(f"class {value}", value, colour)
 
     return tuple(row(value) for value in sorted(values | nodata))
+
+
+def _colours(values: set[int], palette: np.ndarray | None) -> dict[int, Colour]:
+    """Of a palette, if it tells all values apart; else our own."""
+    if palette is not None and max(values) < len(palette):
+        found = {value: (r, g, b) for value, (r, g, b) in enumerate(palette.tolist())}
+        found = {value: found[value] for value in values}
+        if len(set(found.values())) == len(found):
+            return found
+    # White, which no small number has, so that 0 and 255 are seen apart.
+    return {v: default_colour(v) if v != IGNORE else (255, 255, 255) for v in values}
 
 
 def _by_colour(packed: Sequence[int]) -> tuple[ClassInfo, ...]:
