@@ -8,6 +8,7 @@ from glnet.benchmark.results import Result
 from glnet.benchmark.rows import Row
 from glnet.benchmark.study import Job, Study
 from glnet.metrics import Interval
+from glnet.reports.page import unknown
 
 
 def counted(study: Study, rows: Sequence[Row]) -> str:
@@ -82,11 +83,6 @@ def run_cells(job: Job, result: Result) -> dict[str, object]:
         "whole": (result.patches or {}).get("whole"),
         **{name: cost.get(name) for name in ("memory_mb", "forward", "file_to_mask")},
     }
-
-
-def unknown(value: float | None) -> bool:
-    """Is there no number to show?"""
-    return value is None or value != value  # noqa: PLR0124  NaN
 
 
 def _percent(value: float | None, digits: int = 1) -> str:

@@ -10,12 +10,11 @@ from glnet.benchmark.columns import (
     counted,
     entry_columns,
     machines,
-    unknown,
 )
 from glnet.benchmark.rows import Results, Row
 from glnet.benchmark.study import Study
 from glnet.reports.charts import Chart, Point, scales
-from glnet.reports.page import write_page
+from glnet.reports.page import unknown, write_page
 
 
 def write_report(

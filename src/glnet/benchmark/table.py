@@ -9,7 +9,6 @@ from glnet.benchmark.columns import (
     entry_columns,
     machines,
     run_cells,
-    unknown,
 )
 from glnet.benchmark.figure import write_figure
 from glnet.benchmark.page import write_report
@@ -17,6 +16,7 @@ from glnet.benchmark.rows import Results, Row, rows_of
 from glnet.benchmark.study import Study
 from glnet.outputs.files import whole_or_nothing
 from glnet.outputs.tables import write_rows
+from glnet.reports.page import unknown
 
 
 def write_tables(study: Study, results: Results, out: Path) -> None:

@@ -68,12 +68,12 @@ def versions() -> dict[str, str]:
 
 def _percent(value: float | None, digits: int = 1) -> str:
     """A share in [0, 1] in percent, a dash where there is none."""
-    return "-" if _unknown(value) else f"{100 * float(value or 0):.{digits}f}"
+    return "-" if unknown(value) else f"{100 * float(value or 0):.{digits}f}"
 
 
 def _share(value: float | None) -> str:
     """A share in [0, 1] as a length in CSS or an attribute; nothing where there is none."""
-    return "0" if _unknown(value) else f"{min(max(float(value or 0), 0.0), 1.0):.4f}"
+    return "0" if unknown(value) else f"{min(max(float(value or 0), 0.0), 1.0):.4f}"
 
 
 def _grouped(value: float) -> str:
@@ -81,5 +81,6 @@ def _grouped(value: float) -> str:
     return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
-def _unknown(value: float | None) -> bool:
+def unknown(value: float | None) -> bool:
+    """Is there no number to show?"""
     return value is None or value != value  # noqa: PLR0124  NaN
