@@ -116,37 +116,30 @@ class _Composer:
     def _composed(self, part: Part, over: list[Part]) -> Composed | None:
         """The part; None if another process has made it, and may have taken scenes away."""
         if self.others is None:
-            return _composed(self.plan, part, over, self.shelf, self.lost)
+            return self._of_scenes(part, over)
         if self.others(part):
             return None
         try:
-            return _composed(self.plan, part, over, self.shelf, self.lost)
+            return self._of_scenes(part, over)
         except (KeyError, OSError):
             if self.others(part):
                 return None
             raise
 
-
-def _composed(
-    plan: Plan,
-    part: Part,
-    over: list[Part],
-    shelf: MutableMapping[int, Scored],
-    lost: dict[int, Scored],
-) -> Composed:
-    why = next((lost[one.number].why for one in over if one.number in lost), "")
-    if part.number in lost:
-        return Composed(part, None, None, why)
-    there = {one.number: shelf[one.number] for one in over if one.number in shelf}
-    own = there[part.number]
-    if own.scores is None:
-        return Composed(part, None, own.kept, why)
-    maps = [
-        (one, scores)
-        for one in over
-        if one.number in there and (scores := there[one.number].scores) is not None
-    ]
-    return Composed(part, lambda window: _blended(plan, maps, window), own.kept, why)
+    def _of_scenes(self, part: Part, over: list[Part]) -> Composed:
+        why = next((self.lost[one.number].why for one in over if one.number in self.lost), "")
+        if part.number in self.lost:
+            return Composed(part, None, None, why)
+        there = {one.number: self.shelf[one.number] for one in over if one.number in self.shelf}
+        own = there[part.number]
+        if own.scores is None:
+            return Composed(part, None, own.kept, why)
+        maps = [
+            (one, scores)
+            for one in over
+            if one.number in there and (scores := there[one.number].scores) is not None
+        ]
+        return Composed(part, lambda window: _blended(self.plan, maps, window), own.kept, why)
 
 
 def _blended(plan: Plan, maps: Sequence[tuple[Part, ScoreMap]], window: Window) -> Any:  # noqa: ANN401  any array kind
