@@ -7,7 +7,6 @@ import typer
 
 from glnet.cli.options import (
     MODEL_HELP,
-    PRECISIONS,
     Device,
     EngineName,
     Precision,
@@ -21,7 +20,7 @@ from glnet.cli.scores import show_comparison, show_details, show_evaluation
 from glnet.cli.stopping import NOTHING, WRITING, when_stopped
 from glnet.datasets.manifest import read_manifest
 from glnet.datasets.problems import Problems
-from glnet.engines.loading import ENGINES
+from glnet.engines.loading import ENGINES, PRECISIONS
 from glnet.evaluation.comparison import Comparison
 from glnet.evaluation.masks import evaluate_masks
 from glnet.evaluation.observer import BothObserver, Observer

@@ -47,10 +47,6 @@ def goes_with(needed: str, there: object, **given: object) -> None:
         raise typer.BadParameter(msg)
 
 
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
-VIEWS = ("aggregated", "global", "local")
-
-
 def bands_of(text: str | None) -> tuple[int, ...] | None:
     """Numbers of bands, as in 4,3,2; None stays None."""
     if text is None:

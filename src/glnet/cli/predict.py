@@ -7,8 +7,6 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from glnet.cli.options import (
-    PRECISIONS,
-    VIEWS,
     Device,
     EngineName,
     Model,
@@ -23,8 +21,8 @@ from glnet.cli.progress import progress_of
 from glnet.cli.stopping import GOES_ON, NOTHING, when_stopped
 from glnet.cli.unheard import libraries_unheard
 from glnet.cluster import Cluster
-from glnet.engines.loading import ENGINES
-from glnet.recipe import View
+from glnet.engines.loading import ENGINES, PRECISIONS
+from glnet.recipe import VIEWS, View
 
 ON_ERROR = ("stop", "nodata")
 ALSO = ("confidence", "probabilities", "scores", "geojson", "gpkg")

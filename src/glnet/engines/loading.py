@@ -16,6 +16,7 @@ from glnet.extras import install
 
 #: By their names; see `load_engine`.
 ENGINES = ("auto", "openvino", "torch", "plain")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 
 def load_engine(

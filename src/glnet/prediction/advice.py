@@ -9,14 +9,12 @@ import numpy as np
 
 from glnet.bundle import find_model, read_config
 from glnet.engines.engine import Engine
-from glnet.engines.loading import load_engine
+from glnet.engines.loading import PRECISIONS, load_engine
 from glnet.errors import BundleError, RasterError, RunError
 from glnet.prediction.opening import open_source
 from glnet.prediction.options import PredictOptions
 from glnet.recipe import View
 from glnet.scenes import Scene
-
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 #: A first run that was shorter than this many seconds is repeated: it loaded the graphs too.
 _SHORT = 60.0

@@ -10,6 +10,7 @@ from glnet.recipe.files import (
 )
 from glnet.recipe.model import (
     STAGES,
+    VIEWS,
     CoarseToFineSettings,
     InputSettings,
     ModelSettings,
@@ -35,6 +36,7 @@ __all__ = [
     "AUTHORS",
     "BEST",
     "STAGES",
+    "VIEWS",
     "AugmentSettings",
     "CoarseToFineSettings",
     "DataSettings",

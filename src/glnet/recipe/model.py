@@ -1,6 +1,6 @@
 """What a network computes: the settings that are fixed when it is trained or imported."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,7 +14,8 @@ Network = Literal[
     "glnet", "unet", "fpn", "pspnet", "deeplabv3plus", "fcn", "segformer", "upernet"
 ]  # fmt: skip
 
-STAGES: tuple[Stage, ...] = ("global", "global_to_local", "local_to_global")
+STAGES: tuple[Stage, ...] = get_args(Stage)
+VIEWS: tuple[View, ...] = get_args(View)
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0)]
@@ -163,8 +164,7 @@ class ModelSettings(Settings):
         """The outputs that this network has, the one that is meant by default first."""
         if self.branches != "both":
             return (self.branches,)
-        views: tuple[View, ...] = ("aggregated", "global", "local")
-        return tuple(sorted(views, key=lambda view: view != self.view))
+        return tuple(sorted(VIEWS, key=lambda view: view != self.view))
 
     def after(self, stage: Stage) -> "ModelSettings":
         """The smaller network that is complete once `stage` is trained."""

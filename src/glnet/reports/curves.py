@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
 
-from glnet.recipe import STAGES
+from glnet.recipe import STAGES, VIEWS
 from glnet.reports.charts import Chart, Line, scales
-
-_VIEWS = ("aggregated", "global", "local")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ def read_epochs(model: Path) -> list[Epoch]:
 
 
 def _epoch(row: dict[str, str]) -> Epoch:
-    scores = {view: float(row[view]) for view in _VIEWS if row.get(view)}
+    scores: dict[str, float] = {v: float(row[v]) for v in VIEWS if row.get(v)}
     return Epoch(row["stage"], float(row["loss"]), scores)
 
 
@@ -56,7 +54,7 @@ def curves(epochs: Sequence[Epoch]) -> list[Chart]:
         charts.append(chart)
     views = {
         view: _finite([(x, 100 * e.scores[view]) for x, e in places if view in e.scores])
-        for view in _VIEWS
+        for view in VIEWS
     }
     views = {view: points for view, points in views.items() if points}
     if views:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from glnet.recipe import Stage
+from glnet.recipe import VIEWS, Stage
 from glnet.training.records import EpochRecord, Record, StepRecord
 
-_COLUMNS = ["stage", "epoch", "loss", "learning_rate", "seconds", "aggregated", "global", "local"]
+_COLUMNS = ["stage", "epoch", "loss", "learning_rate", "seconds", *VIEWS]
 
 
 class StageLog:
