@@ -14,9 +14,7 @@ from glnet.doctor.libraries import Library
 _PATIENCE = 300.0
 
 
-def asked_apart(
-    module: str, arguments: Iterable[str], patience: float = _PATIENCE
-) -> tuple[list[dict[str, Any]], str]:
+def asked_apart(module: str, arguments: Iterable[str]) -> tuple[list[dict[str, Any]], str]:
     """Run a module of ours in a process of its own.
 
     Returns:
@@ -26,10 +24,10 @@ def asked_apart(
     command = [sys.executable, "-P", "-m", module, *arguments]
     try:
         done = subprocess.run(  # noqa: S603  our own interpreter and module
-            command, check=False, capture_output=True, timeout=patience
+            command, check=False, capture_output=True, timeout=_PATIENCE
         )
     except subprocess.TimeoutExpired as late:
-        return _lines(late.stdout), f"did not end within {patience:.0f} s"
+        return _lines(late.stdout), f"did not end within {_PATIENCE:.0f} s"
     if not done.returncode:
         return _lines(done.stdout), ""
     words = done.stderr.decode(errors="replace").strip().splitlines()
