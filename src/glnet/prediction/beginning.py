@@ -10,7 +10,7 @@ from glnet.prediction.facts import facts_of
 from glnet.prediction.identity import digest, key_of
 from glnet.prediction.jobs import Job
 from glnet.prediction.locks import clear, locked, parts_folder, shared
-from glnet.prediction.opening import Opened, open_source
+from glnet.prediction.opening import Opened
 from glnet.prediction.predictor import Predictor
 from glnet.prediction.report import Report, read_report, report_path
 from glnet.prediction.run import Run
@@ -44,12 +44,11 @@ def begin(
         GlnetError: the image or an output cannot be used.
     """
     with contextlib.ExitStack() as stack:
-        image, config, options = job.image, predictor.config, predictor.options
-        with open_source(image, config, options, predictor.budget) as opened:
+        with predictor.open(job.image) as opened:
             check_space(job.layers, opened.size)
             if own is not None and own.total != len(opened.parts):
                 what = "has changed since the shares were dealt; start all of them again"
-                msg = f"{shown(image)}: {what}"
+                msg = f"{shown(job.image)}: {what}"
                 raise RunError(msg)
             facts = facts_of(predictor, opened, job.layers)
         key = key_of(facts)
@@ -64,7 +63,7 @@ def begin(
         folder = stack.enter_context(
             locked(job.mask) if own is None else shared(job.mask, own.name)
         )
-        opened = stack.enter_context(open_source(image, config, options, predictor.budget, folder))
+        opened = stack.enter_context(predictor.open(job.image, folder))
         memory = predictor.plan(opened, many=many)
         opened.tell(predictor.said)
         store = PartStore(folder, key, job.layers, alone=own is None)

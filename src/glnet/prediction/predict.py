@@ -15,7 +15,6 @@ from glnet.prediction.computing import score_parts
 from glnet.prediction.jobs import Also, Job, jobs_into, plan_job
 from glnet.prediction.layers import Kind, compute, plan_layer, unused_value
 from glnet.prediction.many import GDAL_BLOCKS, Outcome, carry_out
-from glnet.prediction.opening import open_source
 from glnet.prediction.options import OnError, PredictOptions
 from glnet.prediction.parts import Part
 from glnet.prediction.predictor import Predictor
@@ -256,8 +255,7 @@ def segment(
     predictor = Predictor(
         model, options, device=device, precision=precision, engine=engine, memory=memory
     )
-    opening = open_source(image, predictor.config, options, predictor.budget)
-    with rasterio.Env(**GDAL_BLOCKS), opening as opened:
+    with rasterio.Env(**GDAL_BLOCKS), predictor.open(image) as opened:
         predictor.keep_to(predictor.plan(opened))
         table, loaded = predictor.table, predictor.engine
         mask = np.full(opened.size, unused_value(table), np.uint8)

@@ -1,6 +1,7 @@
 """A model and how it is run, for any number of images."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from glnet.engines.tables import table_of
 from glnet.engines.threads import threads
 from glnet.errors import RunError
 from glnet.prediction.identity import model_digests
-from glnet.prediction.opening import Opened
+from glnet.prediction.opening import Opened, open_source
 from glnet.prediction.options import PredictOptions
 from glnet.recipe import View
 from glnet.recipe.amounts import read_bytes
@@ -113,6 +114,10 @@ class Predictor:
         engine, (_, precision, _) = self.engine, self._engine
         view = engine.chosen(self.options.view)
         return Computes(engine.library, engine.device_type, precision, threads(), view)
+
+    def open(self, image: str | Path, folder: Path | None = None) -> AbstractContextManager[Opened]:
+        """An image as this model reads it; see `open_source`."""
+        return open_source(image, self.config, self.options, self.budget, folder)
 
     @cached_property
     def digests(self) -> dict[str, str]:

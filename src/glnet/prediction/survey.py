@@ -15,7 +15,6 @@ from glnet.errors import GlnetError
 from glnet.outputs.tables import write_json
 from glnet.prediction.identity import key_of, stamp
 from glnet.prediction.jobs import Job
-from glnet.prediction.opening import open_source
 from glnet.prediction.predictor import Predictor
 from glnet.prediction.shares import Amount
 from glnet.raster import address_of
@@ -60,8 +59,7 @@ def forget(folder: Path) -> None:
 def amount(predictor: Predictor, job: Job) -> Amount:
     """How much there is to do for an image; nothing for one that cannot be used."""
     try:
-        opening = open_source(job.image, predictor.config, predictor.options, predictor.budget)
-        with opening as opened:
+        with predictor.open(job.image) as opened:
             return Amount(len(opened.parts), opened.parts[0].scene.size.area)
     except GlnetError:
         return Amount(0, 1)

@@ -16,7 +16,7 @@ from glnet.prediction.blending import Scored
 from glnet.prediction.computing import Network, score_part
 from glnet.prediction.jobs import Job
 from glnet.prediction.many import GDAL_BLOCKS, Outcome, carry_out
-from glnet.prediction.opening import Opened, open_source
+from glnet.prediction.opening import Opened
 from glnet.prediction.predictor import Computes, Predictor
 from glnet.prediction.shares import Amount, Own
 from glnet.prediction.survey import amount
@@ -82,13 +82,9 @@ class Worker:
         if self._opened is None or self._opened[0] != job:
             self._opened = None
             self._held.close()
-            predictor = self._predictor
             self._held.enter_context(rasterio.Env(**GDAL_BLOCKS))
             folder = Path(self._held.enter_context(tempfile.TemporaryDirectory()))
-            opening = open_source(
-                job.image, predictor.config, predictor.options, predictor.budget, folder
-            )
-            self._opened = job, self._held.enter_context(opening)
+            self._opened = job, self._held.enter_context(self._predictor.open(job.image, folder))
         return self._opened[1]
 
 
