@@ -6,7 +6,6 @@ import json
 import struct
 import warnings
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from PIL import Image
 from rasterio.errors import NotGeoreferencedWarning
 
 from glnet.datasets.classes import ClassInfo, ClassTable
-from glnet.geometry import Size, Window
 from glnet.recipe import ModelSettings
 
 #: EXIF's tag for how a photo was held.
@@ -224,24 +222,3 @@ def _write_csv(path: Path, header, rows):
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *rows])
     return path
-
-
-@dataclass(frozen=True)
-class ArrayScene:
-    """A scene in memory: shape (bands, height, width)."""
-
-    pixels: np.ndarray
-
-    @property
-    def size(self):
-        return Size(*self.pixels.shape[1:])
-
-    def thumbnail(self, size):
-        picked = [
-            np.arange(cells) * full // cells for cells, full in zip(size, self.size, strict=True)
-        ]
-        return self.pixels[:, picked[0][:, None], picked[1]]
-
-    def read(self, window=None):
-        window = window or Window(0, 0, *self.size)
-        return self.pixels[:, *window.slices]

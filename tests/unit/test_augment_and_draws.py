@@ -16,7 +16,8 @@ from glnet.datasets.masks import LabelCoder, nearest_labels
 from glnet.geometry import Size, Window
 from glnet.recipe import AugmentSettings, Recipe
 from glnet.scenes import ScaledScene, Turn
-from makers import ArrayScene, noise, write_tif
+from makers import noise, write_tif
+from networks import ArrayScene
 
 EVERYTHING = AugmentSettings(scale=(0.5, 2.0), colour=0.3)
 
