@@ -17,22 +17,11 @@ from PIL import Image
 from rasterio.errors import NotGeoreferencedWarning
 
 from glnet.datasets.classes import ClassInfo, ClassTable
-from glnet.recipe import ModelSettings
 
 #: EXIF's tag for how a photo was held.
 ORIENTATION = 0x0112
 
 TWO_CLASSES = ClassTable((ClassInfo("land", 0, (0, 128, 0)), ClassInfo("water", 1, (0, 0, 255))))
-
-#: The smallest network that has all three branches.
-TINY = ModelSettings(
-    trunk="resnet18",
-    trunk_options={"channels": [8, 16, 32, 64]},
-    width=8,
-    thumbnail=64,
-    patch=64,
-    overlap=16,
-)
 
 #: As where torch is not installed, at the beginning of a script.
 NO_TORCH = """

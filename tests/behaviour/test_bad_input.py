@@ -17,7 +17,6 @@ import yaml
 from glnet.engines.models import save_model
 from glnet.model import build_glnet
 from makers import (
-    TINY,
     TWO_CLASSES,
     a_folder,
     a_text,
@@ -36,6 +35,7 @@ from makers import (
     write_text,
     write_tif,
 )
+from networks import TINY, tiny_settings
 
 GLNET = Path(sys.executable).with_name("glnet")
 
@@ -45,7 +45,7 @@ def bundle(tmp_path_factory):
     """A model folder of the smallest network, with two classes and random weights."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(folder, build_glnet(TINY, 2), TWO_CLASSES, "Made for a test.")
+    save_model(folder, build_glnet(tiny_settings(), 2), TWO_CLASSES, "Made for a test.")
     return folder
 
 
@@ -108,7 +108,7 @@ def write_recipe(folder, **over):
     stage = {"epochs": 1, "learning_rate": 1e-3}
     values = {
         "data": {"manifest": "manifest.csv", "classes": "classes.csv"},
-        "model": TINY.model_dump(mode="json", include=set(TINY.model_fields_set)),
+        "model": TINY,
         "train": {
             "trunk_weights": "none",
             "stages": {"global": stage, "global_to_local": stage, "local_to_global": stage},
@@ -508,7 +508,7 @@ def _half_the_weights(model):
 
 
 def _other_weights(model):
-    other = TINY.model_copy(update={"width": 4})
+    other = tiny_settings(width=4)
     save_model(model.with_name("other"), build_glnet(other, 2), TWO_CLASSES, "Another.")
     (model.with_name("other") / "model.safetensors").replace(model / "model.safetensors")
 

@@ -20,7 +20,7 @@ from glnet.datasets.samples import open_sample
 from glnet.geometry import Window
 from glnet.metrics import IGNORE
 from layouts import MAKERS, make_deepglobe, make_inria, make_landcover_ai, make_urur, save
-from makers import TINY
+from networks import tiny_settings
 
 BY_NAME = {one.name: one for one in PUBLISHED}
 
@@ -65,11 +65,11 @@ def test_a_layout_is_recognised_and_its_labels_are_what_was_painted(name, tmp_pa
         rows = painted[sample.image.name]
         if sample.window is not None:
             rows = rows[sample.window.slices]
-        with open_sample(sample, coder, TINY) as (image, labels):
+        with open_sample(sample, coder, tiny_settings()) as (image, labels):
             assert tuple(image.size) == rows.shape
             assert (labels.read()[0] == wanted[rows]).all()
     assert counts == SPLITS[name]
-    check_samples(samples, coder, TINY)  # as training will
+    check_samples(samples, coder, tiny_settings())  # as training will
     assert run("check", root, "--partial")[0] == 0
 
 

@@ -22,7 +22,8 @@ from glnet.evaluation.tally import Tally
 from glnet.metrics import IGNORE, BoundaryCounts, ConfusionMatrix, Protocol
 from glnet.model import build_glnet
 from glnet.raster import Raster
-from makers import TINY, noise, write_classes, write_manifest, write_png, write_text, write_tif
+from makers import noise, write_classes, write_manifest, write_png, write_text, write_tif
+from networks import tiny_settings
 from test_package import NO_TORCH
 
 NAMES = ("unknown", "field", "forest", "lake [deep]")
@@ -62,7 +63,7 @@ def data(tmp_path):
 
 def write_model(folder, seed=0, table=IGNORED):
     torch.manual_seed(seed)
-    save_model(folder, build_glnet(TINY, len(table.trained)), table, "Made for a test.")
+    save_model(folder, build_glnet(tiny_settings(), len(table.trained)), table, "Made for a test.")
     return folder
 
 
@@ -498,7 +499,9 @@ def test_images_that_predict_would_show_otherwise_are_told(data, command):
     write_manifest(data / "alike.csv", rows[0], rows[1], rows[4])
     torch.manual_seed(0)
     trained = TrainedOn(largest=64, median=64, resolution=1.0)
-    save_model(data / "model", build_glnet(TINY, 3), IGNORED, "For a test.", trained_on=trained)
+    save_model(
+        data / "model", build_glnet(tiny_settings(), 3), IGNORED, "For a test.", trained_on=trained
+    )
 
     status, printed, said = command("-m", "model", "--device", "cpu")
 

@@ -36,7 +36,6 @@ from glnet.reports.charts import scales
 from glnet.reports.curves import curves, read_epochs
 from glnet.reports.pictures import PLAIN, RIGHT, STRIPE, WRONG, shrunk
 from makers import (
-    TINY,
     check_one_line,
     noise,
     write_classes,
@@ -45,6 +44,7 @@ from makers import (
     write_text,
     write_tif,
 )
+from networks import tiny_settings
 from test_package import NO_TORCH
 
 UNKNOWN, FIELD, FOREST = (9, 9, 9), (20, 200, 40), (200, 100, 0)
@@ -139,7 +139,7 @@ MASKS = ("--masks", "masks", "--classes", "classes.csv")
 
 def write_model(folder, seed=0):
     torch.manual_seed(seed)
-    save_model(folder, build_glnet(TINY, 2), TABLE, "Made for a <test>.")
+    save_model(folder, build_glnet(tiny_settings(), 2), TABLE, "Made for a <test>.")
     return folder
 
 
@@ -336,7 +336,7 @@ def test_a_model_that_cuts_images_into_scenes_shows_them_whole(data, command):
     write_png(data / "0.png", large)
     write_png(data / "0_mask.png", labels)
     write_manifest(data / "manifest.csv", ("0.png", "0_mask.png", "test"))
-    cut = TINY.model_copy(update={"scene": 64})
+    cut = tiny_settings(scene=64)
     save_model(data / "model", build_glnet(cut, 2), TABLE, "Made for a test.")
 
     command("-m", "model", "--device", "cpu", "--engine", "torch", "--report", "out")
@@ -463,7 +463,9 @@ def test_models_of_other_tables_are_shown_in_their_own_colours(data, command):
     write_model(data / "a")
     rows = [replace(row, colour=(row.value, 90, 250)) for row in TABLE.rows]
     torch.manual_seed(1)
-    save_model(data / "b", build_glnet(TINY, 2), ClassTable(tuple(rows)), "Made for a test.")
+    save_model(
+        data / "b", build_glnet(tiny_settings(), 2), ClassTable(tuple(rows)), "Made for a test."
+    )
     computed = ("--device", "cpu", "--engine", "torch")
 
     status, _ = command("-m", "a", "--against", "b", *computed, "--report", "out")

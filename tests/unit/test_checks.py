@@ -18,7 +18,6 @@ from glnet.geometry import Size, Window
 from glnet.metrics import IGNORE
 from glnet.recipe import InputSettings, ModelSettings, Recipe
 from makers import (
-    TINY,
     box,
     feature,
     noise,
@@ -28,6 +27,7 @@ from makers import (
     write_text,
     write_tif,
 )
+from networks import TINY
 
 TABLE = ClassTable(
     (
@@ -168,7 +168,7 @@ def test_two_scenes_of_one_image_are_augmented_differently(sample):
     recipe = Recipe.model_validate(
         {
             "data": {"manifest": "-", "classes": "-"},
-            "model": TINY.model_dump(),
+            "model": TINY,
             "train": {"augment": {"colour": 0.5}},
         }
     )
