@@ -65,7 +65,7 @@ class ConfusionMatrix:
         return self.pairs[: self.classes, self.classes]
 
     def add(self, labels: np.ndarray, prediction: np.ndarray) -> None:
-        """Count one image or a part of one; both of one shape.
+        """Count one image or a part of one; both uint8, of one shape.
 
         Where a prediction is `IGNORE`, labelled ground is missed: it is wrong, and no class's false
         positive. On ignored ground a prediction may be of no class; it is then counted nowhere.
@@ -77,27 +77,25 @@ class ConfusionMatrix:
         if labels.shape != prediction.shape:
             msg = f"labels are {labels.shape}, the prediction is {prediction.shape}"
             raise ValueError(msg)
-        pairs = np.zeros_like(self.pairs)
+        counts = np.zeros((256, 256), np.int64)
         truth, found = labels.ravel(), prediction.ravel()
         for start in range(0, truth.size, _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            pairs += self._count(truth[chunk], found[chunk])
-        self.pairs += pairs
+            both = np.uint16(256) * truth[chunk] | found[chunk]
+            counts += np.bincount(both, minlength=counts.size).reshape(counts.shape)
+        self.pairs += self._pairs(counts)
 
-    def _count(self, truth: np.ndarray, found: np.ndarray) -> np.ndarray:
-        """The pairs of some pixels; both of shape (pixels,)."""
-        truth, found = truth.astype(np.int64), found.astype(np.int64)
-        ignored, unsaid = truth == IGNORE, found == IGNORE
-        for kind, known in ((truth, ~ignored), (found, ~ignored & ~unsaid)):
-            odd = ((kind < 0) | (kind >= self.classes)) & known
+    def _pairs(self, counts: np.ndarray) -> np.ndarray:
+        """As `pairs`, of how often every byte met every byte, shape (256, 256)."""
+        n = self.classes
+        for odd in (counts[n:IGNORE].any(axis=1), counts[:IGNORE, n:IGNORE].any(axis=0)):
             if odd.any():
-                msg = f"class {kind[odd][0]} does not exist; there are {self.classes}"
+                msg = f"class {n + odd.argmax()} does not exist; there are {n}"
                 raise ValueError(msg)
-        truth[ignored] = self.classes
-        found[unsaid & ~ignored] = self.classes
-        counted = ~ignored | ((found >= 0) & (found < self.classes))
-        pairs = (truth * len(self.pairs) + found)[counted]
-        return np.bincount(pairs, minlength=self.pairs.size).reshape(self.pairs.shape)
+        kept = [*range(n), IGNORE]
+        pairs = counts[np.ix_(kept, kept)]
+        pairs[n, n] = 0
+        return pairs
 
     def scores(self, protocol: Protocol = Protocol()) -> Scores:  # noqa: B008  it is frozen
         """IoU, F1, recall and precision per class, their means, and the share that is right.
