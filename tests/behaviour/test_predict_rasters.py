@@ -24,6 +24,7 @@ from glnet.engines.loading import load_engine
 from glnet.engines.models import save_model
 from glnet.errors import GlnetError, RasterError, RunError
 from glnet.geometry import Size, Window
+from glnet.prediction.locks import parts_folder
 from glnet.prediction.parts import Part, plan_parts
 from glnet.prediction.source import Source
 from glnet.prediction.tiled import HELD, tiled_copy, wants_tiles
@@ -184,6 +185,18 @@ def test_ground_without_data_stays_without(models, tmp_path, make):
     assert report.empty > 0
     assert report.patches < complete.patches - report.empty
     assert (whole != NODATA).all()
+
+
+def test_ground_without_data_is_not_kept_pixel_by_pixel(models, tmp_path):
+    """Of scenes without any, a share leaves a few bytes: most of a large raster may be blank."""
+    image, _ = _nodata(tmp_path / "a.tif", noise(3, 400, 3000), np.zeros((400, 3000), bool))
+    out = tmp_path / "mask.tif"
+
+    report = glnet.predict(image, models(), out, scene=600, part="1/2")
+
+    left = [path for path in parts_folder(out).rglob("*") if path.suffix in (".tif", ".npy")]
+    assert report.empty > 0
+    assert 0 < sum(path.stat().st_size for path in left) < 16384
 
 
 def test_what_is_filled_in_does_not_depend_on_what_lay_there(models, tmp_path):

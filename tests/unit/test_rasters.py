@@ -42,7 +42,7 @@ def cut_up(folder, pixels, rows=190, columns=333):
             window = Window(top, left, min(rows, height - top), min(columns, width - left))
             path = folder / f"{len(pieces)}" / "piece.tif"
             path.parent.mkdir()
-            with create(path, window.size, len(pixels), pixels.dtype.name) as file:
+            with create(path, window.size, len(pixels), pixels.dtype.name, 255) as file:
                 file.write(pixels[:, *window.slices])
             pieces.append(Piece(path, window))
     return pieces
@@ -147,6 +147,20 @@ def test_scores_read_back_as_they_were_written(tmp_path, spread):
         assert np.isnan(file.nodata)
         assert (file.crs, file.transform) == (PLACES[0].crs, PLACES[0].transform)
         np.testing.assert_array_equal(file.read(), scores)
+
+
+@pytest.mark.parametrize(("dtype", "nodata"), [("uint8", 255), ("float32", np.nan)])
+def test_of_a_piece_blocks_without_data_are_not_stored(tmp_path, dtype, nodata):
+    """A hundred of them take a few bytes each, and read back all the same."""
+    pixels = np.full((2, 2560, 2560), nodata, dtype)
+    pixels[1, 700, 1300] = 3
+
+    with create(tmp_path / "piece.tif", Size(2560, 2560), 2, dtype, nodata) as file:
+        file.write(pixels)
+
+    with opened(tmp_path / "piece.tif") as file:
+        np.testing.assert_array_equal(file.read(), pixels)
+    assert (tmp_path / "piece.tif").stat().st_size < 6000
 
 
 def test_what_differs_from_its_pieces_in_one_pixel_is_refused(tmp_path):

@@ -41,10 +41,10 @@ _TYPES = {"uint8": "Byte", "float32": "Float32"}
 #: No files beside the one that is written; what GDAL has to say comes as an error.
 _ALONE = {"GDAL_PAM_ENABLED": "NO"}
 
-#: Fast to write: pieces do not live long.
+#: Fast to write: pieces do not live long. Blocks without data are not even stored.
 _PIECE = {
     "driver": "GTiff", "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK,
-    "compress": "deflate", "zlevel": 1, "BIGTIFF": "IF_SAFER",
+    "compress": "deflate", "zlevel": 1, "BIGTIFF": "IF_SAFER", "SPARSE_OK": True,
 }  # fmt: skip
 
 _COG = {
@@ -98,12 +98,13 @@ def class_names(tags: Mapping[str, str]) -> dict[int, str]:
     return {int(found[1]): tags[key] for key in tags if (found := _CLASS_TAG.fullmatch(key))}
 
 
-def create(path: Path, size: Size, bands: int, dtype: str) -> Any:  # noqa: ANN401  rasterio has no types
+def create(path: Path, size: Size, bands: int, dtype: str, nodata: float) -> Any:  # noqa: ANN401  rasterio has no types
     """A piece to write to: a tiled GeoTIFF without a place on the ground."""
     with unwarned():
         return rasterio.open(
-            path, "w", height=size.height, width=size.width, count=bands, dtype=dtype, **_PIECE
-        )
+            path, "w", height=size.height, width=size.width, count=bands, dtype=dtype,
+            nodata=nodata, **_PIECE,
+        )  # fmt: skip
 
 
 def assemble(folder: Path, path: Path, content: Content, pieces: Sequence[Piece]) -> None:

@@ -105,7 +105,7 @@ def _score(network: Network, read: ReadPart | str) -> Scored:
     if isinstance(read, str):
         return Scored(why=read)
     if read.scene is None:
-        return Scored(kept=read.kept)
+        return Scored()
     try:
         if network.tta:
             found = segment_turned(network.engine, read.scene, [network.view], read.needed)

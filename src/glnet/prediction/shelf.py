@@ -48,7 +48,8 @@ class Shelf(MutableMapping[int, Scored]):
                     "alignment": scores.alignment,
                 }
             if found.kept is not None:
-                np.save(folder / _KEPT, found.kept)
+                # A part of an array is written value by value.
+                np.save(folder / _KEPT, np.ascontiguousarray(found.kept))
 
     def __getitem__(self, number: int) -> Scored:
         folder = self._path(number)

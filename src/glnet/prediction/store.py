@@ -107,7 +107,7 @@ class PartStore:
                 files: dict[Kind, Any] = {}
                 for layer in self._layers:
                     path, bands = folder / f"{layer.kind}.tif", len(layer.bands)
-                    made = create(path, part.core.size, bands, layer.dtype)
+                    made = create(path, part.core.size, bands, layer.dtype, layer.nodata)
                     files[layer.kind] = stack.enter_context(made)
                 for strip, arrays in strips:
                     for kind, array in arrays.items():
@@ -132,4 +132,4 @@ class PartStore:
 
 
 def _checksum(array: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(array).tobytes())
+    return zlib.crc32(np.ascontiguousarray(array).data)

@@ -110,7 +110,7 @@ class DatasetPixels:
             return None if nodata is None else self._together(pixels != nodata)
         if MaskFlags.per_dataset in self._file.mask_flag_enums[0]:  # alpha, or a mask
             return np.asarray(self._file.dataset_mask(window=area(window)) > 0)
-        return self._together(self._file.read_masks(self._indexes, window=area(window)) > 0)
+        return self._together(self._file.read_masks(self._indexes, window=area(window)))
 
     def _together(self, marks: np.ndarray) -> np.ndarray:
         """Of a pixel, by those of its bands: one that is nodata may be a black that is a colour.
