@@ -1,6 +1,6 @@
 """What the choice of patches promises: rare classes are sought, and nothing leaves the scene."""
 
-from itertools import islice
+from itertools import islice, product
 
 import numpy as np
 import pytest
@@ -101,6 +101,18 @@ def test_of_a_grid_that_stays_whole_the_nearest_patches_are_taken(scene, wanted,
                 grid[i].top <= row < grid[i].bottom and grid[i].left <= column < grid[i].right
                 for i in drawn
             )
+
+
+def test_the_patch_that_is_taken_holds_its_pixel():
+    """Every pixel, those on the edge between two patches' middles too."""
+    scene = Size(49, 143)
+    grid = patch_grid(scene, PATCH, OVERLAP)
+
+    for row, column in product(range(scene.height), range(scene.width)):
+        _, (taken,) = choose_of_grid(grid, 1, 1.0, iter([(row, column)]), scene, rng())
+
+        assert grid[taken].top <= row < grid[taken].bottom
+        assert grid[taken].left <= column < grid[taken].right
 
 
 def test_all_takes_the_grid_as_it_is():

@@ -75,14 +75,15 @@ def choose_of_grid(
 ) -> Chosen:
     """The whole grid, and of which of its patches the loss is taken; see `choose_centred`.
 
-    Instead of being moved, the patches whose middles are nearest to sought pixels are taken.
+    Instead of being moved, the patches that sought pixels lie deepest in are taken.
     """
     del size
     if isinstance(wanted, str) or wanted >= len(grid):
         return grid, list(range(len(grid)))
-    middles = np.array([(w.top + w.height / 2, w.left + w.width / 2) for w in grid])
+    starts = np.array([(w.top, w.left) for w in grid])
+    ends = np.array([(w.bottom - 1, w.right - 1) for w in grid])  # those at a border may be shorter
     near = {
-        int(np.abs(middles - pixel).max(axis=1).argmin())
+        int(np.minimum(pixel - starts, ends - pixel).min(axis=1).argmax())
         for pixel in islice(sought, round(share * wanted))
     }
     others = [i for i in range(len(grid)) if i not in near]
