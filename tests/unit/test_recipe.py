@@ -233,6 +233,7 @@ def test_a_key_of_another_place_is_not_told_with_a_wrong_one(tmp_path):
         ("model.bands", 0),
         ("model.width", 7),
         ("model.patch", 501),
+        ("model.patch", 1_000_000_000),
         ("model.patch", "large"),
         ("model.thumbnail", 16),
         ("model.overlap", -1),

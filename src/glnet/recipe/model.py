@@ -19,6 +19,8 @@ VIEWS: tuple[View, ...] = get_args(View)
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0)]
+#: Of what a branch sees, in pixels; the most is that of a square scene, see `glnet.limits`.
+Side = Annotated[int, Field(ge=32, le=10_000, multiple_of=OUTPUT_STRIDE)]
 
 #: An SPDX identifier.
 Licence = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$", max_length=64)]
@@ -75,8 +77,8 @@ class ModelSettings(Settings):
     branches: Literal["both", "global", "local"] = "both"
     sharing: Sharing = "bidirectional"
     #: Side of the thumbnail and of a patch in pixels, and what neighbouring patches share at least.
-    thumbnail: Annotated[int, Field(ge=32, multiple_of=OUTPUT_STRIDE)] = 500
-    patch: Annotated[int, Field(ge=32, multiple_of=OUTPUT_STRIDE)] = 500
+    thumbnail: Side = 500
+    patch: Side = 500
     overlap: Annotated[int, Field(ge=0)] = 50
     #: Pixels of an image, along a side, to one of the network's: what it sees is shrunk so many
     #: times, its scores are enlarged to the image's own size. Thumbnail, patches and their overlap
