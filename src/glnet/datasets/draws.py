@@ -99,8 +99,9 @@ class TrainingImages:
             # Laying needs every patch; nothing before it needs the ones without a loss.
             choose = choose_centred if self.stage == "global_to_local" else choose_of_grid
             windows, drawn = choose(windows, wanted, share, sought, image.size, rng)
-        labels = [mask.read(windows[i])[0] for i in drawn]
         scale = model.input.scale
+        # Read below, after the thumbnail: from it on the image's gaps are known.
+        labels = (mask.read(windows[i])[0] for i in drawn)
         return Draw(
             image.size,
             augmentation.colour(image.thumbnail(thumbnail), scale)
@@ -110,7 +111,7 @@ class TrainingImages:
             windows,
             [augmentation.colour(image.read(window), scale) for window in windows],
             drawn,
-            [label_cells(patch, OUTPUT_STRIDE) for patch in labels] if quarter else labels,
+            [label_cells(patch, OUTPUT_STRIDE) if quarter else patch for patch in labels],
         )
 
     def _windows(

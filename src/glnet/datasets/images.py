@@ -18,7 +18,8 @@ class ImageScene:
         """Read pixels from an open raster."""
         self._raster, self._part = raster, window
         self.size = window.size
-        self._means: np.ndarray | None = None
+        #: Of the whole scene, once it was read: where it has data, and the means of that.
+        self._whole: tuple[np.ndarray | None, np.ndarray] | None = None
 
     def read(self, window: Window | None = None) -> np.ndarray:
         """Pixels of a window, or of all, shape (bands, height, width).
@@ -26,20 +27,23 @@ class ImageScene:
         Whichever window is asked for, what is missing has the mean of the whole scene.
         """
         pixels, valid = self._raster.read_valid(self._within(window))
+        if pixels.shape[1:] == self.size:
+            self._whole = valid, _means(pixels, valid)
         if valid is None:
             return pixels
-        if self._means is None:
-            whole = pixels.shape[1:] == self.size
-            self._means = means(
-                *((pixels, valid) if whole else self._raster.read_valid(self._part))
-            )
-        return filled(pixels, valid, self._means)
+        if self._whole is None:
+            whole = self._raster.read_valid(self._part)
+            self._whole = whole[1], _means(*whole)
+        return filled(pixels, valid, self._whole[1])
 
     def valid(self, window: Window | None = None) -> np.ndarray | None:
         """Which pixels of a window mean something, boolean (height, width); None: all of them."""
         if not self._raster.may_miss:
             return None
-        return self._raster.read_valid(self._within(window))[1]
+        if self._whole is None:
+            return self._raster.read_valid(self._within(window))[1]
+        known = self._whole[0]
+        return known if known is None or window is None else known[window.slices]
 
     def thumbnail(self, size: Size) -> np.ndarray:
         """The whole scene resampled to `size`: what lies around a part has no share."""
@@ -47,3 +51,8 @@ class ImageScene:
 
     def _within(self, window: Window | None) -> Window:
         return self._part.within(window) if window else self._part
+
+
+def _means(pixels: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
+    """What fills gaps; where there are none, nothing is added up."""
+    return np.empty(0) if valid is None else means(pixels, valid)

@@ -32,8 +32,10 @@ def open_sample(
     with Raster(sample.image) as image:
         check_extent(sample, image)
         image.expect(model)
-        with open_labels(sample, image, coder) as labels:
-            yield ImageScene(image, window_in(sample, image)), labels
+        with lay_labels(sample, image, coder) as labels:
+            # The same scene for both: what it knows of its gaps it need not read twice.
+            labels.image = scene = ImageScene(image, window_in(sample, image))
+            yield scene, labels
 
 
 @contextlib.contextmanager
