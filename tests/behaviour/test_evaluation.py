@@ -105,13 +105,16 @@ def test_ground_without_data_counts_nowhere(tmp_path, tta):
 
     scored = glnet.evaluate(model, tmp_path / "manifest.csv", tta=tta).pairs["aggregated"][0]
 
-    known = valid & (labels > 0)
-    assert scored[:3].sum() == known.sum()
+    assert scored[:3].sum() == (valid & (labels > 0)).sum()
+    assert scored[3].sum() == (valid & (labels == 0)).sum()
     masks = by_masks(tmp_path, "masks").pairs["masks"][0]
-    np.testing.assert_array_equal(masks[:3], scored[:3])
+    np.testing.assert_array_equal(masks, scored)
     alone = by_masks(tmp_path, "masks", manifest="elsewhere.csv").pairs["masks"][0]
-    np.testing.assert_array_equal(alone[:3, :3], scored[:3, :3])
+    np.testing.assert_array_equal(alone[:, :3], scored[:, :3])
     assert alone[:3, 3].sum() == (~valid & (labels > 0)).sum()
+    write_png(tmp_path / "masks/a.png", np.ones_like(labels))  # of a tool that labels all
+    (tmp_path / "masks/a.tif").unlink()
+    assert by_masks(tmp_path, "masks").pairs["masks"][0].sum() == valid.sum()
 
 
 @pytest.mark.parametrize("protocol", ["ignore", "glnet"])

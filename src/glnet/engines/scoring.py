@@ -12,13 +12,16 @@ from glnet.datasets.masks import LabelCoder
 from glnet.datasets.samples import open_sample
 from glnet.engines.engine import Engine, Needed
 from glnet.engines.turning import segment_turned
-from glnet.metrics import ConfusionMatrix
+from glnet.metrics import IGNORE, ConfusionMatrix
 from glnet.recipe import View
 
 
 @dataclass(frozen=True, slots=True)
 class PredictedSample:
-    """A sample, its labels and every view's prediction, uint8, shape (height, width)."""
+    """A sample, its labels and every view's prediction, uint8, shape (height, width).
+
+    Where the image has no data both are `IGNORE`: nothing is counted there, by any protocol.
+    """
 
     sample: Sample
     labels: np.ndarray
@@ -47,8 +50,12 @@ def predict_samples(
         with open_sample(sample, coder, engine.settings) as (image, scene):
             labels = scene.read()[0]
             segment = partial(segment_turned, engine) if turns else engine.segment
-            found = segment(image, views, _needed(image.valid()))
+            valid = image.valid()
+            found = segment(image, views, _needed(valid))
             predictions = {view: found.views[view].labels() for view in views}
+            if valid is not None:
+                for prediction in predictions.values():
+                    prediction[~valid] = IGNORE
         yield PredictedSample(sample, labels, predictions, found.patches)
 
 

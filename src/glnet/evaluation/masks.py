@@ -39,8 +39,8 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
     """Compare masks on disk with the true ones; no model, no PyTorch.
 
     Where a predicted mask says nothing, by its nodata or by a class that the table ignores, ground
-    of a known class is missed. Where the manifest's images are there, and have no data, no truth
-    is known either.
+    of a known class is missed. Where the manifest's images are there, and have no data, nothing
+    is counted.
 
     Args:
         predictions: Folder of masks named as the images, with any suffix.
@@ -69,9 +69,9 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
             _opened(sample.image) as image,
         ):
             check_size(predicted, ground)
-            if image is not None and image.size == ground.size:
-                true.image = ImageScene(image, window_in(sample, image))
             guessed = MaskScene(predicted, coder, sample.window)
+            if image is not None and image.size == ground.size:
+                true.image = guessed.image = ImageScene(image, window_in(sample, image))
             # A boundary is a boundary of the whole: parts would have edges of their own.
             for part in scene_grid(true.size, max(true.size) if boundary else _PART):
                 labels, guess = true.read(part)[0], guessed.read(part)[0]
