@@ -38,6 +38,7 @@ from glnet.reports.pictures import PLAIN, RIGHT, STRIPE, WRONG, shrunk
 from makers import (
     check_one_line,
     noise,
+    opened,
     write_classes,
     write_manifest,
     write_png,
@@ -363,6 +364,26 @@ def test_images_are_shrunk_by_the_mean_of_every_cell(tmp_path):
     np.testing.assert_allclose(means, inside)
     assert rgb.shape == (40, 30, 3)
     assert (rgb.min(), rgb.max()) == (0, 255)
+
+
+@pytest.mark.parametrize("colours", [{1: (10,), 3: (50,)}, {1: (10, 20, 30), 3: (50, 60, 70)}])
+def test_what_has_no_data_has_no_share_in_a_picture(tmp_path, colours):
+    """A cell of nothing else has the mean of all; of a palette those of its colours."""
+    pixels = np.full((1, 8, 8), 1, np.uint8)
+    pixels[0, :, :4] = 3
+    pixels[0, :4, 4:] = pixels[0, :, 1] = 0
+    one, three = (np.array(colours[value], float) for value in (1, 3))
+    if len(one) == 1:
+        pixels = np.choose(pixels, [0, 10, 0, 50]).astype(np.uint8)
+    path = write_tif(tmp_path / "a.tif", pixels, nodata=0)
+    if len(one) > 1:
+        with opened(path, "r+") as file:
+            file.write_colormap(1, colours)
+
+    with Raster(path) as raster:
+        found = np.moveaxis(shrunk(raster, Window(0, 0, 8, 8), Size(2, 2)), 0, -1)
+
+    np.testing.assert_allclose(found, [[three, (24 * three + 16 * one) / 40], [three, one]])
 
 
 def test_a_report_is_one_file_that_needs_nothing(data, command):

@@ -6,7 +6,6 @@ import numpy as np
 from PIL import Image
 
 from glnet.datasets.classes import Colour
-from glnet.datasets.images import ImageScene
 from glnet.errors import GlnetError
 from glnet.evaluation.gallery import Picture, cells_of
 from glnet.geometry import Size, Window
@@ -100,7 +99,7 @@ def error_map(picture: Picture, protocol: Protocol) -> np.ndarray:
 
 
 def shrunk(raster: Raster, extent: Window, cells: Size) -> np.ndarray:
-    """The mean of the pixels in every cell, strip by strip; what is missing is filled.
+    """The mean of the pixels with data in every cell, read strip by strip.
 
     Args:
         raster: An open image.
@@ -108,26 +107,30 @@ def shrunk(raster: Raster, extent: Window, cells: Size) -> np.ndarray:
         cells: Rows and columns of the result, none more than there are pixels.
 
     Returns:
-        float64, shape (bands, rows, columns); a palette's colours where the file has one.
+        float64, shape (bands, rows, columns); a palette's colours where the file has one. Cells
+        without data have the mean of all.
     """
     rows, columns = (
         np.arange(count + 1) * length // count
         for count, length in zip(cells, extent.size, strict=True)
     )
-    scene = ImageScene(raster, extent)
     many = max(1, _PORTION // (extent.width * max(1, extent.height // cells.height)))
     strips = []
     for first in range(0, cells.height, many):
         edges = rows[first : first + many + 1]
         part = Window(int(edges[0]), 0, int(edges[-1] - edges[0]), extent.width)
-        pixels = scene.read(part)
+        pixels, valid = raster.read_valid(extent.within(part))
         if raster.palette is not None and raster.bands == 1:
             known = np.minimum(pixels[0], len(raster.palette) - 1)
             pixels = np.moveaxis(raster.palette[known], -1, 0)
-        down = np.add.reduceat(pixels, edges[:-1] - edges[0], axis=1, dtype=np.float64)
-        across = np.add.reduceat(down, columns[:-1], axis=2)
-        strips.append(across / (np.diff(edges)[:, None] * np.diff(columns)))
-    return np.concatenate(strips, axis=1)
+        counted = np.ones(part.size, bool) if valid is None else valid
+        both = np.concatenate([np.where(counted, pixels, 0), counted[None]])
+        down = np.add.reduceat(both, edges[:-1] - edges[0], axis=1, dtype=np.float64)
+        strips.append(np.add.reduceat(down, columns[:-1], axis=2))
+    *sums, counts = np.concatenate(strips, axis=1)
+    found = np.array(sums)
+    whole = found.sum(axis=(1, 2)) / max(1, counts.sum())
+    return np.where(counts, found / np.maximum(counts, 1), whole[:, None, None])
 
 
 def _photo(picture: Picture) -> tuple[str | None, Size | None]:
