@@ -2,6 +2,7 @@
 
 import csv
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from torch.nn.modules.module import register_module_forward_hook
 
 import glnet
 from glnet.datasets.classes import read_classes
-from glnet.datasets.manifest import read_manifest
+from glnet.datasets.manifest import Sample, read_manifest
 from glnet.errors import RecipeError
 from glnet.model import build_glnet
 from glnet.planning.budget import StagePace
+from glnet.planning.dividing import grouped
 from glnet.planning.machine import rough_pace
 from glnet.recipe import Recipe
 from glnet.training.pace import measure_pace
@@ -265,6 +267,28 @@ def test_groups_are_not_torn(tmp_path, init):
         for k in (1, 2, 3)
     ]
     assert sorted(name for own in tested for name in own) == [f"P{i}" for i in range(6)]
+
+
+def test_rows_of_one_image_are_not_torn_where_a_manifest_names_no_splits(tmp_path, init):
+    """Whether they overlap, repeat each other, or lie apart: they are alike."""
+    lay(tmp_path, 4)
+    parts = ["0 0 75 150", "50 0 75 150", "0 0 75 150"]
+    rows = [f"images/{n}.tif,labels/{n}.png,,{part}" for n in range(4) for part in parts]
+    given = write_text(tmp_path / "all.csv", "image,mask,split,window", *rows)
+
+    status, _, err = init(tmp_path, "-o", tmp_path / "out/recipe.yaml", "--manifest", given)
+
+    assert status == 0, err
+    found = {(s.image, s.split) for s in read_manifest(tmp_path / "out/manifest.csv")}
+    assert len(found) == 4
+    assert len({split for _, split in found}) == 3
+
+
+def test_blanks_around_a_groups_name_are_none_of_it():
+    """A manifest gives it back without: two groups would become one that is torn."""
+    samples = [Sample(Path(f"d/{name}.tif"), Path("m.png"), "") for name in ("P1 a", "P1_b")]
+
+    assert [sample.group for sample in grouped(samples, Path("d"), "P1 ?")] == ["P1", "P1"]
 
 
 @pytest.mark.parametrize(

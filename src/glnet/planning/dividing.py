@@ -15,6 +15,9 @@ from glnet.errors import DataError, RecipeError
 from glnet.planning.splits import TRIES, choose_folds, choose_splits, take_validation
 from glnet.planning.wishes import Wishes
 
+#: Fewer images than to train, to validate and to test.
+FEW = 3
+
 
 def grouped(samples: Sequence[Sample], folder: Path, pattern: str) -> list[Sample]:
     """The samples with their groups: what the pattern finds in an image's path below the folder.
@@ -31,7 +34,8 @@ def grouped(samples: Sequence[Sample], folder: Path, pattern: str) -> list[Sampl
     for sample in samples:
         place = sample.image.relative_to(folder).as_posix()
         found = re.search(pattern, place)
-        group = found[min(1, found.re.groups)] if found else ""
+        # As a manifest gives it back, without blanks around.
+        group = (found[min(1, found.re.groups)] or "").strip() if found else ""
         if not group:
             msg = f"--group: {pattern!r} finds nothing in {place}; it must name every image's group"
             raise RecipeError(msg)
@@ -114,8 +118,12 @@ _Choose = Callable[[np.ndarray, list[str]], list[str]]
 
 
 def _whole(samples: Sequence[Sample], pixels: np.ndarray, choose: _Choose) -> list[str]:
-    """Splits that are chosen for groups, from their pixels and given splits, and for the rest."""
-    units = [sample.group or i for i, sample in enumerate(samples)]
+    """Splits that are chosen for groups and whole images, from their pixels and given splits.
+
+    Images that are too few to be divided are divided by their parts.
+    """
+    few = len({sample.image for sample in samples}) < FEW
+    units = [sample.group or (i if few else sample.image) for i, sample in enumerate(samples)]
     given: dict[Hashable, str] = {}
     for unit, sample in zip(units, samples, strict=True):
         if given.setdefault(unit, sample.split) != sample.split:

@@ -15,7 +15,7 @@ from glnet.errors import DataError, RecipeError
 from glnet.geometry import scene_grid
 from glnet.outputs.files import whole_or_nothing
 from glnet.planning.choices import PAPER_SIDE, Choice
-from glnet.planning.dividing import divide, grouped
+from glnet.planning.dividing import FEW, divide, grouped
 from glnet.planning.labels import discover_classes
 from glnet.planning.measure import ImageFacts, gather, measure
 from glnet.planning.pairs import SUFFIXES, find_pairs
@@ -36,8 +36,8 @@ _REASONS = {
     ),
 }
 
-#: Fewer images than to train, to validate and to test; and blocks along a raster's longer side.
-_FEW = _BLOCKS = 3
+#: Along the longer side of a raster that is alone.
+_BLOCKS = 3
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _kept(path: Path) -> str:
 
 def _in_blocks(samples: list[Sample], notes: list[str]) -> list[Sample]:
     """One or two large rasters as blocks that share no pixel, or there is nothing to hold out."""
-    if len(samples) >= _FEW:
+    if len(samples) >= FEW:
         return samples
     with contextlib.ExitStack() as stack:
         sizes = [stack.enter_context(Raster(sample.image)).size for sample in samples]

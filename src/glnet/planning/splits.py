@@ -52,7 +52,10 @@ def choose_folds(pixels: np.ndarray, folds: int, seed: int) -> list[list[str]]:
     """
     images = len(pixels)
     if not 2 <= folds <= images or images < 3:  # noqa: PLR2004  to train, validate and test
-        msg = f"wanted from 2 to {images} folds of at least 3 images, got {folds} of {images}"
+        msg = (
+            f"wanted from 2 to {images} folds of at least 3 images, or groups of them, got {folds} "
+            f"of {images}"
+        )
         raise ValueError(msg)
     names = [str(position % folds) for position in range(images)]
     fold_of = _most_alike(pixels, lambda order: _laid(order, names), seed)
