@@ -104,6 +104,11 @@ class Evaluation:
         """The matrices that a bootstrap draws from: of the kept images, one for each or a group."""
         return summed_by(self.groups_of(kept), self.pairs[view or self.view][kept])
 
+    @property
+    def group_count(self) -> int:
+        """How many groups there are; an image without one is one by itself."""
+        return len(summed_by(self.groups, np.zeros(len(self.images))))
+
     def groups_of(self, kept: np.ndarray) -> list[str]:
         """The groups of the kept images, boolean (images,); nothing where there are none."""
         return [group for group, its in zip(self.groups, kept, strict=False) if its]
@@ -149,7 +154,7 @@ class Evaluation:
         """For programs: plain numbers, shares in [0, 1], None where a score is not defined."""
         return {
             "images": len(self.images),
-            "groups": len(summed_by(self.groups, np.zeros(len(self.images)))),
+            "groups": self.group_count,
             "near_colour_pixels": self.near,
             "patches": asdict(self.patches) if self.patches else None,
             "notes": self.notes,

@@ -24,9 +24,8 @@ def remarks(result: Evaluation) -> Iterator[str]:
         yield f"Ground of {names} {counted}; the means leave {'them' if more else 'it'} out."
     if missed := int(result.matrices[result.view].missed.sum()):
         yield f"{missed} labelled pixels have no class in the predicted masks and count as missed."
-    if groups := [group for group in result.groups if group]:
-        count = len(set(groups)) + len(result.images) - len(groups)
-        yield f"Intervals are over {count} groups of images, drawn whole."
+    if result.groups:
+        yield f"Intervals are over {result.group_count} groups of images, drawn whole."
     if result.near:
         yield f"{result.near} pixels of the true masks were near-colours."
     patches = result.patches
