@@ -117,6 +117,24 @@ def test_ground_without_data_counts_nowhere(tmp_path, tta):
     assert by_masks(tmp_path, "masks").pairs["masks"][0].sum() == valid.sum()
 
 
+def test_an_image_without_any_data_is_one_of_the_set(tmp_path):
+    """Nothing of it is computed or counted, and the others' scores are as they were."""
+    for name, there in (("a", 1), ("b", 0)):
+        write_tif(tmp_path / f"{name}.tif", (noise(3, 70, 90) // 2 + 1) * there, nodata=0)
+        write_png(tmp_path / f"{name}_mask.png", (noise(70, 90, seed=1) % 4).astype(np.uint8))
+    rows = [(f"{name}.tif", f"{name}_mask.png", "test") for name in "ab"]
+    write_manifest(tmp_path / "one.csv", rows[0])
+    write_manifest(tmp_path / "both.csv", *rows)
+    model = write_model(tmp_path / "model")
+
+    one, both = (glnet.evaluate(model, tmp_path / f"{name}.csv") for name in ("one", "both"))
+
+    (alone,), (first, second) = one.pairs[one.view], both.pairs[both.view]
+    np.testing.assert_array_equal(first, alone)
+    assert not second.any()
+    assert both.patches == one.patches
+
+
 @pytest.mark.parametrize("protocol", ["ignore", "glnet"])
 def test_masks_are_counted_pixel_by_pixel(data, protocol):
     """One matrix per image; set and image scores are those of the same pixels counted here."""

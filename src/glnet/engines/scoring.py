@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from glnet.boxes import PatchCount
+from glnet.datasets.images import ImageScene
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder
 from glnet.datasets.samples import open_sample
@@ -49,14 +50,24 @@ def predict_samples(
     for sample in samples:
         with open_sample(sample, coder, engine.settings) as (image, scene):
             labels = scene.read()[0]
-            segment = partial(segment_turned, engine) if turns else engine.segment
-            valid = image.valid()
-            found = segment(image, views, _needed(valid))
-            predictions = {view: found.views[view].labels() for view in views}
-            if valid is not None:
-                for prediction in predictions.values():
-                    prediction[~valid] = IGNORE
-        yield PredictedSample(sample, labels, predictions, found.patches)
+            predictions, patches = _predicted(engine, image, views, turns=turns)
+        yield PredictedSample(sample, labels, predictions, patches)
+
+
+def _predicted(
+    engine: Engine, image: ImageScene, views: Sequence[View], *, turns: bool
+) -> tuple[dict[View, np.ndarray], PatchCount]:
+    """See `PredictedSample`."""
+    valid = image.valid()
+    if valid is not None and not valid.any():  # without any patch an engine has no scores
+        return {view: np.full(image.size, IGNORE, np.uint8) for view in views}, PatchCount(0, 0)
+    segment = partial(segment_turned, engine) if turns else engine.segment
+    found = segment(image, views, _needed(valid))
+    predictions = {view: found.views[view].labels() for view in views}
+    if valid is not None:
+        for prediction in predictions.values():
+            prediction[~valid] = IGNORE
+    return predictions, found.patches
 
 
 def _needed(valid: np.ndarray | None) -> Needed:
