@@ -7,7 +7,7 @@ import numpy as np
 
 from glnet.benchmark.results import Result
 from glnet.metrics import Interval
-from glnet.metrics.bootstrap import interval, set_mean_ious
+from glnet.metrics.bootstrap import defined_interval, set_mean_ious
 
 #: Of one entry: by seed, by fold.
 Runs = Mapping[int, Mapping[int, Result]]
@@ -32,7 +32,7 @@ def mean_interval(runs: Runs) -> Interval | None:
 
     None: a fold has fewer than two images.
     """
-    return _middle(_draws(runs, runs))
+    return defined_interval(_draws(runs, runs))
 
 
 def difference(to: str, runs: Runs, other: Runs) -> Difference | None:
@@ -40,7 +40,7 @@ def difference(to: str, runs: Runs, other: Runs) -> Difference | None:
     if _images(runs) != _images(other):
         return None
     drawn = _draws(runs, other) - _draws(other, runs)
-    return Difference(to, mean_iou(runs) - mean_iou(other), _middle(drawn))
+    return Difference(to, mean_iou(runs) - mean_iou(other), defined_interval(drawn))
 
 
 def defined_mean(values: Sequence[np.ndarray] | Sequence[float]) -> np.ndarray:
@@ -70,8 +70,3 @@ def _draws(runs: Runs, beside: Runs) -> np.ndarray:
             folds.append(set_mean_ious(pairs, evaluation.protocol, fold))
         seeds.append(defined_mean(folds))
     return defined_mean(seeds)
-
-
-def _middle(draws: np.ndarray) -> Interval | None:
-    draws = draws[~np.isnan(draws)]
-    return interval(draws) if draws.size else None

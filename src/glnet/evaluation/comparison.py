@@ -8,7 +8,7 @@ from glnet.datasets.classes import ClassTable
 from glnet.errors import DataError
 from glnet.evaluation.result import Evaluation, plain
 from glnet.metrics import Interval, Protocol
-from glnet.metrics.bootstrap import interval, set_ious, set_mean_ious
+from glnet.metrics.bootstrap import defined_interval, set_ious, set_mean_ious
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +52,7 @@ class Comparison:
         if not (drawn := self._drawn):
             return None
         ours, theirs = (set_mean_ious(*each) for each in drawn)
-        return _middle(ours - theirs)
+        return defined_interval(ours - theirs)
 
     @property
     def class_iou_intervals(self) -> list[Interval | None]:
@@ -60,7 +60,7 @@ class Comparison:
         if not (drawn := self._drawn):
             return [None] * len(self.names)
         ours, theirs = (protocol.known(set_ious(own, protocol)) for own, protocol in drawn)
-        return [_middle(differences) for differences in (ours - theirs).T]
+        return [defined_interval(differences) for differences in (ours - theirs).T]
 
     @property
     def _drawn(self) -> list[tuple[np.ndarray, Protocol]]:
@@ -110,11 +110,6 @@ class Comparison:
         }
         both = {"model": self.model.as_dict(), "against": self.against.as_dict()}
         return {**both, "difference": difference}
-
-
-def _middle(differences: np.ndarray) -> Interval | None:
-    defined = differences[~np.isnan(differences)]
-    return interval(defined) if defined.size else None
 
 
 def check_same_classes(model: ClassTable, against: ClassTable) -> None:

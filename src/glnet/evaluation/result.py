@@ -17,7 +17,14 @@ from glnet.metrics import (
     Protocol,
     Scores,
 )
-from glnet.metrics.bootstrap import image_means, interval, set_ious, set_mean_ious, summed_by
+from glnet.metrics.bootstrap import (
+    defined_interval,
+    image_means,
+    interval,
+    set_ious,
+    set_mean_ious,
+    summed_by,
+)
 from glnet.metrics.confusion import ious, scores_of
 
 #: Scores of a class that have an interval.
@@ -97,8 +104,7 @@ class Evaluation:
         drawn = set_ious(pairs, self.protocol)
         if kind == "f1":
             drawn = 2 * drawn / (1 + drawn)
-        defined = [own[~np.isnan(own)] for own in drawn.T]
-        return [interval(own) if own.size else None for own in defined]
+        return [defined_interval(own) for own in drawn.T]
 
     def drawn_pairs(self, kept: np.ndarray, view: str | None = None) -> np.ndarray:
         """The matrices that a bootstrap draws from: of the kept images, one for each or a group."""

@@ -98,3 +98,9 @@ def interval(scores: np.ndarray) -> Interval:
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(scores, (tail, 1 - tail))
     return Interval(float(low), float(high))
+
+
+def defined_interval(scores: np.ndarray) -> Interval | None:
+    """The interval over the sets where a score is defined; None where it is in no set."""
+    defined = scores[~np.isnan(scores)]
+    return interval(defined) if defined.size else None
