@@ -97,7 +97,9 @@ def test_ground_without_data_counts_nowhere(tmp_path, tta):
     write_tif(tmp_path / "a.tif", four, photometric="rgb", alpha="yes")
     write_png(tmp_path / "a_mask.png", labels)
     write_manifest(tmp_path / "manifest.csv", ("a.tif", "a_mask.png", "test"))
-    write_manifest(tmp_path / "elsewhere.csv", ("gone/a.tif", "a_mask.png", "test"))
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY")
+    for name, image in (("elsewhere", "gone/a.tif"), ("unread", "a.npy")):
+        write_manifest(tmp_path / f"{name}.csv", (image, "a_mask.png", "test"))
     write_classes(tmp_path / "classes.csv", IGNORED)
     (tmp_path / "masks").mkdir()
     model = write_model(tmp_path / "model")
@@ -109,9 +111,10 @@ def test_ground_without_data_counts_nowhere(tmp_path, tta):
     assert scored[3].sum() == (valid & (labels == 0)).sum()
     masks = by_masks(tmp_path, "masks").pairs["masks"][0]
     np.testing.assert_array_equal(masks, scored)
-    alone = by_masks(tmp_path, "masks", manifest="elsewhere.csv").pairs["masks"][0]
-    np.testing.assert_array_equal(alone[:, :3], scored[:, :3])
-    assert alone[:3, 3].sum() == (~valid & (labels > 0)).sum()
+    for name in ("elsewhere.csv", "unread.csv"):
+        alone = by_masks(tmp_path, "masks", manifest=name).pairs["masks"][0]
+        np.testing.assert_array_equal(alone[:, :3], scored[:, :3])
+        assert alone[:3, 3].sum() == (~valid & (labels > 0)).sum()
     write_png(tmp_path / "masks/a.png", np.ones_like(labels))  # of a tool that labels all
     (tmp_path / "masks/a.tif").unlink()
     assert by_masks(tmp_path, "masks").pairs["masks"][0].sum() == valid.sum()

@@ -1,7 +1,7 @@
 """Predicted masks on disk against true ones: no model, no PyTorch."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from glnet.datasets.checks import note_apart
@@ -11,7 +11,7 @@ from glnet.datasets.manifest import Sample, read_manifest
 from glnet.datasets.masks import LabelCoder, MaskScene, check_size
 from glnet.datasets.samples import lay_labels, window_in
 from glnet.datasets.vectors import VECTOR_SUFFIXES
-from glnet.errors import DataError
+from glnet.errors import DataError, RasterError
 from glnet.evaluation.observer import Observer
 from glnet.evaluation.result import Evaluation
 from glnet.evaluation.tally import Tally
@@ -39,7 +39,7 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
     """Compare masks on disk with the true ones; no model, no PyTorch.
 
     Where a predicted mask says nothing, by its nodata or by a class that the table ignores, ground
-    of a known class is missed. Where the manifest's images are there, and have no data, nothing
+    of a known class is missed. Where the manifest's images can be read, and have no data, nothing
     is counted.
 
     Args:
@@ -88,8 +88,10 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
 
 
 def _opened(image: Path) -> AbstractContextManager[Raster | None]:
-    """An image, if it is there: masks are compared without, too."""
-    return Raster(image) if image.is_file() else nullcontext()
+    """An image, if it is there and of a kind that we read: masks are compared without, too."""
+    with suppress(RasterError):
+        return Raster(image)
+    return nullcontext()
 
 
 def _predictions(folder: Path, samples: Sequence[Sample]) -> list[Path]:
