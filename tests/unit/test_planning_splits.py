@@ -54,6 +54,14 @@ def test_a_class_of_one_image_is_trained():
         assert choose_splits(pixels, seed)[5] == "train"
 
 
+def test_what_has_most_of_the_pixels_is_trained_on():
+    """A patient of many images, all of the same classes: nothing else tells where it belongs."""
+    pixels = np.array([[60, 40]] * 8 + [[600, 400]])
+
+    for seed in range(20):
+        assert choose_splits(pixels, seed)[8] == "train"
+
+
 @given(st.integers(1, 40), SEEDS)
 def test_validation_is_taken_from_training_alone(images, seed):
     """Test images stay where they are."""

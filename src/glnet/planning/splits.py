@@ -81,13 +81,17 @@ def unlikeness(pixels: np.ndarray, splits: Sequence[str]) -> tuple[int, float]:
     """How far the splits' class shares are from those of all images; less is better.
 
     First counts the classes that no training image has (they could not be learned), then adds up
-    the splits' Hellinger distances, which let rare classes count.
+    the splits' Hellinger distances, which let rare classes count, and that of their pixels' shares
+    from their images': a patient with most of the pixels is not for testing.
     """
     names = np.array(splits)
     whole = _roots(pixels.sum(0))
     sums = {name: pixels[names == name].sum(0) for name in sorted(set(splits))}
     lacking = int(((sums["train"] == 0) & (whole > 0)).sum()) if "train" in sums else 0
-    return lacking, sum(float(np.linalg.norm(_roots(own) - whole)) for own in sums.values())
+    wanted = _roots(np.array([(names == name).sum() for name in sums]))
+    held = _roots(np.array([own.sum() for own in sums.values()]))
+    distances = [*(_roots(own) - whole for own in sums.values()), held - wanted]
+    return lacking, sum(float(np.linalg.norm(each)) for each in distances)
 
 
 def _roots(pixels: np.ndarray) -> np.ndarray:
