@@ -26,14 +26,12 @@ class ImageScene:
 
         Whichever window is asked for, what is missing has the mean of the whole scene.
         """
-        pixels, valid = self._raster.read_valid(self._within(window))
-        if pixels.shape[1:] == self.size:
-            self._whole = valid, _means(pixels, valid)
+        pixels, valid = self._read(window)
         if valid is None:
             return pixels
         if self._whole is None:
-            whole = self._raster.read_valid(self._part)
-            self._whole = whole[1], _means(*whole)
+            self._read(None)
+        assert self._whole is not None  # noqa: S101  all of it was read
         return filled(pixels, valid, self._whole[1])
 
     def valid(self, window: Window | None = None) -> np.ndarray | None:
@@ -41,7 +39,7 @@ class ImageScene:
         if not self._raster.may_miss:
             return None
         if self._whole is None:
-            return self._raster.read_valid(self._within(window))[1]
+            return self._read(window)[1]
         known = self._whole[0]
         return known if known is None or window is None else known[window.slices]
 
@@ -49,10 +47,11 @@ class ImageScene:
         """The whole scene resampled to `size`: what lies around a part has no share."""
         return shrink(self.read(), size)
 
-    def _within(self, window: Window | None) -> Window:
-        return self._part.within(window) if window else self._part
-
-
-def _means(pixels: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
-    """What fills gaps; where there are none, nothing is added up."""
-    return np.empty(0) if valid is None else means(pixels, valid)
+    def _read(self, window: Window | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Pixels as stored, and where they mean something; of the whole scene that is kept."""
+        part = self._part.within(window) if window else self._part
+        pixels, valid = self._raster.read_valid(part)
+        if part == self._part:
+            # Where there are no gaps, nothing is added up.
+            self._whole = valid, np.empty(0) if valid is None else means(pixels, valid)
+        return pixels, valid

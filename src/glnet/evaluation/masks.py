@@ -16,7 +16,7 @@ from glnet.evaluation.observer import Observer
 from glnet.evaluation.result import Evaluation
 from glnet.evaluation.tally import Tally
 from glnet.geometry import scene_grid
-from glnet.metrics import ProtocolName
+from glnet.metrics import IGNORE, ProtocolName
 from glnet.outputs.rasters import MASK_SUFFIXES
 from glnet.raster import Raster
 
@@ -70,11 +70,15 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
         ):
             check_size(predicted, ground)
             guessed = MaskScene(predicted, coder, sample.window)
+            seen = None
             if image is not None and image.size == ground.size:
-                true.image = guessed.image = ImageScene(image, window_in(sample, image))
+                seen = ImageScene(image, window_in(sample, image))
             # A boundary is a boundary of the whole: parts would have edges of their own.
             for part in scene_grid(true.size, max(true.size) if boundary else _PART):
                 labels, guess = true.read(part)[0], guessed.read(part)[0]
+                valid = None if seen is None else seen.valid(part)
+                if valid is not None:
+                    labels[~valid] = guess[~valid] = IGNORE
                 tally.add(sample, labels, {"masks": guess})
                 if observer is not None:
                     observer.see(sample, labels, guess, true.size, part)

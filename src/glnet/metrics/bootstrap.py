@@ -3,7 +3,7 @@
 Images of one group (a patient, a place) are alike: such groups are drawn whole, in their stead.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -86,11 +86,21 @@ def summed_by(groups: Sequence[str], values: np.ndarray) -> np.ndarray:
     """
     if not any(groups):
         return values
-    names = [group or position for position, group in enumerate(groups)]
-    number = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    out = np.zeros((len(number), *values.shape[1:]), values.dtype)
-    np.add.at(out, [number[name] for name in names], values)
-    return out
+    return joined([group or position for position, group in enumerate(groups)], values)[1]
+
+
+def joined(units: Sequence[Hashable], values: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """Of every value the number of its unit, in the order of their first; and the units' sums.
+
+    Args:
+        units: What each value belongs to.
+        values: Shape (values, ...).
+    """
+    place = {unit: i for i, unit in enumerate(dict.fromkeys(units))}
+    number = [place[unit] for unit in units]
+    sums = np.zeros((len(place), *values.shape[1:]), values.dtype)
+    np.add.at(sums, number, values)
+    return number, sums
 
 
 def interval(scores: np.ndarray) -> Interval:

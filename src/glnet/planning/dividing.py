@@ -12,6 +12,7 @@ import numpy as np
 
 from glnet.datasets.manifest import Sample
 from glnet.errors import DataError, RecipeError
+from glnet.metrics.bootstrap import joined
 from glnet.planning.splits import TRIES, choose_folds, choose_splits, take_validation
 from glnet.planning.wishes import Wishes
 
@@ -76,7 +77,7 @@ def _folds(
     """Folds of whole groups, or whole images: parts of one image stay together."""
     try:
         units = [sample.group or sample.image for sample in samples]
-        number, summed = _joined(units, pixels)
+        number, summed = joined(units, pixels)
         chosen = choose_folds(summed, wishes.folds, wishes.seed)
     except ValueError as error:
         msg = f"--folds: {error}"
@@ -132,18 +133,9 @@ def _whole(samples: Sequence[Sample], pixels: np.ndarray, choose: _Choose) -> li
                 f"'{sample.split}'; move them into one"
             )
             raise DataError(msg)
-    number, summed = _joined(units, pixels)
+    number, summed = joined(units, pixels)
     splits = choose(summed, list(given.values()))
     return [splits[i] for i in number]
-
-
-def _joined(units: Sequence[Hashable], pixels: np.ndarray) -> tuple[list[int], np.ndarray]:
-    """Of every sample the number of its unit; the units' pixels, summed."""
-    place = {unit: i for i, unit in enumerate(dict.fromkeys(units))}
-    number = [place[unit] for unit in units]
-    summed = np.zeros((len(place), pixels.shape[1]), pixels.dtype)
-    np.add.at(summed, number, pixels)
-    return number, summed
 
 
 def _lacking(splits: Sequence[str]) -> list[str]:
