@@ -6,10 +6,12 @@ import shutil
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from batches import scene, scenes, start, written
 from glnet.errors import BundleError, GatheredError, RunError
+from glnet.evaluation.masks import evaluate_masks
 from glnet.prediction.locks import locked, shared
 from glnet.prediction.predict import predict, predict_many, segment
 from glnet.prediction.vectorise import PolygonWish
@@ -154,8 +156,50 @@ def test_two_inputs_that_would_be_one_output_are_refused_before_any_work(
 
     status, lines = glnet("predict", one, two, "-m", model, "--out-dir", tmp_path / "out")
 
-    check_one_line(status, lines, f"{two}: would become", f"as {one} would; rename one")
+    check_one_line(
+        status, lines, f"{two}: would become", f"as {one} would; rename one, or keep their"
+    )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_tree_of_images_of_equal_names_is_kept_and_can_be_evaluated(model, tmp_path):
+    """Two sites whose tiles have the same names, and a mask for each where it is looked for."""
+    tree, out = tmp_path / "sites", tmp_path / "out"
+    for number, site in enumerate(("east/1", "west")):
+        (tree / site).mkdir(parents=True)
+        scene(tree / site / "a.tif", 64, 72 + 8 * number, seed=number)
+
+    process = start(
+        tree / "**/*.tif", "-m", model, "--out-dir", out, "--root", tree / "west" / ".."
+    )
+
+    lines, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert [line.split(":")[0] for line in lines.splitlines() if line.startswith("[")] == [
+        "[1/2] east/1/a.tif",
+        "[2/2] west/a.tif",
+    ]
+    masks = [out / "east/1/a.tif", out / "west/a.tif"]
+    for mask, image in zip(masks, sorted(tree.rglob("*.tif")), strict=True):
+        with opened(mask) as file:
+            assert (file.read(1) == segment(image, model)).all()
+    rows = "".join(f"sites/{mask.relative_to(out)},{mask},test\n" for mask in masks)
+    (tmp_path / "manifest.csv").write_text(f"image,mask,split\n{rows}", encoding="utf-8")
+    (tmp_path / "classes.csv").write_text("name,value\na,0\nb,1\nc,2\n", encoding="utf-8")
+    found = evaluate_masks(out, tmp_path / "manifest.csv", tmp_path / "classes.csv")
+    assert np.trace(found.matrices["masks"].counts) == 64 * (72 + 80)
+
+
+def test_an_image_outside_of_the_tree_that_is_kept_is_refused(model, tmp_path, glnet):
+    (tmp_path / "tree").mkdir()
+    one, other = scene(tmp_path / "tree/a.tif", 64, 64), scene(tmp_path / "b.tif", 64, 64)
+
+    status, lines = glnet(
+        "predict", one, other, "-m", model, "--out-dir", tmp_path / "d", "--root", tmp_path / "tree"
+    )
+
+    check_one_line(status, lines, f"{other}: is not below --root", "name one that has all")
+    assert not (tmp_path / "d").exists()
 
 
 def test_a_folder_of_masks_that_holds_the_images_is_refused(model, tmp_path, glnet):

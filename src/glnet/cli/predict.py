@@ -40,6 +40,10 @@ def predict_command(
     out_dir: Annotated[
         Path | None, typer.Option(help="Of many, the folder of masks, named like the images.")
     ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="With --out-dir: images' folders below this one are kept there."),
+    ] = None,
     also: Annotated[
         list[str] | None,
         typer.Option(help=f"With --out-dir, beside each mask: {', '.join(ALSO)}; may be repeated."),
@@ -133,6 +137,7 @@ def predict_command(
     for kind in also or []:
         one_of(kind, ALSO, "--also")
     goes_with("--ray", ray, workers=workers)
+    goes_with("--out-dir", out_dir, root=root)
     drawn: dict[str, Any] = {
         "background": background or (),
         "min_area": min_area,
@@ -166,7 +171,7 @@ def predict_command(
     from glnet.prediction.vectorise import PolygonWish  # noqa: PLC0415
 
     if out_dir is not None:
-        predict_into(found, model, out_dir, also=also or (), **drawn, **how)
+        predict_into(found, model, out_dir, root=root, also=also or (), **drawn, **how)
         return
     assert out is not None  # noqa: S101  see _check_targets
     if polygons is not None:

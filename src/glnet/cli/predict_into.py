@@ -60,7 +60,9 @@ def predict_into(
     from glnet.prediction.predict import predict_many  # noqa: PLC0415  see predict
 
     with libraries_unheard(), progress_of("scenes") as progress:
-        told = _Told(len(images), progress, shared=part is not None, apart=bool(how["cluster"]))
+        told = _Told(
+            len(images), folder, progress, shared=part is not None, apart=bool(how["cluster"])
+        )
         told.next()
         outcomes = predict_many(
             images, model, folder, part=part, told=told, progress=progress, **how
@@ -83,9 +85,12 @@ def predict_into(
 class _Told:
     """Prints a line for every image that is done, and how long the others may take."""
 
-    def __init__(self, total: int, progress: Watch, *, shared: bool, apart: bool) -> None:
-        """Of so many images; a share of them, or all of them by others."""
-        self._total, self._progress, self._shared, self._apart = total, progress, shared, apart
+    def __init__(
+        self, total: int, folder: Path, progress: Watch, *, shared: bool, apart: bool
+    ) -> None:
+        """Of so many images into a folder; a share of them, or all of them by others."""
+        self._total, self._folder, self._progress = total, folder.absolute(), progress
+        self._shared, self._apart = shared, apart
         self._done, self._began = 0, time.monotonic()
 
     @property
@@ -104,7 +109,8 @@ class _Told:
     def __call__(self, outcome: "Outcome") -> None:
         self._done += 1
         number = "" if self._shared else f"[{self._done}/{self._total}] "
-        name, report = Path(shown(outcome.job.image)).name, outcome.report
+        below = outcome.job.mask.absolute().relative_to(self._folder).parent
+        name, report = below / Path(shown(outcome.job.image)).name, outcome.report
         if outcome.error is not None:
             image = f"{shown(outcome.job.image)}: "
             text = f"failed: {str(outcome.error).splitlines()[0].removeprefix(image)}"

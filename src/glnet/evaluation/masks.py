@@ -99,22 +99,30 @@ def _opened(image: Path) -> AbstractContextManager[Raster | None]:
 
 
 def _predictions(folder: Path, samples: Sequence[Sample]) -> list[Path]:
-    """Of every sample the one mask in a folder that is named as its image."""
+    """Of every sample the one mask in a folder that is named as its image.
+
+    Masks below it stand for images in folders of the same names, as `predict --root` leaves them.
+    """
     named: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
         if path.suffix.lower() in MASK_SUFFIXES and path.is_file():
             named.setdefault(path.stem, []).append(path)
-    images: dict[str, Path] = {}
+    owners: dict[Path, Path] = {}
     found = []
     for sample in samples:
-        stem = sample.image.stem
-        if images.setdefault(stem, sample.image) != sample.image:
-            msg = f"{images[stem]} and {sample.image} have one name, {folder} one mask for both; "
-            raise DataError(msg + "evaluate them apart, by two manifests")
-        matches = named.get(stem, [])
+        stem, parents = sample.image.stem, sample.image.absolute().parts[:-1]
+        matches = [
+            path
+            for path in named.get(stem, [])
+            if parents[len(parents) - len(own := path.relative_to(folder).parts[:-1]) :] == own
+        ]
         if len(matches) != 1:
             count = f"{len(matches)} files" if matches else "none"
             msg = f"{folder}: wanted one mask named {stem}.tif or .png, found {count}"
             raise DataError(msg)
+        owner = owners.setdefault(matches[0], sample.image)
+        if owner != sample.image:
+            msg = f"{owner} and {sample.image} have one name, {folder} one mask for both; "
+            raise DataError(msg + "predict them with --root, or evaluate them by two manifests")
         found += matches
     return found

@@ -104,6 +104,7 @@ def jobs_into(
     table: ClassTable,
     polygons: PolygonWish,
     taken: Sequence[Path] = (),
+    root: Path | None = None,
 ) -> list[Job]:
     """Many images' outputs in one folder, named like the images.
 
@@ -114,9 +115,11 @@ def jobs_into(
         table: The model's classes.
         polygons: How they are made, where they are asked for; its path does not matter.
         taken: Other files that must not be overwritten.
+        root: Folder whose tree is kept: of ROOT/SUB/NAME the outputs lie in `folder`/SUB.
 
     Raises:
-        GatheredError: names that two images would share, or outputs that are inputs.
+        GatheredError: names that two images would share, outputs that are inputs, or images that
+            lie elsewhere than below `root`.
         RasterError, RunError: see `plan_job`.
     """
     unknown = [kind for kind in also if kind not in get_args(Also)]
@@ -126,15 +129,17 @@ def jobs_into(
     if set(_POLYGONS) <= set(also):
         msg = "polygons: geojson or gpkg, not both"
         raise RunError(msg)
-    _check_names(folder, images, also)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"{folder}: cannot be made a folder ({error.strerror}); name another one"
-        raise RunError(msg) from error
+    folders = _folders(folder, images, root)
+    placed = [dict(_places(*one, also)) for one in zip(folders, images, strict=True)]
+    _check_names(images, placed, kept=root is not None)
+    for each in dict.fromkeys([folder, *folders]):
+        try:
+            each.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"{each}: cannot be made a folder ({error.strerror}); name another one"
+            raise RunError(msg) from error
     jobs = []
-    for image in images:
-        places = dict(_places(folder, image, also))
+    for image, places in zip(images, placed, strict=True):
         wanted = {kind: places[kind] for kind in _KINDS if kind in places}
         shapes = next((places[kind] for kind in _POLYGONS if kind in places), None)
         wish = None if shapes is None else replace(polygons, path=shapes)
@@ -151,18 +156,37 @@ def _places(folder: Path, image: str | Path, also: Sequence[Also]) -> Iterator[t
         yield kind, folder / f"{stem}{suffix}"
 
 
-def _check_names(folder: Path, images: Sequence[str | Path], also: Sequence[Also]) -> None:
+def _folders(folder: Path, images: Sequence[str | Path], root: Path | None) -> list[Path]:
+    """Of every image, the folder of its outputs."""
+    if root is None:
+        return [folder] * len(images)
+    # Not resolved: a link's target may lie anywhere, and the tree that is seen is the one to keep.
+    top, found, problems = os.path.abspath(root), [], []  # noqa: PTH100  Path.absolute keeps ..
+    for image in images:
+        own = Path(os.path.abspath(image)).parent  # noqa: PTH100
+        if address_of(image) or not own.is_relative_to(top):
+            problems.append(f"{shown(image)}: is not below --root {root}; name one that has all")
+        else:
+            found.append(folder / own.relative_to(top))
+    if problems:
+        raise GatheredError(problems)
+    return found
+
+
+def _check_names(
+    images: Sequence[str | Path], placed: Sequence[dict[str, Path]], *, kept: bool
+) -> None:
     """No output is another image's, or an image; on some systems A.tif and a.tif are one file."""
     owners: dict[str, str | Path] = {}
-    inputs = {os.path.realpath(image).casefold(): image for image in images}
+    inputs = {os.path.realpath(image).casefold() for image in images}
     problems = []
-    for image in images:
-        places = [path for _, path in _places(folder, image, also)]
-        for path in [*places, report_path(places[0])]:
+    way_out = "rename one" if kept else "rename one, or keep their folders by --root"
+    for image, places in zip(images, placed, strict=True):
+        for path in [*places.values(), report_path(places["mask"])]:
             owner = owners.setdefault(str(path).casefold(), image)
             if owner is not image:
                 problems.append(
-                    f"{shown(image)}: would become {path.name}, as {shown(owner)} would; rename one"
+                    f"{shown(image)}: would become {path.name}, as {shown(owner)} would; {way_out}"
                 )
                 break
             if os.path.realpath(path).casefold() in inputs:

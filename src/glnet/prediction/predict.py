@@ -125,6 +125,7 @@ def predict_many(  # noqa: PLR0913  each by its name
     model: str | Path,
     out_dir: str | Path,
     *,
+    root: str | Path | None = None,
     also: Sequence[Also] = (),
     background: Sequence[str] = (),
     min_area: float = 0.0,
@@ -149,6 +150,7 @@ def predict_many(  # noqa: PLR0913  each by its name
         images: The files.
         model: See `predict`.
         out_dir: Where masks go, named like the images: NAME.tif; made where it does not exist.
+        root: Folder whose tree is kept in `out_dir`: of ROOT/SUB/NAME the mask is SUB/NAME.tif.
         also: What else is written: confidence, probabilities, scores (NAME.KIND.tif), geojson or
             gpkg (polygons).
         background, min_area, simplify: Of the polygons, see `PolygonWish`.
@@ -175,7 +177,7 @@ def predict_many(  # noqa: PLR0913  each by its name
     wish = PolygonWish(Path(), background, min_area, simplify)
     jobs = jobs_into(
         Path(out_dir), images, also, predictor.table, wish,
-        [] if within is None else [Path(within)],
+        [] if within is None else [Path(within)], None if root is None else Path(root),
     )  # fmt: skip
     outcomes = []
     with _carried_out(predictor, jobs, progress, part, cluster, Path(out_dir)) as carried:
