@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
+from glnet.benchmark.columns import counted
 from glnet.benchmark.intervals import mean_interval
 from glnet.benchmark.process import decode
 from glnet.benchmark.results import Result
@@ -95,6 +96,33 @@ def test_a_row_is_the_mean_over_seeds_of_the_mean_over_folds(two_by_two):
     assert row.seconds == 90.0
     assert row.memory_mb == 303.0
     assert row.mean_boundary == pytest.approx(0.375)
+
+
+def test_pooled_folds_are_one_set_of_images(two_by_two, tmp_path):
+    """Scores, and draws of all images together; what is a mean over runs stays one."""
+    study, results = two_by_two
+    pooled = load_study(study_file(tmp_path, seeds=[3, 5], folds=["a.csv", "b.csv"], pooled=True))
+    pairs = {3: [], 5: []}
+    for job, found in results.items():
+        pairs[job.seed] += found.pairs["aggregated"]
+
+    (apart,) = rows_of(study, results)
+    (row,) = rows_of(pooled, dict(zip(pooled.jobs, results.values(), strict=True)))
+
+    means = [mean_iou(np.sum(own, axis=0)) for own in pairs.values()]
+    assert row.mean_iou == pytest.approx(np.mean(means), abs=1e-12)
+    assert row.mean_iou != pytest.approx(apart.mean_iou, abs=1e-6)
+    rng = np.random.default_rng(SEED)
+    drawn = [index for _ in range(0, DRAWS, 100) for index in rng.integers(0, 9, (100, 9))]
+    draws = [
+        [mean_iou(np.array(own)[index].sum(axis=0)) for index in drawn] for own in pairs.values()
+    ]
+    assert row.interval == pytest.approx(
+        np.percentile(np.mean(draws, axis=0), [2.5, 97.5]), abs=1e-12
+    )
+    same = ("images", "runs", "planned", "patches", "seconds", "memory_mb", "mean_boundary")
+    assert [getattr(row, name) for name in same] == [getattr(apart, name) for name in same]
+    assert "2 folds as one set" in counted(pooled, [row])
 
 
 def test_a_seed_without_all_its_folds_does_not_count_yet(two_by_two):

@@ -16,6 +16,7 @@ def counted(study: Study, rows: Sequence[Row]) -> str:
     settings = study.settings
     seeds = ", ".join(map(str, settings.seeds))
     folds = f", {len(settings.folds)} folds" if settings.folds else ""
+    folds += " as one set" if settings.pooled else ""
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, split {settings.split}: {rows[0].images} images, seeds "
         f"{seeds}{folds}, protocol {settings.protocol}. Scores in %."

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from glnet.benchmark.intervals import (
 )
 from glnet.benchmark.results import Result
 from glnet.benchmark.study import EntrySettings, Job, Study
+from glnet.evaluation.result import plain
 from glnet.metrics import Interval
 
 Results = Mapping[Job, Result]
@@ -29,7 +30,8 @@ class Row:
         entry: Whose.
         runs, planned: Finished and all.
         images: Tested, each by one fold.
-        mean_iou: Mean over seeds of the mean over folds; as all others over the seeds of which
+        mean_iou: Mean over seeds of the mean over folds, or of their images as one set
+            (`StudySettings.pooled`); as all others over the seeds of which
             every fold is finished, if there is one.
         spread: Standard deviation of that over seeds; NaN with one.
         interval: Of the mean over images; see `mean_interval`.
@@ -76,6 +78,11 @@ def rows_of(study: Study, results: Results) -> list[Row]:
             found[job.entry.name][job] = results[job]
     folds = max(1, len(study.settings.folds))
     counted = {name: _counted(own, folds) for name, own in found.items()}
+    if study.settings.pooled:
+        counted = {
+            name: {seed: {0: _one_set([*runs.values()])} for seed, runs in by_seed.items()}
+            for name, by_seed in counted.items()
+        }
     planned = Counter(job.entry.name for job in study.jobs)
     return [
         _row(
@@ -97,6 +104,22 @@ def _counted(found: Mapping[Job, Result], folds: int) -> Runs:
         by_seed.setdefault(job.seed, {})[job.fold] = result
     # Folds differ more than seeds: a seed with some of them would move the mean by which it has.
     return {seed: runs for seed, runs in by_seed.items() if len(runs) == folds} or by_seed
+
+
+def _one_set(results: Sequence[Result]) -> Result:
+    """Results on several sets of images as one on all of them; boundary IoU is their mean."""
+    view = results[0].view
+    edges = [np.array(r.boundary, float) for r in results if r.boundary is not None]
+    counts = [r.patches for r in results if r.patches is not None]
+    return replace(
+        results[0],
+        images=[image for r in results for image in r.images],
+        groups=[group for r in results for group in r.groups or [""] * len(r.images)],
+        pairs={view: [pair for r in results for pair in r.pairs[r.view]]},
+        boundary=[plain(v) for v in defined_mean(edges)] if edges else None,
+        patches={name: sum(c[name] for c in counts) for name in counts[0]} if counts else None,
+        seconds=_mean([r.seconds for r in results]),
+    )
 
 
 def _against(other: str | None, name: str, counted: Mapping[str, Runs]) -> Difference | None:

@@ -34,6 +34,9 @@ class StudySettings(Settings):
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     #: Manifests of a cross-validation; none: the recipe's own.
     folds: tuple[Path, ...] = ()
+    #: Are the images that all folds test scored as one set? For folds of so few images that some
+    #: lack a class: what is predicted of it there would count as a class that is missed wholly.
+    pooled: bool = False
     split: str = "test"
     protocol: ProtocolName = "ignore"
     boundary: bool = False
