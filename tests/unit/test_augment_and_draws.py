@@ -48,7 +48,7 @@ def test_a_draw_depends_on_the_generators_state_alone(seed, bands):
 
 
 def test_draws_reach_all_turns_and_stay_within_their_limits():
-    """All eight turns occur; factor, gain and offset lie where the settings say."""
+    """All eight turns occur, half of them mirrored and half turned; the rest is as set."""
     rng = np.random.default_rng(0)
 
     draws = [draw_augmentation(EVERYTHING, 3, rng) for _ in range(300)]
@@ -58,8 +58,10 @@ def test_draws_reach_all_turns_and_stay_within_their_limits():
     assert 0.5 <= factors.min() < 0.6
     assert 1.7 < factors.max() <= 2.0
     assert 0.4 < (factors < 1).mean() < 0.6
-    assert max(np.abs(draw.gain - 1).max() for draw in draws) <= 0.3
-    assert max(np.abs(draw.offset).max() for draw in draws) <= 0.3
+    assert 0.4 < np.mean([draw.turn.flipped for draw in draws]) < 0.6
+    assert 0.4 < np.mean([draw.turn.quarters > 0 for draw in draws]) < 0.6
+    assert 0.28 < max(np.abs(draw.gain - 1).max() for draw in draws) <= 0.3
+    assert 0.14 < max(np.abs(draw.offset).max() for draw in draws) <= 0.15
     assert all(draw.gain.shape == draw.offset.shape == (3,) for draw in draws)
 
 

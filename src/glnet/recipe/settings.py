@@ -54,7 +54,8 @@ class AugmentSettings(Settings):
     quarter_turns: bool = True
     #: Factors between which the patches' ground sampling is drawn; [1, 1] is off.
     scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (1.0, 1.0)
-    #: Largest relative change of each band's gain and offset; 0 is off.
+    #: Largest relative change of each band's gain; its offset changes by half as much of the input
+    #: scale at the most. 0 is off.
     colour: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @model_validator(mode="after")
