@@ -90,6 +90,17 @@ def test_counts_are_those_of_the_definition(seed, shapes, classes):
     np.testing.assert_array_equal(counts.unions, either)
 
 
+def test_a_large_image_is_counted_pixel_by_pixel():
+    """Of noise every pixel is boundary; no portion of them is left out or counted twice."""
+    labels = np.random.default_rng(0).integers(0, 2, (2200, 1000), np.uint8)
+    counts = BoundaryCounts(2)
+
+    counts.add(labels, labels)
+
+    pixels = [(labels == k).sum() for k in range(2)]
+    assert counts.intersections.tolist() == counts.unions.tolist() == pixels
+
+
 @pytest.mark.parametrize(
     ("height", "width", "pixels"),
     [(3000, 4000, 100), (30, 40, 1), (55, 70, 2), (1, 1, 1), (60, 80, 2), (5000, 5000, 141)],

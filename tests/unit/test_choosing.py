@@ -64,7 +64,10 @@ def test_without_places_nothing_is_found():
 
 @given(scene=SCENES, wanted=st.integers(1, 9), share=st.floats(0, 1), seed=st.integers(0, 99))
 def test_moved_patches_hold_their_pixel_and_stay_inside(scene, wanted, share, seed):
-    """As many as wanted where the grid has them, on the output stride, of the grid's size."""
+    """As many as wanted where the grid has them, on the output stride, of the grid's size.
+
+    A pixel is in the middle to the stride, but for patches at the scene's border.
+    """
     grid = patch_grid(scene, PATCH, OVERLAP)
     draw = rng(seed)
     pixels = [(int(draw.integers(scene.height)), int(draw.integers(scene.width))) for _ in "123456789"]  # fmt: skip  # noqa: E501
@@ -82,6 +85,11 @@ def test_moved_patches_hold_their_pixel_and_stay_inside(scene, wanted, share, se
     for window, (row, column) in zip(windows[len(windows) - moved :], pixels, strict=False):
         assert window.top <= row < window.bottom
         assert window.left <= column < window.right
+        for at, start, side, whole in zip(
+            (row, column), (window.top, window.left), window.size, scene, strict=True
+        ):
+            off = at - (start + side // 2)
+            assert 0 <= off < OUTPUT_STRIDE or start == (0 if off < 0 else whole - side)
 
 
 @given(scene=SCENES, wanted=st.integers(1, 9), share=st.floats(0, 1), seed=st.integers(0, 99))

@@ -46,6 +46,23 @@ def test_splits_are_the_most_alike_there_are():
     assert unlikeness(pixels, choose_splits(pixels, 0)) == best
 
 
+def test_unlikeness_is_told_in_hellinger_distances():
+    """Each split's classes against all images', and shares of pixels against shares of images."""
+    pixels = np.array([[9, 16, 0, 0], [1, 0, 0, 0], [4, 0, 5, 0], [1, 3, 0, 0]])
+
+    def distance(one, other):
+        shares = ((np.array(each) / sum(each)) ** 0.5 for each in (one, other))
+        return sum((a - b) ** 2 for a, b in zip(*shares, strict=True)) ** 0.5
+
+    everything = [15, 19, 5, 0]
+    of_splits = ([10, 16, 0, 0], [4, 0, 5, 0], [1, 3, 0, 0])
+    apart = [distance(own, everything) for own in of_splits] + [distance([26, 9, 4], [2, 1, 1])]
+
+    found = unlikeness(pixels, ["train", "train", "validation", "test"])
+
+    assert found == (1, pytest.approx(sum(apart)))  # the third is not trained, the fourth nowhere
+
+
 def test_a_class_of_one_image_is_trained():
     """It would otherwise be asked for without ever having been seen."""
     pixels = np.array([[100, 0]] * 5 + [[100, 30]])

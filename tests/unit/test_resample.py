@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional
 
-from glnet.resample import Axis, nearest, resample, triangle
+from glnet.resample import Axis, block_means, nearest, resample, triangle
 
 SIDES = st.integers(1, 40)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -232,3 +232,20 @@ def test_only_the_cells_that_are_needed_are_kept():
     assert near.weights.shape[1] <= 4
     assert far.source_slice.stop == 100
     assert far.weights.shape[1] <= 4
+
+
+@given(seed=SEEDS, sides=st.tuples(SIDES, SIDES), by=st.integers(1, 12))
+def test_means_of_squares_are_those_of_their_known_pixels(seed, sides, by):
+    """Square by square, those at the border cut; of none that is known nothing is said."""
+    rng = np.random.default_rng(seed)
+    pixels, known = rng.integers(0, 256, (2, *sides), np.uint8), rng.random(sides) < 0.3
+
+    means, found = block_means(pixels, known, by)
+
+    assert found.shape == means.shape[1:] == tuple(-(-side // by) for side in sides)
+    for row, column in np.ndindex(*found.shape):
+        square = slice(row * by, (row + 1) * by), slice(column * by, (column + 1) * by)
+        assert found[row, column] == known[square].any()
+        if found[row, column]:
+            wanted = pixels[:, *square][:, known[square]].mean(axis=1)
+            np.testing.assert_array_equal(means[:, row, column], np.rint(wanted))

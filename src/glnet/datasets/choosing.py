@@ -98,7 +98,7 @@ def _some(count: int, wanted: int, rng: np.random.Generator) -> list[int]:
 
 
 def _around(pixel: tuple[int, int], patch: Size, scene: Size) -> Window:
-    """The patch whose middle is nearest to a pixel, its origin on the output stride."""
+    """The patch with a pixel in its middle, as far as output stride and scene allow."""
     starts = (
         max(0, min(at - side // 2, whole - side)) // OUTPUT_STRIDE * OUTPUT_STRIDE
         for at, side, whole in zip(pixel, patch, scene, strict=True)
