@@ -99,8 +99,6 @@ def _box(extent: Window, cells: Size, scene: Size, share: float, patch: int) -> 
 
 def _span(first: float, last: float, patch: int, scene: int) -> tuple[int, int]:
     """Start and length along one axis: on the output stride, inside, no shorter than a patch."""
-    if scene <= patch:
-        return 0, scene
     start = OUTPUT_STRIDE * floor(max(0.0, first) / OUTPUT_STRIDE)
     stop = min(scene, OUTPUT_STRIDE * ceil(last / OUTPUT_STRIDE))
     if stop - start >= patch:
