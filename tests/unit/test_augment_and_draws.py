@@ -196,7 +196,9 @@ def samples(tmp_path_factory):
     ]
 
 
-def images(samples, stage="global_to_local", *, augment=None, resolution="full", **train):
+def images(
+    samples, stage="global_to_local", *, augment=None, resolution="full", places=None, **train
+):
     """Training images of a small network, augmented by turns unless told otherwise."""
     recipe = Recipe.model_validate(
         {
@@ -206,7 +208,7 @@ def images(samples, stage="global_to_local", *, augment=None, resolution="full",
             "train": {"augment": augment or {}, **train},
         }
     )
-    return TrainingImages(samples, CODER, recipe, stage)
+    return TrainingImages(samples, CODER, recipe, stage, places)
 
 
 ALL = {"scale": [0.5, 2.0], "colour": 0.2}
@@ -313,6 +315,35 @@ def test_image_and_labels_are_scaled_together(samples):
     for draw in draws:
         for index, labels in zip(draw.drawn, draw.labels, strict=True):
             assert np.abs(draw.patches[index][0].astype(int) - labels).max() <= 3
+
+
+def test_scaled_labels_are_those_of_single_pixels(samples):
+    """Between two classes lies no third one: labels are of the pixel at their middle."""
+    still = {"flips": False, "quarter_turns": False, "scale": [0.5, 2.0]}
+    draw = images(samples, augment=still)[1, 0]
+
+    for window, labels in zip(draw.windows, draw.labels, strict=True):
+        rows, columns = (
+            ((start + np.arange(length) + 0.5) * full / scaled).astype(int)
+            for (start, length), full, scaled in zip(
+                (window.rows, window.columns), SLOPE.shape, draw.size, strict=True
+            )
+        )
+        np.testing.assert_array_equal(labels, SLOPE[rows[:, None], columns])
+
+
+@pytest.mark.parametrize(("stage", "most"), [("global_to_local", 5), ("local_to_global", 13)])
+def test_rare_pixels_are_drawn_however_an_image_is_turned_and_scaled(samples, stage, most):
+    """A patch that seeks them has them in its middle, or is the one of the grid that nearly has."""
+    places = {samples[0]: {7: np.array([[20, 31]])}}
+    changed = {"scale": [1.0, 2.0]}
+    data = images(samples, stage, augment=changed, places=places, patches=1, rare_patches=1.0)
+
+    for epoch in range(1, 41):
+        draw = data[epoch, 0]
+        (labels,) = draw.labels
+        middle = labels[labels.shape[0] // 2, labels.shape[1] // 2]
+        assert abs(int(middle) - int(SLOPE[20, 31])) <= 3 * most  # a row is 1, a column 2
 
 
 def test_colour_changes_pixels_and_not_labels(samples):
