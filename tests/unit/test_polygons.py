@@ -127,6 +127,8 @@ def test_polygons_are_cut_at_the_grid_and_nowhere_else(tmp_path, cell):
     assert told(geometries, values) == told(expected, numbers)
     low, high = shapely.bounds(geometries).reshape(-1, 2, 2).transpose(1, 0, 2)
     assert (low // cell == (high - 1) // cell).all()
+    for place in np.unique(low // cell, axis=0):
+        assert shapely.coverage_is_valid(found[(low // cell == place).all(axis=1)])
     whole, of_whole = of_rasterio(mask)
     for value in NAMES:
         one = shapely.union_all(geometries[values == value])
@@ -169,7 +171,10 @@ def test_small_polygons_are_left_out_by_their_pixels(tmp_path):
 
 @pytest.mark.parametrize("cell", [32, 200])
 def test_simpler_polygons_leave_no_gap_and_no_overlap(tmp_path, cell):
-    """Fewer corners, all of them the pixels'; every cell is covered once, up to its border."""
+    """Fewer corners, all of them the pixels'; every cell is covered once, up to its border.
+
+    Within a cell neighbours have the same corners along their common border.
+    """
     names = dict.fromkeys(range(256), "any")
     row, column = np.indices((120, 90))
     mask = VALUES[(np.hypot(row - 50, column - 30) // 12).astype(int) % 4]
@@ -388,9 +393,10 @@ def test_what_is_no_mask_and_no_target_is_refused(tmp_path):
     ):
         with pytest.raises(RasterError, match=named):
             write_polygons(source, tmp_path / target, NAMES)
-    for options in ({"cell": 0}, {"min_area": -1}, {"simplify": float("nan")}):
+    for options in ({"cell": 0}, {"cell": 16_385}, {"min_area": -1}, {"simplify": float("nan")}):
         with pytest.raises(ValueError, match="wanted a cell"):
             write_polygons(mask, tmp_path / "a.json", NAMES, **options)
+    write_polygons(mask, tmp_path / "a.json", NAMES, cell=16_384)
 
 
 @pytest.mark.parametrize("name", ["a;b.gpkg", "c!b.gpkg", "a\tb.gpkg"])

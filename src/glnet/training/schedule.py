@@ -13,7 +13,7 @@ def schedule(train: TrainSettings, step: int, steps: int) -> float:
     warmup = min(train.warmup_steps, steps // 2)
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    done = (step - warmup) / max(1, steps - warmup)
+    done = (step - warmup) / (steps - warmup)
     if train.schedule == "cosine":
         return (1 + math.cos(math.pi * done)) / 2
     return float((1 - done) ** train.power)
