@@ -24,10 +24,13 @@ _MARK = b"<vrtdataset"
 _HEADER = 1024
 
 #: What names a file, as an element or an attribute; GDAL asks for no case.
-_LEADS = {"sourcefilename", "sourcedataset"}
+_LEADS = {"sourcefilename", "sourcedataset", "dempath"}
 
 #: Options that name one.
 _KEYS = {"rpc_dem", "x_dataset", "y_dataset"}
+
+#: Part of what arguments of processing steps are called that name one; where it lies another tells.
+_ARGUMENT = "dataset_filename"
 
 
 def check_sources(path: Path) -> list[Path]:
@@ -87,6 +90,9 @@ def _sources(path: Path) -> Iterator[Path]:
     for element in ET.fromstring(text).iter():  # noqa: S314  without definitions it cannot swell
         name = element.tag.rpartition("}")[2].lower()
         named = {key.lower(): value for key, value in element.attrib.items()}
+        if _ARGUMENT in named.get("name", "").lower():
+            msg = f"{path}: reads other files in its processing steps; make a GeoTIFF of it"
+            raise RasterError(msg)
         found = [value for key, value in named.items() if key in _LEADS]
         if name in _LEADS or named.get("key", "").lower() in _KEYS:
             found.append(element.text or "")

@@ -435,3 +435,48 @@ def test_sources_of_sources_are_looked_at_once(tmp_path):
     )
     with pytest.raises(RasterError, match=r"0.vrt: leads to .*40.vrt, which is no image"):
         check_sources(tmp_path / "40.vrt")
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "<SourceFilename>{}</SourceFilename>",
+        "<sourcedataset>{}</sourcedataset>",
+        "<a:SourceFilename xmlns:a='b'>{}</a:SourceFilename>",
+        "<Array SourceFilename='{}'/>",
+        "<MDI key='x_dataset'>{}</MDI>",
+        "<Option key='RPC_DEM'>{}</Option>",
+        "<RPCTransformer><DEMPath>{}</DEMPath></RPCTransformer>",
+        "<SourceFilename relativeToVRT=' 0'>{}</SourceFilename>",
+    ],
+)
+def test_whatever_names_a_file_leads_to_it(tmp_path, monkeypatch, way):
+    """In any case, and as far behind blanks as GDAL looks; beside the caller, unless it says so."""
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    monkeypatch.chdir(beside)
+    named = f"<VRTDataset>{way.format('a.tif')}</VRTDataset>"
+    path = write_text(tmp_path / "a.vrt", named.rjust(len(named) + 1024 - len("<VRTDataset")))
+
+    with pytest.raises(RasterError, match=r"a.vrt: leads to .*/beside/a.tif, which is no image"):
+        check_sources(path)
+    write_tif(beside / "a.tif", noise(1, 8, 8))
+    assert check_sources(path) == [beside / "a.tif"]
+
+
+def test_a_virtual_raster_that_defines_words_is_not_read(tmp_path):
+    """They could stand for any file, and for more text than memory holds."""
+    named = "<VRTDataset><SourceFilename>&b;</SourceFilename></VRTDataset>"
+    text = f"<!doctype a [<!ENTITY b 'c'>]>{named}"
+
+    with pytest.raises(ValueError, match="words of its own"):
+        check_sources(write_text(tmp_path / "a.vrt", text))
+
+
+def test_a_virtual_raster_that_reads_files_in_its_steps_is_refused(tmp_path):
+    """GDAL multiplies pixels by those of another file, which nothing else would look into."""
+    argument = "<Step><Argument name='gain_dataset_filename_1'>a.tif</Argument></Step>"
+    path = write_text(tmp_path / "a.vrt", f"<VRTDataset>{argument}</VRTDataset>")
+
+    with pytest.raises(RasterError, match=r"a.vrt: reads other files in its processing steps"):
+        check_sources(path)
