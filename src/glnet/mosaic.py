@@ -163,9 +163,8 @@ class Mosaic:
             around = elsewhere.at(extent, Size(rows, columns))
             if self._sum is None:
                 return ScoreMap(around, extent, self.size, self.alignment)
-            bare = self._count == 0
-            self._count[bare] = 1
-            self._sum += around * array_namespace(around).asarray(bare, device=device(around))
+            bare = array_namespace(around).asarray(self._count == 0, device=device(around))
+            self._sum += around * bare
         xp = array_namespace(self._sum)
         # Where no patch was needed there is a sum of nothing.
         self._sum /= xp.asarray(np.maximum(self._count, 1), device=device(self._sum))
