@@ -10,6 +10,8 @@ from rasterio.transform import Affine
 from glnet.bundle import ONE_SCENE
 from glnet.geometry import Size, Window
 from glnet.georeference import Georeference
+from glnet.mosaic import ScoreMap
+from glnet.prediction.blending import Scored, compose
 from glnet.prediction.parts import plan_parts
 
 SIZES = st.builds(Size, st.integers(1, 700), st.integers(1, 700))
@@ -96,6 +98,36 @@ def test_weights_fade_in_and_leave_no_pixel_without(size, side, halo):
     assert total.min() > 0.2
     if len(plan.parts) > 1:
         assert jumps <= 1 / (2 * plan.margin) + 1e-6
+
+
+@pytest.mark.parametrize("there", [(), (0, 1, 5)])
+def test_a_part_is_given_with_the_last_of_its_scenes_and_none_is_kept_for_longer(there):
+    """Also where some scenes are there before; all parts come once, and nothing is left."""
+    plan = plan_parts(Size(90, 130), 40, 40)
+
+    def scored(part):
+        return Scored(ScoreMap(np.ones((2, *part.scene.size)), *2 * [part.scene.size], "exact"))
+
+    shelf = {number: scored(plan.parts[number]) for number in there}
+    seen, given = set(there), []
+
+    def missing():
+        for part in plan.parts:
+            if part.number not in there:
+                seen.add(part.number)
+                yield part, scored(part)
+
+    for found in compose(plan, plan.parts, shelf, missing(), tolerant=False):
+        over = {part.number for part in plan.over(found.part)}
+        assert over <= shelf.keys()
+        assert max(seen - set(there), default=0) == max(over - set(there), default=0)
+        for number in shelf:
+            assert any(part.number not in given for part in plan.under(plan.parts[number]))
+        assert (found.read(found.part.core) == 1).all()
+        given.append(found.part.number)
+
+    assert sorted(given) == list(range(len(plan.parts)))
+    assert not shelf
 
 
 def test_a_halo_that_leaves_no_core_is_refused():
