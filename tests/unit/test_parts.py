@@ -8,7 +8,7 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from glnet.bundle import ONE_SCENE
-from glnet.geometry import Size, Window
+from glnet.geometry import Size, Window, tiles
 from glnet.georeference import Georeference
 from glnet.mosaic import ScoreMap
 from glnet.prediction.blending import Scored, compose
@@ -102,11 +102,16 @@ def test_weights_fade_in_and_leave_no_pixel_without(size, side, halo):
 
 @pytest.mark.parametrize("there", [(), (0, 1, 5)])
 def test_a_part_is_given_with_the_last_of_its_scenes_and_none_is_kept_for_longer(there):
-    """Also where some scenes are there before; all parts come once, and nothing is left."""
-    plan = plan_parts(Size(90, 130), 40, 40)
+    """Also where some scenes are there before; all parts come once, and nothing is left.
+
+    Where scenes agree a window of a part has the scores that all give it.
+    """
+    plan = plan_parts(Size(50, 80), 40, 40, 3 / 8)
+    agreed = np.random.default_rng(0).random((2, *plan.size))
 
     def scored(part):
-        return Scored(ScoreMap(np.ones((2, *part.scene.size)), *2 * [part.scene.size], "exact"))
+        size = part.scene.size
+        return Scored(ScoreMap(agreed[:, *part.scene.slices], size, size, "exact"))
 
     shelf = {number: scored(plan.parts[number]) for number in there}
     seen, given = set(there), []
@@ -123,7 +128,9 @@ def test_a_part_is_given_with_the_last_of_its_scenes_and_none_is_kept_for_longer
         assert max(seen - set(there), default=0) == max(over - set(there), default=0)
         for number in shelf:
             assert any(part.number not in given for part in plan.under(plan.parts[number]))
-        assert (found.read(found.part.core) == 1).all()
+        for piece in tiles(found.part.core.size, 4, 3):
+            window = found.part.core.within(piece)
+            np.testing.assert_allclose(found.read(window), agreed[:, *window.slices], rtol=1e-5)
         given.append(found.part.number)
 
     assert sorted(given) == list(range(len(plan.parts)))

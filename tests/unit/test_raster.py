@@ -348,17 +348,22 @@ def test_a_damaged_tiff_still_gives_its_sound_part(tmp_path):
     np.testing.assert_array_equal(sound, pixels[:, :40])
 
 
-def test_a_value_that_is_not_finite_is_named(tmp_path):
-    """One NaN would spread over the whole thumbnail: it is refused with its place."""
-    pixels = np.ones((1, 40, 50), np.float32)
-    pixels[0, 7, 11] = np.nan
+@pytest.mark.parametrize("value", [np.float32(np.nan), np.float32(-np.inf), np.float64(1e39)])
+def test_a_value_that_is_not_finite_is_named(tmp_path, value):
+    """One NaN would spread over the whole thumbnail: it is refused with its place.
+
+    So is what is infinite in single precision, and nothing else.
+    """
+    pixels = np.full((1, 40, 50), np.finfo(np.float32).max, value.dtype)
+    pixels[0, 7, 11] = value
     path = write_tif(tmp_path / "a.tif", pixels)
 
-    with (
-        Raster(path) as raster,
-        pytest.raises(RasterError, match=r"row 7, column 11 is not finite"),
-    ):
-        raster.read()
+    for window in (None, Window(3, 5, 20, 30)):
+        with (
+            Raster(path) as raster,
+            pytest.raises(RasterError, match=r"row 7, column 11 is not finite"),
+        ):
+            raster.read(window)
     with Raster(path) as raster:
         assert raster.read(Window(8, 0, 10, 50)).shape == (1, 10, 50)
 
