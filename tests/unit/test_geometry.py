@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from glnet.geometry import OUTPUT_STRIDE, Size, Window, patch_grid, scene_grid, tiles
+from glnet.geometry import OUTPUT_STRIDE, Size, Window, of_one_size, patch_grid, scene_grid, tiles
 
 ALIGNMENTS = ["exact", "authors"]
 SIDES = st.integers(1, 6000)
@@ -256,6 +256,26 @@ def test_a_window_within_a_window_is_a_cut_of_the_cut(whole, part):
     once = pixels[whole.within(part).slices]
 
     np.testing.assert_array_equal(once, pixels[whole.slices][part.slices])
+
+
+FEW_SIZES = st.builds(
+    Window, st.integers(0, 9), st.integers(0, 9), st.integers(1, 2), st.integers(1, 2)
+)
+
+
+@given(windows=st.lists(FEW_SIZES), count=st.integers(1, 4))
+def test_windows_of_one_size_come_together(windows, count):
+    """Each once, sizes and windows in the order in which they are met, as many as go at a time."""
+    sizes = [window.size for window in windows]
+
+    found = list(of_one_size(windows, count))
+
+    first = list(dict.fromkeys(sizes))
+    order = [position for together in found for position in together]
+    assert order == sorted(range(len(sizes)), key=lambda i: first.index(sizes[i]))
+    assert all(len({sizes[i] for i in together}) == 1 for together in found)
+    assert max(map(len, found), default=0) <= count
+    assert len(found) == sum(-(-sizes.count(size) // count) for size in first)
 
 
 @given(window=WINDOWS, height=st.integers(1, 15), width=st.integers(1, 15))
