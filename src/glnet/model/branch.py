@@ -104,7 +104,6 @@ class Branch(nn.Module):
         self, pixels: Tensor, received: SharedMaps | None = None
     ) -> tuple[SharedMaps, Tensor]:
         """All maps that can be lent, and what the joining convolution reads: see `forward`."""
-        received = None if self.receives == "nothing" else received
         return self._after_trunk(self.trunk(pixels), received)
 
     def _after_trunk(self, trunk: Levels, received: SharedMaps | None) -> tuple[SharedMaps, Tensor]:
