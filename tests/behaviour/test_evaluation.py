@@ -276,6 +276,17 @@ def test_intervals_are_over_the_manifests_groups(data, command):
     assert difference == glnet.Comparison(alone, by_masks(data, "poor")).mean_iou_interval
 
 
+def test_an_image_without_a_group_is_one_of_its_own(data):
+    """Two images of one eye beside two of which nothing is told are drawn as three."""
+    rows = [f"{i}.png,{i}_mask.png,test,{group}" for i, group in enumerate(("eye", "eye", "", ""))]
+    write_text(data / "some.csv", "image,mask,split,group", *rows)
+
+    found = by_masks(data, manifest="some.csv")
+
+    assert found.as_dict()["groups"] == 3
+    assert found.mean_iou_interval() != by_masks(data).mean_iou_interval()
+
+
 def test_one_image_has_no_interval(data, command):
     """Neither has one labelled image among images without labels; null in JSON."""
     assert by_masks(data, manifest="one.csv").mean_iou_interval() is None
