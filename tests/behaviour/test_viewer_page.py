@@ -19,6 +19,7 @@ from rasterio.transform import Affine
 from rasterio.warp import transform
 
 from glnet.datasets.classes import default_colour
+from makers import opened as opened_tif
 from makers import write_png, write_tif
 from small_slides import make_slide, noisy
 from viewing import viewed
@@ -185,6 +186,13 @@ def test_a_class_can_be_switched_off(page):
     page.get_by_label("roof").uncheck()
     assert seen(page) == ((40, 40, 40), COLOURS[2])
 
+    page.get_by_text("show all").click()
+    assert seen(page) == (COLOURS[1], COLOURS[2])
+    page.get_by_text("hide all").click()
+    assert seen(page) == ((40, 40, 40), (200, 200, 200))
+    page.get_by_label("tree").check()
+    assert seen(page) == ((40, 40, 40), COLOURS[2])
+
 
 def test_errors_are_shown_alone(page):
     page.uncheck("#show-mask")
@@ -195,12 +203,15 @@ def test_errors_are_shown_alone(page):
 
     assert left == (40, 40, 40)
     assert right == (230, 30, 90)
+    key = page.locator("#show-errors ~ .swatch")
+    assert key.evaluate("e => getComputedStyle(e).backgroundColor") == "rgb(230, 30, 90)"
 
 
 def test_a_line_is_drawn_between_two_layers(page):
     set_to(page, "#opacity-mask", 100)
     page.check("#swiping")
     assert seen(page) == ((40, 40, 40), COLOURS[2])
+    assert page.locator("#show-mask").is_disabled()
 
     set_to(page, "#line", 520)  # of 1000: the middle lies left of it now
     assert seen(page) == ((40, 40, 40), (200, 200, 200))
@@ -211,6 +222,64 @@ def test_a_line_is_drawn_between_two_layers(page):
 
     page.uncheck("#swiping")
     assert seen(page) == (COLOURS[1], COLOURS[2])
+    assert page.locator("#show-mask").is_enabled()
+
+
+def test_the_keyboard_sees_where_it_is(page):
+    """The map has a frame, the line's handle a ring."""
+    before = map_of(page)
+    page.keyboard.press("Tab")
+    framed = map_of(page)
+    assert (framed[:2] != before[:2]).any(axis=2).mean() > 0.9
+    assert (framed[:, -2:] != before[:, -2:]).any(axis=2).mean() > 0.9
+
+    page.check("#swiping")
+    settled(page)
+    page.mouse.move(0, 0)
+    before = map_of(page)
+    page.focus("#map")
+    while page.evaluate("document.activeElement.id") != "line":
+        page.keyboard.press("Tab")
+    assert (map_of(page) != before).any(axis=2).sum() > 500
+    left = before.shape[1] // 2
+    page.keyboard.press("PageDown")
+    assert page.locator(".divider").bounding_box()["x"] < left
+
+
+def test_a_fine_screen_is_given_all_its_pixels(browser, tmp_path):
+    """Stripes of one pixel, at half their size: the screen has two pixels for one of the page."""
+    stripes = np.zeros((1, 1000, 1000), np.uint8)
+    stripes[..., ::2] = 255
+    image = write_tif(tmp_path / "a.tif", stripes)
+    small = write_tif(tmp_path / "b.tif", stripes[:, :200, :200])
+    screen = {"viewport": {"width": 1000, "height": 700}, "device_scale_factor": 2}
+    opened = browser.new_context(**screen).new_page()
+    wrong = []
+    opened.on("console", lambda message: wrong.append(message.text))
+    with viewed(image) as shown:
+        opened.goto(f"{shown.address}#1/500/500")  # of 2
+        settled(opened)
+        held = map_of(opened)[600:700, 600:700]
+    assert set(np.unique(held)) == {0, 255}
+    with viewed(small) as shown:
+        opened.goto(shown.address)
+        settled(opened)
+        assert (map_of(opened) == 255).mean() > 0.05
+    opened.close()
+    assert wrong == []
+
+
+def test_a_page_says_that_its_viewer_was_ended(browser, tmp_path):
+    opened = browser.new_page(viewport={"width": 1000, "height": 700})
+    with viewed(write_tif(tmp_path / "a.tif", np.zeros((1, 600, 900), np.uint8))) as shown:
+        opened.goto(shown.address)
+        settled(opened)
+        opened.mouse.move(*centre(opened))
+        opened.wait_for_selector("#at-row")
+        assert not opened.locator("#gone").is_visible()
+    opened.mouse.move(*(place + 9 for place in centre(opened)))
+    opened.wait_for_selector("#gone", state="visible")
+    opened.close()
 
 
 def test_what_lies_under_the_pointer_is_told(page):
@@ -285,6 +354,25 @@ def test_classes_without_names_are_listed_as_they_are_found(browser, tmp_path, w
         opened.get_by_label("value 3").uncheck()
         assert seen(opened) == (default_colour(9), (40, 40, 40))
         opened.close()
+
+
+def test_a_rare_class_is_not_one_that_is_missing(browser, tmp_path):
+    values = np.ones((1, 200, 300), np.uint8)
+    values[0, 0, :9] = 2
+    ground = {"crs": "EPSG:32640", "transform": Affine(2, 0, 3e5, 0, -2, 2.7e6)}
+    image, mask = (write_tif(tmp_path / f"{name}.tif", values, **ground) for name in "am")
+    with opened_tif(mask, "r+") as file:
+        file.update_tags(1, class_1="soil", class_2="pond", class_3="road")
+    shown = browser.new_page(viewport={"width": 1000, "height": 700})
+
+    with viewed(image, mask) as page:
+        shown.goto(page.address)
+        shown.wait_for_selector("#share-3 small", state="attached")
+        told = [shown.locator(f"#share-{value}") for value in (1, 2, 3)]
+        assert [each.inner_text().split("%")[0] for each in told] == ["100.0 ", "< 0.1 ", "0 "]
+        left = {each.locator("small").bounding_box()["x"] for each in told}
+        assert len(left) == 1
+        shown.close()
 
 
 def place_of(page):

@@ -11,7 +11,7 @@ import numpy as np
 import rasterio
 from PIL import Image
 
-from glnet.datasets.classes import read_classes
+from glnet.datasets.classes import Colour, read_classes
 from glnet.datasets.masks import check_size
 from glnet.errors import DataError
 from glnet.geometry import Window
@@ -159,6 +159,7 @@ class Show:
             "zooms": self.image.zooms, "layers": self.layers, "counts": bool(self.labels),
             "metres": resolution and (resolution.rows * resolution.columns) ** 0.5,
             "placed": self.places is not None,
+            "colours": {"errors": _hex(_WRONG), "unsure": _hex(_UNSURE)},
             "system": str(self.ground.crs) if named and self.ground else None,
         }  # fmt: skip
 
@@ -171,7 +172,7 @@ class Show:
             "done": done,
             "classes": [
                 {
-                    "value": e.value, "name": e.name, "colour": f"#{bytes(e.colour).hex()}",
+                    "value": e.value, "name": e.name, "colour": _hex(e.colour),
                     "share": int(shares.pixels[e.value]) / total,
                     "area": float(shares.area[e.value]) or None,
                 }
@@ -267,6 +268,10 @@ def _at_their_level(rasters: Mapping[str, Raster]) -> Raster:
         if number and level.size in sizes:
             return Raster(image.file, slide=SlideWish(level=number, generic=True))
     return image
+
+
+def _hex(colour: Colour) -> str:
+    return f"#{bytes(colour).hex()}"
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -56,5 +56,9 @@ function clicked(map) {
     $("clicked").hidden = !found;
     if (found) $("clicked-at").textContent = degrees(found);
   });
-  $("copy").onclick = () => navigator.clipboard.writeText($("clicked-at").textContent);
+  $("copy").onclick = async () => {
+    await navigator.clipboard.writeText($("clicked-at").textContent);
+    $("copy").textContent = "copied";
+    setTimeout(() => { $("copy").textContent = "copy"; }, 1500);
+  };
 }

@@ -15,10 +15,15 @@ function make(tag, properties = {}, ...children) {
 }
 
 async function ask(address) {
-  const answer = await fetch(address);
+  const answer = await fetch(address).catch((error) => { $("gone").hidden = false; throw error; });
+  $("gone").hidden = true;
   if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
   return answer.json();
 }
+
+// Classes that hardly occur are told apart from those that do not.
+const percent = (share) =>
+  share > 0 && share < 0.0005 ? "< 0.1 %" : `${(100 * share).toFixed(share && 1)} %`;
 
 const round = (value, digits) => Number(value.toPrecision(digits)).toLocaleString("en");
 
@@ -48,11 +53,12 @@ async function start() {
   await remembered(map, facts);
 
   const layers = new Map();
+  const finer = L.Browser.retina ? 1 : 0; // a screen of two pixels for one gets tiles of the next zoom
   for (const [order, id] of facts.layers.entries()) {
     map.createPane(id).style.zIndex = 200 + order;
     const layer = L.tileLayer(`tiles/${id}/{z}/{x}/{y}{without}`, {
-      pane: id, bounds: whole, tileSize: facts.tile, maxNativeZoom: zooms, noWrap: true,
-      maxZoom: zooms + CLOSER, opacity: OPACITY[id] ?? 1, without: "",
+      pane: id, bounds: whole, tileSize: facts.tile / 2 ** finer, zoomOffset: finer, noWrap: true,
+      maxNativeZoom: zooms - finer, maxZoom: zooms + CLOSER, opacity: OPACITY[id] ?? 1, without: "",
     });
     layers.set(id, { layer, shown: id === "image" || id === "mask" });
   }
@@ -63,6 +69,7 @@ async function start() {
   const swipe = swiping(map, layers);
   const refresh = () => {
     for (const [id, { layer, shown }] of layers) {
+      $(`show-${id}`).disabled = swipe.on(); // its sides say what is shown
       const wanted = swipe.on() ? id === "image" || swipe.sides().includes(id) : shown;
       if (wanted !== map.hasLayer(layer)) wanted ? layer.addTo(map) : layer.remove();
     }
@@ -70,7 +77,7 @@ async function start() {
   };
   swipe.changed = refresh;
 
-  for (const [id, entry] of layers) $("layers").append(layerRow(id, entry, refresh));
+  for (const [id, entry] of layers) $("layers").append(layerRow(id, entry, facts.colours[id], refresh));
   refresh();
 
   if (facts.counts) count(legend(layers));
@@ -82,11 +89,12 @@ async function start() {
   if (facts.metres) scale(map, facts.metres, zooms);
 }
 
-function layerRow(id, entry, refresh) {
+function layerRow(id, entry, colour, refresh) {
   const box = make("input", { type: "checkbox", checked: entry.shown, id: `show-${id}` });
   box.onchange = () => { entry.shown = box.checked; refresh(); };
   const row = make("div", { className: "row" }, box,
     make("label", { className: "grow", htmlFor: box.id, textContent: TITLES[id] }));
+  if (colour) row.append(swatch(colour));
   if (id !== "image") {
     const opacity = make("input", {
       type: "range", min: 0, max: 100, value: 100 * entry.layer.options.opacity, id: `opacity-${id}`,
@@ -96,6 +104,12 @@ function layerRow(id, entry, refresh) {
     row.append(opacity);
   }
   return row;
+}
+
+function swatch(colour) {
+  const square = make("span", { className: "swatch" });
+  square.style.background = colour;
+  return square;
 }
 
 // One layer left of a line, another one right of it.
@@ -141,22 +155,31 @@ function swiping(map, layers) {
 
 // A switch for every class, by value; what adds those that are new.
 function legend(layers) {
-  const hidden = new Set(), rows = new Map();
+  const hidden = new Set(), rows = new Map(), every = $("every");
+  const redraw = () => {
+    const without = hidden.size ? `?without=${[...hidden].join(",")}` : "";
+    for (const id of ["mask", "truth", "errors"]) {
+      const layer = layers.get(id)?.layer;
+      if (layer) { layer.options.without = without; layer.redraw(); }
+    }
+    every.textContent = hidden.size ? "show all" : "hide all";
+  };
+  every.onclick = () => {
+    const values = hidden.size ? [] : [...rows.keys()];
+    hidden.clear();
+    values.forEach((value) => hidden.add(value));
+    for (const value of rows.keys()) $(`class-${value}`).checked = !hidden.has(value);
+    redraw();
+  };
   const add = ({ value, name, colour }) => {
     const box = make("input", { type: "checkbox", checked: true, id: `class-${value}` });
-    const swatch = make("span", { className: "swatch" });
-    swatch.style.background = colour;
     box.onchange = () => {
       box.checked ? hidden.delete(value) : hidden.add(value);
-      const without = hidden.size ? `?without=${[...hidden].join(",")}` : "";
-      for (const id of ["mask", "truth", "errors"]) {
-        const layer = layers.get(id)?.layer;
-        if (layer) { layer.options.without = without; layer.redraw(); }
-      }
+      redraw();
     };
     const share = make("span", { className: "share", id: `share-${value}` });
     const label = make("label", { className: "grow", htmlFor: box.id, textContent: name });
-    const row = make("li", { className: "row" }, box, swatch, label, share);
+    const row = make("li", { className: "row" }, box, swatch(colour), label, share);
     const after = [...rows.keys()].filter((other) => other > value);
     $("legend").insertBefore(row, after.length ? rows.get(Math.min(...after)) : null);
     rows.set(value, row);
@@ -169,11 +192,12 @@ function legend(layers) {
 
 async function count(list) {
   const found = await ask("counted");
+  const measured = found.classes.some((each) => each.area);
   list(found.classes);
   for (const { value, share, area: metres2 } of found.classes) {
     const cell = $(`share-${value}`);
-    cell.textContent = `${(100 * share).toFixed(1)} %`;
-    if (metres2) cell.append(make("small", { textContent: area(metres2) }));
+    cell.textContent = percent(share);
+    if (measured) cell.append(make("small", { textContent: metres2 ? area(metres2) : "" }));
   }
   $("counted").textContent = found.done < 1 ? `counted ${Math.floor(100 * found.done)} %` : "";
   $("wrong").textContent = found.wrong === null ? ""
