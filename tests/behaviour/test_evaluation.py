@@ -270,6 +270,11 @@ def test_intervals_are_over_the_manifests_groups(data, command):
         assert [row["group"] for row in csv.DictReader(file)] == [row[-5:] for row in rows]
     grouped, poor = (by_masks(data, name, manifest="groups.csv") for name in ("good", "poor"))
     assert grouped.mean_iou_interval() == alone.mean_iou_interval()
+
+    one = [f"{i}.png,{i}_mask.png,test,eye" for i in range(4)]
+    write_text(data / "one.csv", "image,mask,split,group", *one)
+    _, out, _ = command("--masks", "good", "--classes", "classes.csv", "--manifest", "one.csv")
+    assert "No interval: it takes two groups of images" in out
     assert grouped.mean_image_iou()[1] == pytest.approx(alone.mean_image_iou()[1])
     assert grouped.as_dict()["groups"] == 4
     difference = glnet.Comparison(grouped, poor).mean_iou_interval

@@ -57,6 +57,7 @@ TABLE = ClassTable(
     )
 )
 FILE = "report.html"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 class Page(HTMLParser):
@@ -413,6 +414,68 @@ def test_names_are_shown_as_they_are(data, command):
     words = " ".join(page.words)
     for name in ("<b>field</b>", 'forest "&', "<i>&masks"):
         assert name in words
+
+
+def luminance(colour):
+    """As WCAG has it, of sRGB in 0..255."""
+    share = np.asarray(colour, float) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return linear @ (0.2126, 0.7152, 0.0722)
+
+
+def contrast(one, other):
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_what_is_written_can_be_read(data, command, dark):
+    """A contrast of 4.5 on all grounds, that of the matrix' strongest cells among them."""
+    command(*MASKS, "--report", "out")
+    themes = Page(data / "out" / FILE).text.split(":root {")
+    said = dict(re.findall(r"--([a-z-]+): ([^;]+);", themes[1 + dark].partition("}")[0]))
+
+    def colour(name):
+        text = said[name]
+        if not text.startswith("#"):
+            return np.array(text.split(), int)
+        return np.array([int(c, 16) for c in re.findall("..", text[1:].rjust(6, text[1]))])
+
+    for words, ground in (("ink", "paper"), ("dim", "paper"), ("dim", "panel"),
+                          ("on-deep", "accent"), ("on-pale", "pale")):  # fmt: skip
+        assert contrast(colour(words), colour(ground)) >= 4.5, (words, ground)
+    assert contrast(colour("pale"), colour("panel")) >= 2.7
+    for cell in ("accent", "warn"):
+        for share in np.linspace(0, 1, 21) * float(said["tint"]):
+            ground = share * colour(cell) + (1 - share) * colour("paper")
+            assert contrast(colour("ink"), ground) >= 4.5, (cell, share)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+def test_on_a_phone_long_names_stay_beside_their_colours(data, command):
+    """Nothing makes the page wider than the screen."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    long = ("a_class_name_that_has_no_place_to_break_it_" * 2, "and one of many words " * 4)
+    rows = (replace(row, name=name) for row, name in zip(TABLE.rows[1:], long, strict=True))
+    write_classes(data / "classes.csv", ClassTable((TABLE.rows[0], *rows)))
+    command(*MASKS, "--report", "out")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 390, "height": 844}, java_script_enabled=False)
+        page.goto((data / "out" / FILE).as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        apart = page.evaluate("""[...document.querySelectorAll(".named")].map((name) => {
+              const words = document.createRange();
+              words.selectNodeContents(name.lastChild);
+              const line = words.getClientRects()[0];
+              const colour = name.querySelector(".swatch").getBoundingClientRect();
+              return [line.left - colour.right, colour.top - line.top, line.bottom - colour.bottom];
+            })""")
+        browser.close()
+
+    assert len(apart) > 10
+    assert np.min(apart) >= 0
 
 
 def test_a_comparison_shows_both_and_what_is_between(data, command):

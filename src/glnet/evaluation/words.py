@@ -25,7 +25,10 @@ def remarks(result: Evaluation) -> Iterator[str]:
     if missed := int(result.matrices[result.view].missed.sum()):
         yield f"{missed} labelled pixels have no class in the predicted masks and count as missed."
     if result.groups:
-        yield f"Intervals are over {result.group_count} groups of images, drawn whole."
+        if result.group_count > 1:
+            yield f"Intervals are over {result.group_count} groups of images, drawn whole."
+        else:
+            yield "No interval: it takes two groups of images, for they are drawn whole."
     if result.near:
         yield f"{result.near} pixels of the true masks were near-colours."
     patches = result.patches

@@ -264,4 +264,6 @@ def _computed(observer: Observer) -> dict[str, str]:
     """What computed; nothing did where masks lay on disk."""
     if observer.library is None:
         return {}
-    return {"computed by": f"{observer.library} on {observer.device}, {threads()} threads"}
+    many = threads()
+    computed = f"{observer.library} on {observer.device}, {many} thread{'s' * (many != 1)}"
+    return {"computed by": computed}
