@@ -269,6 +269,16 @@ def test_a_fine_screen_is_given_all_its_pixels(browser, tmp_path):
     assert wrong == []
 
 
+def test_no_line_is_seen_where_tiles_meet(browser, tmp_path):
+    image = write_tif(tmp_path / "a.tif", np.zeros((1, 1000, 1000), np.uint8))
+    opened = browser.new_page(viewport={"width": 1000, "height": 700})
+    with viewed(image) as shown:
+        opened.goto(f"{shown.address}#2.5/500/500")
+        settled(opened)
+        assert not map_of(opened)[100:600, 100:600].any()
+    opened.close()
+
+
 def test_a_page_says_that_its_viewer_was_ended(browser, tmp_path):
     opened = browser.new_page(viewport={"width": 1000, "height": 700})
     with viewed(write_tif(tmp_path / "a.tif", np.zeros((1, 600, 900), np.uint8))) as shown:

@@ -62,9 +62,14 @@ async function start() {
     });
     layers.set(id, { layer, shown: id === "image" || id === "mask" });
   }
-  const sharp = () => map.getContainer().classList.toggle("sharp", map.getZoom() >= zooms);
-  map.on("zoomend", sharp);
-  sharp();
+  const { classList, style } = map.getContainer();
+  style.setProperty("--tile", `${facts.tile / 2 ** finer + 0.5}px`);
+  const zoomed = () => {
+    classList.toggle("sharp", map.getZoom() >= zooms);
+    classList.toggle("between", map.getZoom() % 1 > 0);
+  };
+  map.on("zoomend", zoomed);
+  zoomed();
 
   const swipe = swiping(map, layers);
   const refresh = () => {
