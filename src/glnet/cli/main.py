@@ -1,5 +1,6 @@
 """The command group, and what a failure looks like: a line each, status 1, no traceback."""
 
+import io
 import signal
 import sys
 from importlib import import_module
@@ -79,6 +80,7 @@ def _version(
 
 def main() -> None:
     """Entry point of the `glnet` command."""
+    _write_all_names()
     try:
         _heard()
     except GatheredError as error:
@@ -99,6 +101,13 @@ def main() -> None:
         _fail(1, "out of device memory; use a smaller train.mini_batch, bf16, or --device cpu")
     except OSError as error:
         _fail(1, str(error))
+
+
+def _write_all_names() -> None:
+    """What an output's encoding has no letter for becomes a question mark there."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _heard() -> None:
