@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from glnet.datasets.classes import ClassInfo, ClassTable, default_colour, read_classes
@@ -37,7 +38,7 @@ def test_value_and_colour_have_defaults(tmp_path):
 
     assert table.names == ["a", "b", "c"]
     assert table.values == [0, 1, 2]
-    assert table.colours == [(0, 0, 0), (128, 0, 0), (0, 128, 0)]
+    assert table.colours == [default_colour(0), default_colour(1), default_colour(2)]
 
 
 def test_the_default_colours_of_all_mask_values_differ():
@@ -45,6 +46,23 @@ def test_the_default_colours_of_all_mask_values_differ():
     colours = {default_colour(number) for number in range(256)}
 
     assert len(colours) == 256
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        np.eye(3),
+        [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+        [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    ],
+    ids=["all", "no green", "no red"],
+)
+def test_the_first_default_colours_are_told_apart(seen):
+    """By eyes without green or red cones too (Machado et al., 2009); 0 to 255 a channel."""
+    shown = (np.array([default_colour(i) for i in range(8)]) / 255) ** 2.2 @ np.transpose(seen)
+    colours = 255 * shown.clip(0, 1) ** (1 / 2.2)
+    apart = np.linalg.norm(colours[:, None] - colours, axis=-1)
+    assert apart[~np.eye(8, dtype=bool)].min() > 40
 
 
 def test_class_ids_skip_ignored_rows(tmp_path):
