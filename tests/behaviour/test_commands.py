@@ -38,9 +38,8 @@ def test_names_that_a_terminal_cannot_write_are_written_as_they_can(tmp_path):
     )
     write_text(tmp_path / "manifest.csv", "image,mask,split", "a.png,a.png,test")
     asked = ["evaluate", "--masks", ".", "--classes", "classes.csv", "--manifest", "manifest.csv"]
-    script = f"import sys; sys.argv = {['glnet', *asked]}; from glnet.cli.main import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", script], check=False, capture_output=True, text=True, cwd=tmp_path,
+        [sys.executable, "-m", "glnet", *asked], check=False, capture_output=True, text=True, cwd=tmp_path,
         env=os.environ | {"PYTHONIOENCODING": "ascii"},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")

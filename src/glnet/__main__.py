@@ -1,0 +1,5 @@
+"""`python -m glnet`: the `glnet` command, by the interpreter that is named."""
+
+from glnet.cli import main
+
+main()
