@@ -39,8 +39,8 @@ def test_names_that_a_terminal_cannot_write_are_written_as_they_can(tmp_path):
     write_text(tmp_path / "manifest.csv", "image,mask,split", "a.png,a.png,test")
     asked = ["evaluate", "--masks", ".", "--classes", "classes.csv", "--manifest", "manifest.csv"]
     done = subprocess.run(
-        [sys.executable, "-m", "glnet", *asked], check=False, capture_output=True, text=True, cwd=tmp_path,
-        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        [sys.executable, "-m", "glnet", *asked], check=False, capture_output=True, text=True,
+        cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "ascii"},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "stra?e" in done.stdout
