@@ -161,6 +161,12 @@ def _alpha(path, pixels, valid):
     return write_tif(path, four, photometric="rgb", alpha="yes"), pixels
 
 
+def _alpha_and_nodata(path, pixels, valid):
+    """White under transparency, as clients like it, and a value that is not there declared."""
+    four = np.concatenate([np.where(valid, pixels, 255), valid[None] * np.uint8(200)])
+    return write_tif(path, four.astype(np.uint8), photometric="rgb", alpha="yes", nodata=0), pixels
+
+
 def _inner_mask(path, pixels, valid):
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
         write_tif(path, pixels, photometric="rgb")
@@ -169,7 +175,7 @@ def _inner_mask(path, pixels, valid):
     return path, pixels
 
 
-@pytest.mark.parametrize("make", [_nodata, _alpha, _inner_mask])
+@pytest.mark.parametrize("make", [_nodata, _alpha, _alpha_and_nodata, _inner_mask])
 def test_ground_without_data_stays_without(models, tmp_path, make):
     """Exactly its pixels are no data; scenes and patches of it alone are not computed."""
     valid = np.ones((203, 411), bool)
@@ -549,7 +555,7 @@ def _world(folder):
 @pytest.mark.parametrize("image", ["source.tif", "a.vrt", "b.vrt"])
 @pytest.mark.parametrize("change", [_source, _mask, _world])
 def test_a_mask_is_of_all_files_that_its_image_depends_on(models, tmp_path, image, change):
-    """A source of a VRT, or of a VRT's; a mask or a world file beside it; no viewer's notes."""
+    """A source of a VRT, or of a VRT's; a mask or a world file beside it; no statistics."""
     source = write_tif(tmp_path / "source.tif", noise(3, 80, 80))
     vrt(tmp_path / "a.vrt", *3 * [source], height=80, width=80)
     vrt(tmp_path / "b.vrt", *3 * [tmp_path / "a.vrt"], height=80, width=80)
@@ -562,8 +568,12 @@ def test_a_mask_is_of_all_files_that_its_image_depends_on(models, tmp_path, imag
         return any("was made before" in line for line in said)
 
     assert not again()
-    (tmp_path / f"{image}.aux.xml").write_text("<PAMDataset/>")
+    notes = tmp_path / f"{image}.aux.xml"
+    notes.write_text("<PAMDataset/>")
     assert again()
+    value = "<NoDataValue>9</NoDataValue>"
+    notes.write_text(f'<PAMDataset><PAMRasterBand band="1">{value}</PAMRasterBand></PAMDataset>')
+    assert again() == (image != "source.tif")  # a VRT says itself what means nothing
     change(tmp_path)
     assert again() == (change is not _source and image != "source.tif")  # a VRT asks for no more
 

@@ -23,6 +23,7 @@ def facts_of(predictor: Predictor, opened: Opened, layers: Sequence[Layer]) -> d
         "model": predictor.digests,
         "raster": raster.remote.identity if raster.remote else identities(raster.files),
         "place": raster.georeference,
+        "nodata": raster.nodata,
         "options": {name: str(options[name]) for name in options if name not in _NO_MATTER},
         "slide": None if raster.slide is None else raster.slide.identity,
         "within": None if within is None else identity(Path(within)),

@@ -70,6 +70,11 @@ class DatasetPixels:
         return any(MaskFlags.all_valid not in band for band in self._file.mask_flag_enums)
 
     @property
+    def nodata(self) -> list[float | None]:
+        """What every band of the file, read or not, declares to mean nothing."""
+        return list(self._file.nodatavals)
+
+    @property
     def alpha(self) -> int | None:
         """The band, counted from 1, that says where pixels mean nothing."""
         return None if self._alpha_is_data else min(self._alpha, default=None)
@@ -110,7 +115,11 @@ class DatasetPixels:
             return None if nodata is None else self._together(pixels != nodata)
         if MaskFlags.per_dataset in self._file.mask_flag_enums[0]:  # alpha, or a mask
             return np.asarray(self._file.dataset_mask(window=area(window)) > 0)
-        return self._together(self._file.read_masks(self._indexes, window=area(window)))
+        if self.alpha is None:
+            return self._together(self._file.read_masks(self._indexes, window=area(window)))
+        with photo.unwarned():  # that GDAL does not look at alpha where nodata is declared too
+            valid = self._together(self._file.read_masks(self._indexes, window=area(window)))
+        return valid & np.asarray(self._file.read(self.alpha, window=area(window)) > 0)
 
     def _together(self, marks: np.ndarray) -> np.ndarray:
         """Of a pixel, by those of its bands: one that is nodata may be a black that is a colour.

@@ -64,8 +64,7 @@ class Raster:
         self.path = place_of(path, remote=remote)
         self._drivers = [*DRIVERS, "VRT"] if virtual else list(DRIVERS)
         self._decoded: tuple[np.ndarray, np.ndarray | None] | None = None
-        self._selected = False
-        self._sources: list[Path] = []
+        self._selected, self._sources = False, list[Path]()
         with explained(self.path, "cannot be opened as an image"):
             self._pixels = self._opened(slide, virtual=virtual)
         self.size, self.dtype = self._pixels.size, self._pixels.dtype
@@ -239,6 +238,11 @@ class Raster:
     def alpha(self) -> int | None:
         """The band, counted from 1, whose zeros say where pixels mean nothing."""
         return self._pixels.alpha if isinstance(self._pixels, DatasetPixels) else None
+
+    @property
+    def nodata(self) -> list[float | None]:
+        """What every band declares to mean nothing; also told beside the file, by GDAL's notes."""
+        return self._pixels.nodata if isinstance(self._pixels, DatasetPixels) else []
 
     @property
     def control_points(self) -> bool:
