@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from rasterio.transform import Affine
 
 from glnet.datasets.classes import ClassInfo, ClassTable
+from glnet.datasets.clipping import near
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder, nearest_labels
 from glnet.datasets.samples import open_sample
-from glnet.datasets.shapes import ShapesScene, in_table_order
+from glnet.datasets.shapes import Burning, ShapesScene, in_table_order
 from glnet.datasets.vectors import Polygon
 from glnet.errors import DataError
 from glnet.evaluation.masks import evaluate_masks
@@ -337,6 +338,41 @@ def test_a_pixel_is_the_last_polygons_that_holds_its_centre(rings, rows, cut):
 
     np.testing.assert_array_equal(scene.read()[0], expected)
     np.testing.assert_array_equal(scene.read(window)[0], expected[window.slices])
+
+
+@given(
+    rings=st.lists(st.lists(CORNER, min_size=4, max_size=7, unique=True), min_size=1, max_size=3)
+)
+def test_what_is_cut_to_a_frame_is_the_same_in_it(rings):
+    """Outlines that cross themselves and each other, and are not closed."""
+    around = np.array(box(-9, -9, 20, 20)["coordinates"][0], float)
+    polygon = Polygon(0, (around, *(np.array(ring) for ring in rings)))
+    cut = list(near([polygon], (3, 2, 9, 7)))
+    window = Window(2, 3, 5, 6)
+
+    whole = Burning([polygon], [1]).onto(window, 0)
+    np.testing.assert_array_equal(Burning(cut, [1] * len(cut)).onto(window, 0), whole)
+    for ring in (ring for part in cut for ring in part.rings):
+        assert (np.abs(np.diff(ring, axis=0)) <= np.array([6, 5]) / 64 + 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    "frame", [(14.2, 48.6, 15.9, 49.4), (-180, -90, 180, 90), (-80, 0, 170, 85)]
+)
+def test_sides_that_are_straight_in_degrees_are_curves_in_utm(tmp_path, frame):
+    """Of a frame wider than the image, or than half of the Earth, too: as each centre says."""
+    grid = Affine(100, 0, 495_000, 0, -100, 5_478_000)
+    image = write_tif(tmp_path / "image.tif", noise(3, 140, 150), crs=UTM, transform=grid)
+    path = write_geojson(tmp_path / "a.geojson", [feature(box(*frame), **{"class": "lake"})])
+    columns, rows = np.meshgrid(np.arange(150) + 0.5, np.arange(140) + 0.5)
+    x, y = (np.ravel(places) for places in grid @ (columns, rows))
+    east, north = map(np.array, rasterio.warp.transform(UTM, WGS84, x, y))
+    inside = (frame[0] < east) & (east < frame[2]) & (frame[1] < north) & (north < frame[3])
+
+    with open_sample(Sample(image, path, ""), CODER, MODEL) as (_, labels):
+        found = labels.read()[0] == CODER.label(TABLE.rows[3])
+
+    np.testing.assert_array_equal(found, inside.reshape(140, 150))
 
 
 @pytest.mark.parametrize(("place", "options"), [(pixels, {}), (ground(WGS84), PLACE)])

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import compress
+from math import isfinite, pi
 from pathlib import Path
 from typing import Self
 
@@ -14,18 +15,22 @@ from rasterio._err import CPLE_BaseError  # what PROJ refuses has no public name
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.features import rasterize
-from rasterio.warp import transform
+from rasterio.warp import transform, transform_bounds
 
+from glnet.datasets.clipping import Frame, near
 from glnet.datasets.masks import LabelCoder, LabelScene
 from glnet.datasets.vectors import Polygon, Polygons, read_outlines, read_polygons
 from glnet.errors import DataError
 from glnet.geometry import Size, Window
-from glnet.georeference import Georeference, through
+from glnet.georeference import UNPLACED, Georeference, through
 from glnet.photo import unwarned
 from glnet.raster import Raster
 
 #: GeoJSON's own, where the file names none: longitude, latitude.
 _WGS84 = "OGC:CRS84"
+
+#: Radians that a pole may be missed by.
+_ROUNDED = 1e-6
 
 
 class Burning:
@@ -97,6 +102,7 @@ class _Ground:
     """What of an image decides where a polygon lies in its pixels."""
 
     name: str
+    size: Size
     georeference: Georeference | None
     slide: bool
     downsample: float
@@ -104,7 +110,7 @@ class _Ground:
     @classmethod
     def of(cls, raster: Raster) -> Self:
         found = raster.georeference, raster.slide is not None, raster.downsample
-        return cls(raster.path.name, *found)
+        return cls(raster.path.name, raster.size, *found)
 
 
 def _written(path: Path) -> tuple[int, int] | None:
@@ -179,7 +185,7 @@ def _in_pixels(path: Path, found: Polygons, onto: _Ground) -> list[Polygon]:
         raise DataError(msg)
     polygons = found.polygons
     if crs is not None and ground is not None:
-        polygons = _reprojected(path, found, crs, ground.crs)
+        polygons = _reprojected(path, found, crs, onto.size, ground)
     return polygons if ground is None else _through(polygons, ~ground.transform)
 
 
@@ -188,19 +194,50 @@ def _packaged(path: Path) -> bool:
     return path.suffix.lower() == ".gpkg"
 
 
-def _reprojected(path: Path, found: Polygons, crs: str, to: CRS) -> list[Polygon]:
+def _reprojected(
+    path: Path, found: Polygons, crs: str, size: Size, ground: Georeference
+) -> list[Polygon]:
     polygons = found.polygons
     try:
         source = CRS.from_user_input(crs)
-        if source == to or not polygons:
+        if source == ground.crs:
+            return polygons
+        _check_latitudes(polygons, source)
+        frame = _frame(size, ground, source)
+        if frame is not None:
+            polygons = list(near(polygons, frame))
+        if not polygons:
             return polygons
         places = np.concatenate([ring for polygon in polygons for ring in polygon.rings])
-        moved = np.stack(transform(source, to, *places.T), axis=1)
+        moved = np.stack(transform(source, ground.crs, *places.T), axis=1)
     except (CRSError, CPLE_BaseError) as error:
         told = crs if found.crs else "longitude and latitude, for it names no crs"
         msg = f"{path}: its coordinates ({told}) cannot become the image's ({error})"
         raise DataError(msg) from error
     return _with_places(polygons, moved)
+
+
+def _check_latitudes(polygons: Sequence[Polygon], crs: CRS) -> None:
+    """Metres that are told as degrees would lie beside every image, and be no error."""
+    if not crs.is_geographic:
+        return
+    highest = max((float(np.abs(p.rings[0][:, 1]).max()) for p in polygons), default=0)
+    if highest * crs.units_factor[1] > pi / 2 + _ROUNDED:
+        msg = f"a latitude of {highest:g} {crs.units_factor[0]}s"
+        raise CRSError(msg)
+
+
+def _frame(size: Size, ground: Georeference, to: CRS) -> Frame | None:
+    """Where an image lies in another system; None: not there, or across the date line."""
+    height, width = size
+    corners = np.array([(0, 0), (width, 0), (0, height), (width, height)], float)
+    places = through(ground.transform, corners)
+    try:
+        frame = transform_bounds(ground.crs, to, *places.min(axis=0), *places.max(axis=0))
+    except UNPLACED:
+        return None
+    left, bottom, right, top = frame
+    return frame if isfinite(sum(frame)) and left < right and bottom < top else None
 
 
 def _through(polygons: list[Polygon], affine: Affine) -> list[Polygon]:
