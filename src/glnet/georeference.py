@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, hypot, isfinite, pi, radians
+from math import cos, hypot, isfinite, pi
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +12,8 @@ from rasterio.warp import transform
 
 from glnet.geometry import Size
 
-#: Metres of a degree along a meridian, of the sphere with the Earth's mean radius.
-_METRES_PER_DEGREE = 6_371_008.8 * pi / 180
+#: Metres: the sphere with the Earth's mean radius.
+_RADIUS = 6_371_008.8
 
 #: Map metres further off the ground's are not taken for these: Web Mercator's are twice as long at
 #: 60 degrees. Nearer ones are better than what a sphere says.
@@ -52,11 +52,11 @@ class Georeference:
         affine = self.transform
         middle = affine @ (size.width / 2, size.height / 2)
         steps = (affine.b, affine.e), (affine.a, affine.d)  # (x, y) of a row, of a column
+        unit = self.crs.units_factor[1]  # in radians or metres
         if self.crs.is_geographic:
-            found = _along(steps, middle[1])
+            found = _along(steps, middle[1], unit)
         elif self.crs.is_projected:
-            metres = self.crs.linear_units_factor[1]
-            found = Resolution(*(metres * hypot(*step) for step in steps))
+            found = Resolution(*(unit * hypot(*step) for step in steps))
             ground = self._on_ground(middle, steps)
             if ground and any(abs(m - g) > _OFF * g for m, g in zip(found, ground, strict=True)):
                 found = ground
@@ -97,10 +97,10 @@ class Georeference:
         return found if isfinite(sum(found)) else None
 
 
-def _along(steps: Sequence[_Place], latitude: float) -> Resolution:
-    """Metres of steps of degrees, (longitude, latitude), on a sphere."""
-    narrower = cos(radians(latitude))
-    return Resolution(*(_METRES_PER_DEGREE * hypot(x * narrower, y) for x, y in steps))
+def _along(steps: Sequence[_Place], latitude: float, unit: float = pi / 180) -> Resolution:
+    """Metres of steps of longitude and latitude, told in units of so many radians, on a sphere."""
+    narrower = cos(unit * latitude)
+    return Resolution(*(_RADIUS * unit * hypot(x * narrower, y) for x, y in steps))
 
 
 def through(affine: Any, places: np.ndarray) -> np.ndarray:  # noqa: ANN401  rasterio's

@@ -150,6 +150,7 @@ def test_a_halo_that_leaves_no_core_is_refused():
         ("EPSG:2263", Affine(1, 0, 0, 0, -1, 0), (0.3048006096,) * 2),  # US feet
         ("EPSG:4326", Affine(2e-5, 0, 20, 0, -1e-5, 60), (1.11195, 1.11195)),
         ("EPSG:4326", Affine(1e-5, 0, 20, 0, -1e-5, 0), (1.11195, 1.11195)),
+        ("EPSG:4807", Affine(1e-5, 0, 20, 0, -1e-5, 50), (1.0008, 0.7077)),  # grads
         # At 60 degrees Web Mercator's metres are half as long; on the equator they are metres.
         ("EPSG:3857", Affine(1, 0, 1e6, 0, -2, 8399738), (1.0, 0.5)),
         ("EPSG:3857", Affine(1, 0, 20037507.9, 0, -2, 8399738), (1.0, 0.5)),  # the date line
