@@ -375,6 +375,23 @@ def test_sides_that_are_straight_in_degrees_are_curves_in_utm(tmp_path, frame):
     np.testing.assert_array_equal(found, inside.reshape(140, 150))
 
 
+@pytest.mark.parametrize("west", [178, -182, 350])
+def test_an_image_beyond_the_date_line_meets_polygons_on_both_sides(tmp_path, west):
+    """Whose longitudes are told from -180 to 180, as GeoJSON wants it."""
+    options = {"crs": WGS84, "transform": Affine(0.1, 0, west, 0, -0.1, 2)}
+    image = write_tif(tmp_path / "image.tif", noise(3, 20, 40), **options)
+    places = [(west + east + 180) % 360 - 180 for east in (0.5, 3.5)]
+    drawn = [feature(box(x, 0, x + 0.2, 1), **{"class": "lake"}) for x in places]
+    path = write_geojson(tmp_path / "a.geojson", drawn)
+
+    with open_sample(Sample(image, path, ""), CODER, MODEL) as (_, labels):
+        found = labels.read()[0] == CODER.label(TABLE.rows[3])
+
+    expected = np.zeros((20, 40), bool)
+    expected[10:, [5, 6, 35, 36]] = True
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize(("place", "options"), [(pixels, {}), (ground(WGS84), PLACE)])
 def test_masks_on_disk_are_compared_with_labels_of_any_format(tmp_path, place, options):
     """Whole and by window: a true prediction scores fully, every labelled pixel counts once.

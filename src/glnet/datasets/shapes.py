@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import compress
-from math import isfinite, pi
+from math import inf, isfinite, pi
 from pathlib import Path
 from typing import Self
 
@@ -29,7 +29,7 @@ from glnet.raster import Raster
 #: GeoJSON's own, where the file names none: longitude, latitude.
 _WGS84 = "OGC:CRS84"
 
-#: Radians that a pole may be missed by.
+#: By so much, in any unit, rounding may miss a pole or the date line.
 _ROUNDED = 1e-6
 
 
@@ -186,7 +186,37 @@ def _in_pixels(path: Path, found: Polygons, onto: _Ground) -> list[Polygon]:
     polygons = found.polygons
     if crs is not None and ground is not None:
         polygons = _reprojected(path, found, crs, onto.size, ground)
-    return polygons if ground is None else _through(polygons, ~ground.transform)
+    if ground is None:
+        return polygons
+    return _through(_round_the_earth(polygons, onto.size, ground), ~ground.transform)
+
+
+def _round_the_earth(polygons: list[Polygon], size: Size, ground: Georeference) -> list[Polygon]:
+    """Also a turn further west or east, where an image's degrees go beyond the date line."""
+    if ground.crs is None:
+        return polygons
+    left, _, right, _ = _bounds(size, ground)
+    found = list(polygons)
+    for way, beyond in zip((-1, 1), _beyond(left, right, ground.crs), strict=True):
+        if beyond:
+            turn = np.array([way * 2 * pi / ground.crs.units_factor[1], 0])
+            found += [Polygon(p.row, tuple(ring + turn for ring in p.rings)) for p in polygons]
+    return found
+
+
+def _beyond(left: float, right: float, crs: CRS) -> tuple[bool, bool]:
+    """Do longitudes go beyond the date line, in the west, in the east?"""
+    half = pi / crs.units_factor[1] + _ROUNDED if crs.is_geographic else inf
+    return left < -half, right > half
+
+
+def _bounds(size: Size, ground: Georeference) -> Frame:
+    """The image's frame in its own system."""
+    height, width = size
+    corners = np.array([(0, 0), (width, 0), (0, height), (width, height)], float)
+    places = through(ground.transform, corners)
+    (left, bottom), (right, top) = places.min(axis=0).tolist(), places.max(axis=0).tolist()
+    return left, bottom, right, top
 
 
 def _packaged(path: Path) -> bool:
@@ -229,15 +259,13 @@ def _check_latitudes(polygons: Sequence[Polygon], crs: CRS) -> None:
 
 def _frame(size: Size, ground: Georeference, to: CRS) -> Frame | None:
     """Where an image lies in another system; None: not there, or across the date line."""
-    height, width = size
-    corners = np.array([(0, 0), (width, 0), (0, height), (width, height)], float)
-    places = through(ground.transform, corners)
     try:
-        frame = transform_bounds(ground.crs, to, *places.min(axis=0), *places.max(axis=0))
+        frame = transform_bounds(ground.crs, to, *_bounds(size, ground))
     except UNPLACED:
         return None
     left, bottom, right, top = frame
-    return frame if isfinite(sum(frame)) and left < right and bottom < top else None
+    whole = left < right and bottom < top and not any(_beyond(left, right, to))
+    return frame if isfinite(sum(frame)) and whole else None
 
 
 def _through(polygons: list[Polygon], affine: Affine) -> list[Polygon]:
