@@ -589,6 +589,27 @@ def test_a_place_by_control_points_is_told_of(models, tmp_path):
     assert any("ground control points, which are not carried over" in line for line in said)
 
 
+@pytest.mark.parametrize(
+    ("crs", "untold"),
+    [
+        ("EPSG:32640", False),
+        ("+proj=ob_tran +o_proj=longlat +o_lat_p=39 +R=6371229 +lon_0=18", True),
+    ],
+)
+def test_a_system_that_a_mask_cannot_tell_is_told_of(models, tmp_path, crs, untold):
+    """Of turned poles, as weather models have them, the image tells by a file beside it."""
+    grid = Affine(0.1, 0, 5, 0, -0.1, 9)
+    image = write_tif(tmp_path / "a.tif", noise(3, 80, 80), crs=crs, transform=grid)
+    said = []
+
+    predicted(image, models(), tmp_path / "out", said=said.append)
+
+    assert any("none that a GeoTIFF can tell" in line for line in said) == untold
+    with opened(tmp_path / "out/mask.tif") as file:
+        assert file.transform == grid
+        assert (file.crs is None) == untold
+
+
 def test_tta_of_parts_is_that_of_their_scenes(models, tmp_path):
     pixels = noise(3, 120, 300)
     image = write_tif(tmp_path / "a.tif", pixels)

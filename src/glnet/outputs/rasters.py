@@ -17,6 +17,7 @@ import rasterio
 import rasterio.shutil
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window, tiles
@@ -96,6 +97,16 @@ def class_tags(names: Mapping[int, str]) -> dict[str, str]:
 def class_names(tags: Mapping[str, str]) -> dict[int, str]:
     """The inverse of `class_tags`; other items are left out."""
     return {int(found[1]): tags[key] for key in tags if (found := _CLASS_TAG.fullmatch(key))}
+
+
+def can_tell(crs: Any) -> bool:  # noqa: ANN401  rasterio has no types
+    """Has GeoTIFF words for a coordinate system? For turned poles it has none."""
+    shape = {"height": 1, "width": 1, "count": 1, "dtype": "uint8"}
+    with rasterio.Env(**_ALONE), unwarned(), MemoryFile() as held:
+        with held.open(driver="GTiff", crs=crs, **shape):
+            pass
+        with held.open() as file:
+            return file.crs is not None
 
 
 def create(path: Path, size: Size, bands: int, dtype: str, nodata: float) -> Any:  # noqa: ANN401  rasterio has no types

@@ -13,6 +13,7 @@ from glnet.errors import RasterError, RunError
 from glnet.geometry import Size, Window
 from glnet.georeference import Georeference, Resolution
 from glnet.limits import check_blocks, check_scene
+from glnet.outputs.rasters import can_tell
 from glnet.prediction.identity import identities, key_of
 from glnet.prediction.options import PredictOptions
 from glnet.prediction.parts import Part, Plan, plan_parts
@@ -86,6 +87,12 @@ class Opened:
             said(
                 "its place is given by ground control points, which are not carried over; "
                 "gdalwarp it first"
+            )
+        crs = self.georeference.crs if self.georeference else None
+        if crs is not None and not can_tell(crs):
+            said(
+                "its coordinate system is none that a GeoTIFF can tell: masks and polygons will "
+                "have its coordinates and name no system; gdalwarp it first"
             )
         slide = raster.slide
         if slide is None:
