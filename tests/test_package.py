@@ -1,5 +1,6 @@
 """What the package promises as a whole: its names, its layers in print, a start without PyTorch."""
 
+import ast
 import subprocess
 import sys
 import tomllib
@@ -19,6 +20,19 @@ def test_public_names_are_sorted_and_exist():
     assert all(getattr(glnet, name) is not None for name in glnet.__all__)
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = glnet.no_such_name
+
+
+def test_type_checkers_are_told_of_every_name_where_it_lives():
+    """They read the stub alone, and take all that is missing there for anything."""
+    stub = ast.parse((ROOT / "src" / "glnet" / "__init__.pyi").read_text())
+    told = {
+        name.asname: node.module
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+
+    assert told == {name: f"glnet.{home}" for name, home in glnet._HOMES.items()}
 
 
 @pytest.mark.parametrize(

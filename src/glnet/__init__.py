@@ -5,14 +5,26 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-#: Where each public name lives. Loaded when first used: reading a recipe needs no PyTorch.
+#: Where each public name lives. Loaded when first used: reading a recipe needs no PyTorch. Type
+#: checkers cannot follow that and read `__init__.pyi`.
 _HOMES = {
+    "BundleError": "errors",
+    "Cluster": "cluster",
     "Comparison": "evaluation.comparison",
+    "DataError": "errors",
+    "EpochRecord": "training.records",
     "Evaluation": "evaluation.result",
     "GlnetError": "errors",
+    "NoteRecord": "training.records",
+    "Outcome": "prediction.many",
+    "Plan": "planning.plan",
     "PolygonWish": "prediction.vectorise",
+    "RasterError": "errors",
     "Recipe": "recipe",
+    "RecipeError": "errors",
     "Report": "prediction.report",
+    "RunError": "errors",
+    "StepRecord": "training.records",
     "Wishes": "planning.wishes",
     "compare": "evaluation.model",
     "evaluate": "evaluation.model",

@@ -16,7 +16,9 @@ from glnet.recipe.model import Licence, Positive
 #: read whole or not at all.
 FORMAT = 1
 
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+CARD = "README.md"
 
 #: A raster is one scene of a prediction up to this many times the longest side of the training
 #: scenes. Models that do not say what these were are taken for DeepGlobe's.

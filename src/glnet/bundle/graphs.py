@@ -15,7 +15,8 @@ Graph = Literal["global", "local", "refined"]
 GRAPHS = "graphs"
 
 #: In that folder.
-DIGEST, COSTS = "weights.sha256", "costs.json"
+DIGEST = "weights.sha256"
+COSTS = "costs.json"
 
 #: Within it, the folder of those in int8, where there are any.
 INT8 = "int8"
