@@ -109,6 +109,17 @@ def agree(plain, other):
         assert worst < BAR, (view, float(worst))
 
 
+@pytest.mark.parametrize("engine", ["torch", "plain"])
+def test_random_numbers_stay_those_of_who_predicts(exported, engine):
+    """A network is built at random before its weights are loaded."""
+    _, folder = exported(sharing="bidirectional", alignment="exact")
+    drawn = torch.get_rng_state()
+
+    load_engine(folder, "cpu", engine=engine)
+
+    assert torch.equal(torch.get_rng_state(), drawn)
+
+
 def check_parity(exported, *sizes, **changes):
     model, folder = exported(**changes)
     engine, views = openvino_engine(folder), model.settings.views

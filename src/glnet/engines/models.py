@@ -54,11 +54,13 @@ def load_torch(
     Raises:
         BundleError, RunError: see `engines.loading.load_engine`.
     """
-    model, table = load_model(folder)
+    with torch.random.fork_rng(devices=[]):  # what is built is random before it is filled
+        model, table = load_model(folder)
+        graph = fold(model) if folded and model.settings.network == "glnet" else None
     where = pick_device(device)
-    if not folded or model.settings.network != "glnet":
+    if graph is None:
         return TorchEngine(model, where, precision), table
-    graphs = TorchGraphs(fold(model), where, precision)
+    graphs = TorchGraphs(graph, where, precision)
     network = FoldedNetwork(model.settings, model.classes, graphs)
     count = 1 if where.type == "cpu" else _ON_A_GPU[precision]
     loaded = Engine(network, LIBRARY, count, where.type)

@@ -55,7 +55,7 @@ def measure_pace(
     held = _SMALL if device.type == "cpu" or windows < _LARGE else _LARGE
     wanted = recipe.train.patches
     drawn = windows if wanted == "all" else min(windows, int(wanted))
-    with tempfile.TemporaryDirectory() as folder:
+    with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
         small, large = (
             _random_sample(Path(folder) / f"{side}", side, recipe.model, classes, dtype)
             for side in (recipe.model.patch, 2 * recipe.model.patch - recipe.model.overlap)
