@@ -562,6 +562,12 @@ def test_images_that_predict_would_show_otherwise_are_told(data, command):
         (lambda data, model: glnet.segment(data / "0.png", model, engine="tensorrt"),
          "engine 'tensorrt': wanted one of auto, openvino, torch, plain"),
         (lambda _, model: glnet.segment(noise(8, 8, 3), model), "wanted the path .* found ndarray"),
+        (lambda data, model: glnet.predict(noise(8, 8, 3), model, data / "m.tif"),
+         "wanted the path .* found ndarray"),
+        (lambda data, model: glnet.predict_many([noise(8, 8, 3)], model, data / "masks"),
+         "wanted the path .* found ndarray"),
+        (lambda data, model: glnet.predict_many("0.png", model, data / "masks"),
+         "images: wanted a list of paths, found '0.png' alone"),
         (lambda data, _: next(glnet.train("recipe.yaml", data / "run")), "wanted a Recipe, .* str"),
     ],
 )  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from rich.cells import cell_len
 from torch.nn.modules.module import register_module_forward_hook
@@ -529,12 +530,14 @@ def test_pace_is_measured_for_the_stages_there_are(model, dtype, monkeypatch):
     def count(*_):
         runs[0] += 1
 
+    drawn = torch.get_rng_state()
     with register_module_forward_hook(count):
         few, many = (measure_pace(recipe, 3, windows, dtype) for windows in (1, 500))
 
     assert tuple(few) == recipe.model.stages
     assert all(seconds > 0 for both in few.values() for seconds in both)
     assert many["global_to_local"][1] > 5 * few["global_to_local"][1]
+    assert torch.equal(torch.get_rng_state(), drawn)  # who plans may draw numbers too
 
 
 def test_a_rough_pace_has_the_same_stages():
@@ -545,6 +548,17 @@ def test_a_rough_pace_has_the_same_stages():
 
         assert tuple(pace) == recipe.model.stages
         assert all(isinstance(own, StagePace) and min(own) > 0 for own in pace.values())
+
+
+def test_a_class_table_may_be_named_by_a_string(tmp_path):
+    """As every other path of a call."""
+    lay(tmp_path / "data")
+    glnet.plan(tmp_path / "data", tmp_path / "recipe.yaml", glnet.Wishes(measure=False)).write()
+    wishes = glnet.Wishes(measure=False, classes=str(tmp_path / "classes.csv"))
+
+    made = glnet.plan(tmp_path / "data", tmp_path / "again" / "recipe.yaml", wishes)
+
+    assert "classes: ../classes.csv" in made.recipes[tmp_path / "again" / "recipe.yaml"]
 
 
 def test_the_plan_can_be_had_without_writing(tmp_path):

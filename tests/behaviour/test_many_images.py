@@ -237,6 +237,10 @@ def test_options_that_do_not_go_together_are_told(arguments, said, glnet):
         ({"also": "scores"}, "also: wanted a list of confidence, .*; found 's'"),
         ({"also": ["polygons"]}, "also: wanted a list of confidence, .*; found 'polygons'"),
         ({"scene": 0}, "scene: wanted 64 px or more, got 0"),
+        ({"resolution": 0}, "resolution: wanted metres per pixel or 'native', got 0"),
+        ({"resolution": "0.5"}, "resolution: .* got '0.5'"),
+        ({"mpp": float("nan")}, "mpp: wanted microns per pixel, got nan"),
+        ({"on_error": "ignore"}, "on_error: wanted stop or nodata, got 'ignore'"),
     ],
 )
 def test_what_the_command_line_refuses_python_refuses_too(model, tmp_path, options, told):

@@ -302,6 +302,8 @@ def test_a_stage_alone_needs_the_one_before(data, tmp_path):
     )
     with pytest.raises(RecipeError, match="no stage"):
         list(glnet.train(single, tmp_path / "empty", ["local_to_global"]))
+    with pytest.raises(RecipeError, match="was given no stage to train; it has: global, "):
+        list(glnet.train(recipe, tmp_path / "empty", []))
 
 
 def test_a_stage_does_not_build_on_another_recipes_network(data, run):

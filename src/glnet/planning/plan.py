@@ -169,7 +169,8 @@ def _named(recipe: Path, suffix: str, data: _Data) -> tuple[Path, Path]:
 
 
 def _find(folder: Path, wishes: Wishes, notes: list[str]) -> _Data:
-    manifest, classes = wishes.manifest, wishes.classes
+    given = wishes.manifest, wishes.classes
+    manifest, classes = (None if each is None else Path(each) for each in given)
     if manifest is None and (folder / "manifest.csv").is_file():
         manifest = folder / "manifest.csv"
     if classes is None and (folder / "classes.csv").is_file():

@@ -29,8 +29,8 @@ class Wishes:
         force: Overwrite files that exist.
     """
 
-    manifest: Path | None = None
-    classes: Path | None = None
+    manifest: str | Path | None = None
+    classes: str | Path | None = None
     tolerance: int = 0
     hours: float = 8.0
     memory: str | None = None

@@ -81,7 +81,7 @@ def _write_polygons(run: Run, progress: Callable[[int, int], None]) -> None:
     wish = run.job.polygons
     if wish is None:
         return
-    _say(run, f"writing polygons into {wish.path.name}")
+    _say(run, f"writing polygons into {wish.file.name}")
     with run.clocked("polygons"):
         run.report.polygons = wish.write(
             run.job.mask, run.predictor.table, progress, run.opened.downsample

@@ -44,7 +44,7 @@ class Job:
         layers = tuple(replace(layer, path=layer.path.absolute()) for layer in self.layers)
         wish = self.polygons
         if wish is not None:
-            wish = replace(wish, path=wish.path.absolute())
+            wish = replace(wish, path=wish.file.absolute())
         image = self.image if address_of(self.image) else Path(self.image).absolute()
         return Job(image, layers, wish)
 
@@ -57,7 +57,7 @@ class Job:
     def outputs(self) -> dict[str, Path]:
         """Every file that is asked for, by what it is; of a class's colours, see `style_path`."""
         found: dict[str, Path] = {layer.kind: layer.path for layer in self.layers}
-        return found if self.polygons is None else found | {"polygons": self.polygons.path}
+        return found if self.polygons is None else found | {"polygons": self.polygons.file}
 
 
 def plan_job(

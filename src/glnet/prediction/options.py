@@ -1,9 +1,10 @@
 """How a raster is predicted: everything that the command line can say, each with its default."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from glnet.errors import RunError
 from glnet.prediction.parts import HALO
@@ -55,8 +56,20 @@ class PredictOptions:
         """Refuse what the command line cannot say.
 
         Raises:
-            RunError: a scene that is too small.
+            RunError: a scene that is too small, a pixel of no size, no such `on_error`.
         """
-        if self.scene is not None and self.scene < LEAST_SCENE:
+        if self.scene is not None and not self.scene >= LEAST_SCENE:
             msg = f"scene: wanted {LEAST_SCENE} px or more, got {self.scene}"
             raise RunError(msg)
+        if self.resolution != "native":
+            _check_pixel("resolution", self.resolution, "metres per pixel or 'native'")
+        _check_pixel("mpp", self.mpp, "microns per pixel")
+        if self.on_error not in get_args(OnError):
+            msg = f"on_error: wanted {' or '.join(get_args(OnError))}, got {self.on_error!r}"
+            raise RunError(msg)
+
+
+def _check_pixel(name: str, side: float | str | None, wanted: str) -> None:
+    if side is not None and (isinstance(side, str) or not 0 < side < math.inf):
+        msg = f"{name}: wanted {wanted}, got {side!r}"
+        raise RunError(msg)

@@ -88,6 +88,7 @@ def predict(  # noqa: PLR0913  each by its name
         GlnetError: the image, the model, an output or the device cannot be used, found before the
             network runs where it can be; or parts failed, after the others were kept.
     """
+    _check_path(image)
     options = PredictOptions(
         view,
         tta,
@@ -167,11 +168,16 @@ def predict_many(  # noqa: PLR0913  each by its name
     Raises:
         GlnetError: the model, or any image's outputs, cannot be used; found before any work.
     """
+    if isinstance(images, str | Path):
+        msg = f"images: wanted a list of paths, found '{images}' alone; say [...], or glnet.predict"
+        raise RunError(msg)
+    images = list(images)
+    for image in images:
+        _check_path(image)
     predictor = Predictor(
         model, PredictOptions(**options), device=device, precision=precision, engine=engine,
         memory=memory, said=said,
     )  # fmt: skip
-    images = list(images)
     predictor.steps = len(images) == 1
     within = predictor.options.within
     wish = PolygonWish(Path(), background, min_area, simplify)
@@ -249,10 +255,7 @@ def segment(
     Raises:
         GlnetError: the image, the model or the device cannot be used.
     """
-    given: object = image
-    if not isinstance(given, str | Path):
-        msg = f"segment: wanted the path of an image file, found {type(given).__name__}; save it"
-        raise RunError(msg)
+    _check_path(image)
     options = PredictOptions(view, tta)
     predictor = Predictor(
         model, options, device=device, precision=precision, engine=engine, memory=memory
@@ -269,6 +272,12 @@ def segment(
                 for strip, made in compute(part, layers, table):
                     mask[part.part.core.within(strip).slices] = made["mask"][0]
     return mask
+
+
+def _check_path(image: object) -> None:
+    if not isinstance(image, str | Path):
+        msg = f"wanted the path of an image file, found {type(image).__name__}; save it"
+        raise RunError(msg)
 
 
 def _sound(

@@ -23,13 +23,15 @@ class PolygonWish:
         simplify: Corners go whose triangle is smaller than its square, in pixels.
     """
 
-    path: Path
+    path: str | Path
     background: Sequence[str] = ()
     min_area: float = 0.0
     simplify: float = 0.0
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path))  # a string will do, as everywhere
+    @property
+    def file(self) -> Path:
+        """The path as one."""
+        return Path(self.path)
 
     def check(self, mask: Path, taken: Sequence[Path], table: ClassTable) -> None:
         """Find out before the work whether it can be met.
@@ -38,9 +40,9 @@ class PolygonWish:
             RasterError: the file cannot be written, or an extra is not installed.
             RunError: an unknown class, a negative number, a mask that is no GeoTIFF.
         """
-        check_target(self.path, POLYGON_SUFFIXES, taken)
-        if self.path.suffix.lower() == ".gpkg" or self.simplify:
-            vector_extra(self.path)
+        check_target(self.file, POLYGON_SUFFIXES, taken)
+        if self.file.suffix.lower() == ".gpkg" or self.simplify:
+            vector_extra(self.file)
         unknown = [name for name in self.background if name not in table.names]
         if unknown:
             msg = f"the model has no class {unknown[0]}; it has: {', '.join(table.names)}"
@@ -71,7 +73,7 @@ class PolygonWish:
             RasterError: the file could not be written.
         """
         summary = write_polygons(
-            mask, self.path, table.legend,
+            mask, self.file, table.legend,
             background=[value for value, name in table.legend.items() if name in self.background],
             min_area=self.min_area, simplify=self.simplify,
             colours=table.palette, progress=progress, downsample=downsample,

@@ -7,7 +7,7 @@ best of the last stage; while it runs, `checkpoint.pt`, from which the same call
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,9 +39,9 @@ def train(
     stages: Sequence[Stage] | None = None,
     *,
     restart: bool = False,
-    given: Mapping[Stage, Path] | None = None,
+    given: Mapping[Stage, str | Path] | None = None,
     progress: Callable[[int, int], object] = lambda _, __: None,
-) -> Iterator[Record]:
+) -> Generator[Record, None, None]:
     """Train the stages of a recipe in order, or some of them, as the records are asked for.
 
     A run that was stopped goes on from its last checkpoint, in the middle of an epoch, and ends
@@ -158,7 +158,7 @@ def _fitted(
 
 
 def _take_over(
-    out: Path, standing: Standing, given: Mapping[Stage, Path], recipe: Recipe, team: Team
+    out: Path, standing: Standing, given: Mapping[Stage, str | Path], recipe: Recipe, team: Team
 ) -> Standing:
     """The first stages from other runs, as far as they are given and nothing was begun."""
     if standing.stage is not None:
@@ -188,7 +188,8 @@ def _check_stages(recipe: Recipe, out: Path, stages: Sequence[Stage] | None) -> 
     chosen = own if stages is None else [stage for stage in own if stage in stages]
     lacking = [stage for stage in stages or () if stage not in own]
     if lacking or not chosen:
-        msg = f"this network has no stage '{lacking[0]}'; it has: {', '.join(own)}"
+        found = f"has no stage '{lacking[0]}'" if lacking else "was given no stage to train"
+        msg = f"this network {found}; it has: {', '.join(own)}"
         raise RecipeError(msg)
     before = own[own.index(chosen[0]) - 1] if chosen[0] != own[0] else None
     if before is not None and not (out / before / "best" / "config.json").is_file():
