@@ -186,6 +186,26 @@ def test_train_goes_on_where_it_was_stopped(data, tmp_path):
     assert not list(out.rglob("*.partial"))
 
 
+def test_train_that_is_terminated_keeps_its_last_step(data, tmp_path):
+    """As schedulers do, some seconds before they kill; no checkpoint was due."""
+    recipe = write_recipe(data, "terminated", (50, 1, 1), checkpoint_minutes=60)
+    process = start("train", recipe, "-o", tmp_path / "out")
+    assert any(line.startswith("global epoch 1/50") for line in process.stdout)
+
+    process.terminate()
+    said, errors = process.communicate()
+
+    assert process.returncode == 128 + signal.SIGTERM
+    assert errors == GOES_ON.replace("interrupted", "terminated") + "\n"
+    steps = [int(epoch) for epoch in re.findall(r"epoch (\d+)/50", said)]
+    process = start("train", recipe, "-o", tmp_path / "out")
+    notes = (re.fullmatch(r"goes on after step (\d+) .*\n", line) for line in process.stdout)
+    goes_on = int(next(note for note in notes if note)[1])
+    process.kill()
+    process.communicate()
+    assert goes_on - max([1, *steps]) in (0, 1)  # an epoch is one step; its line may be missing
+
+
 def test_train_that_forgets_says_what_to_leave_out(data, tmp_path):
     recipe = write_recipe(data, "long", (50, 1, 1), checkpoint_minutes=0)
 

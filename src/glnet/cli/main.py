@@ -14,7 +14,7 @@ from glnet.cli.stopping import Stopped
 from glnet.errors import GatheredError, GlnetError
 
 #: Status of what Ctrl-C ended.
-_STOPPED = 130
+_STOPPED = Stopped.status
 
 _FULL = "out of memory; close other programs, or cut the image into parts"
 
@@ -115,7 +115,7 @@ def _heard() -> None:
     try:
         app()
     except Stopped as stopped:
-        _interrupted(f"interrupted; {stopped}")
+        _interrupted(f"{stopped.told}; {stopped}", stopped.status)
     except KeyboardInterrupt:
         _interrupted("interrupted")
     except SystemExit as left:
@@ -124,10 +124,10 @@ def _heard() -> None:
         raise
 
 
-def _interrupted(line: str) -> NoReturn:
+def _interrupted(line: str, status: int = _STOPPED) -> NoReturn:
     # Whoever cannot wait for threads to end may press it again: no traceback then either.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _fail(_STOPPED, line)
+    _fail(status, line)
 
 
 def _fail(status: int, *lines: str) -> NoReturn:

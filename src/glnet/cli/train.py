@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from glnet.cli.options import goes_with, one_of
 from glnet.cli.progress import Watch, clock, memory_now, progress_of
-from glnet.cli.stopping import GOES_ON, when_stopped
+from glnet.cli.stopping import GOES_ON, until_terminated, when_stopped
 from glnet.cluster import Cluster
 from glnet.errors import GatheredError
 from glnet.recipe import STAGES, Recipe, Stage, load_recipe
@@ -74,21 +74,32 @@ def train_command(
         raise typer.BadParameter(msg)
     recipe, stages = recipes[0], cast("list[Stage] | None", stage or None)
     settings, folder = load_recipe(recipe, over), out or Path("runs") / recipe.stem
-    with when_stopped(GOES_ON if not restart else f"without --restart {GOES_ON}"):
+    words = GOES_ON if not restart else f"without --restart {GOES_ON}"
+    with when_stopped(words):
         from glnet.training.loop import train  # noqa: PLC0415  see predict
 
+        def begin(checked: Watch | None) -> Iterator[Record]:
+            shown = checked or (lambda _, __: None)
+            records = train(settings, folder, stages, restart=restart, progress=shown)
+            return until_terminated(records, words)
+
         # Of several processes under torchrun the first one speaks.
-        if quiet or os.environ.get("RANK", "0") != "0":
-            for _ in train(settings, folder, stages, restart=restart):
-                pass
-        elif log_format == "json":
-            for record in train(settings, folder, stages, restart=restart):
-                kind = type(record).__name__.removesuffix("Record").lower()
-                print(json.dumps({"record": kind, **_without_nan(record)}), flush=True)
-        else:
-            _tell(
-                lambda checked: train(settings, folder, stages, restart=restart, progress=checked)
-            )
+        _consume(begin, log_format, quiet=quiet or os.environ.get("RANK", "0") != "0")
+
+
+def _consume(
+    begin: Callable[[Watch | None], Iterator[Record]], log_format: str, *, quiet: bool
+) -> None:
+    """Train, and tell of it or not."""
+    if quiet:
+        for _ in begin(None):
+            pass
+    elif log_format == "json":
+        for record in begin(None):
+            kind = type(record).__name__.removesuffix("Record").lower()
+            print(json.dumps({"record": kind, **_without_nan(record)}), flush=True)
+    else:
+        _tell(begin)
 
 
 def _train_there(cluster: Cluster, runs: dict[Path, Recipe], *, quiet: bool) -> None:

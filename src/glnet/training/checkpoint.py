@@ -173,3 +173,16 @@ def difference(one: Any, other: Any, place: str = "") -> str | None:  # noqa: AN
                 return found
         return None
     return None if one == other else place
+
+
+def random_state() -> list[torch.Tensor]:
+    """Of the CPU, and of every GPU: some trunks drop paths at random."""
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return [torch.get_rng_state(), *gpus]
+
+
+def set_random_state(state: list[torch.Tensor]) -> None:
+    """Go on with what `random_state` gave; of the GPUs if there are as many."""
+    torch.set_rng_state(state[0])
+    if torch.cuda.is_available() and len(state) == torch.cuda.device_count() + 1:
+        torch.cuda.set_rng_state_all(state[1:])

@@ -16,7 +16,12 @@ from glnet.datasets.manifest import Sample
 from glnet.engines.torch_engine import TorchEngine
 from glnet.errors import GlnetError, RunError
 from glnet.recipe import Recipe, Stage
-from glnet.training.checkpoint import Standing, write_standing
+from glnet.training.checkpoint import (
+    Standing,
+    random_state,
+    set_random_state,
+    write_standing,
+)
 from glnet.training.coarse import coarse_masks
 from glnet.training.data import TrainingData
 from glnet.training.fetching import fetch
@@ -121,6 +126,8 @@ class StageRun:
     def records(self) -> Iterator[Record]:
         """Train to the end.
 
+        Closed before, it leaves a checkpoint of the last step.
+
         Raises:
             GlnetError: an image that cannot be read, a loss that diverged, a disk that is full;
                 the last checkpoint is in place.
@@ -136,6 +143,10 @@ class StageRun:
                 if self._log is not None:
                     self._log.write(record)
                 yield record
+        except GeneratorExit:  # at a record, where no step is half done
+            if self._counts.step:
+                self._save()
+            raise
         finally:
             if self._log is not None:
                 self.logged = self._log.length
@@ -159,6 +170,8 @@ class StageRun:
         counts, per_epoch = self._counts, self._batches.steps_per_epoch
         began = saved = time.monotonic()
         before, asked = counts.seconds, began
+        if counts.losses and counts.step % per_epoch == 0:  # it was stopped just before this
+            yield self._end_of_epoch(counts.step // per_epoch)
         images = TrainingImages(
             self._run.data.train,
             self._run.data.coder,
@@ -170,15 +183,15 @@ class StageRun:
         for draws in self._fetched(images):
             counts.waited += time.monotonic() - asked
             counts.step += 1
-            losses, rate = self._learn(draws)
+            losses = self._learn(draws)
             counts.losses.append(losses["loss"])
             counts.seconds = before + time.monotonic() - began
             yield StepRecord(
                 self._stage, -(-counts.step // per_epoch), counts.step, self._batches.steps,
-                losses, rate, self._pace(),
+                losses, self._rate, self._pace(),
             )  # fmt: skip
             if counts.step % per_epoch == 0:
-                yield self._end_of_epoch(counts.step // per_epoch, rate)
+                yield self._end_of_epoch(counts.step // per_epoch)
                 counts.seconds = before + time.monotonic() - began
             if time.monotonic() - saved >= _MINUTE * self._train.checkpoint_minutes:
                 self._save()
@@ -193,8 +206,14 @@ class StageRun:
             self._save()
             raise
 
-    def _learn(self, draws: list[Draw]) -> tuple[dict[str, float], float]:
-        """One step of the optimiser; the losses over all processes, and the learning rate."""
+    @property
+    def _rate(self) -> float:
+        """Of the last step; it is in checkpoints."""
+        rate: float = self._adam.param_groups[0]["lr"]
+        return rate
+
+    def _learn(self, draws: list[Draw]) -> dict[str, float]:
+        """One step of the optimiser; the losses over all processes."""
         team, counts = self._run.team, self._counts
         rate = self._settings.learning_rate * schedule(
             self._train, counts.step - 1, self._batches.steps
@@ -214,15 +233,15 @@ class StageRun:
         team.average(self._statistics, len(draws))
         self._optimiser.step()
         self._optimiser.zero_grad()
-        return losses, rate
+        return losses
 
-    def _end_of_epoch(self, epoch: int, rate: float) -> EpochRecord:
+    def _end_of_epoch(self, epoch: int) -> EpochRecord:
         scores = self._keeper.validate(self._engine, epoch, self._run.team)
         best = self._keeper.keep(self._model, scores, epoch, write=self._run.team.leads)
         mean = sum(self._counts.losses) / len(self._counts.losses)
         self._counts.losses.clear()
         return EpochRecord(
-            self._stage, epoch, self._settings.epochs, mean, rate, self._pace(), scores, best
+            self._stage, epoch, self._settings.epochs, mean, self._rate, self._pace(), scores, best
         )
 
     def _as_it_starts(self) -> NoteRecord:
@@ -257,7 +276,7 @@ class StageRun:
             "parts": {name: part.state_dict() for name, part in parts.items()},
             "optimiser": self._adam.state_dict(),
             "scaler": scaler.state_dict() if scaler is not None else None,
-            "random": _random_state(),
+            "random": random_state(),
             "best": self._keeper.best,
             "counts": dataclasses.asdict(self._counts),
         }
@@ -273,18 +292,6 @@ class StageRun:
         scaler = self._run.team.scaler
         if scaler is not None and state["scaler"] is not None:
             scaler.load_state_dict(state["scaler"])
-        _set_random_state(state["random"])
+        set_random_state(state["random"])
         self._keeper.best = state["best"] if self._keeper.has_best else -math.inf
         self._counts = Counts(**state["counts"])
-
-
-def _random_state() -> list[torch.Tensor]:
-    """Of the CPU, and of every GPU: some trunks drop paths at random."""
-    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return [torch.get_rng_state(), *gpus]
-
-
-def _set_random_state(state: list[torch.Tensor]) -> None:
-    torch.set_rng_state(state[0])
-    if torch.cuda.is_available() and len(state) == torch.cuda.device_count() + 1:
-        torch.cuda.set_rng_state_all(state[1:])
