@@ -7,13 +7,14 @@ import pytest
 import yaml
 
 from glnet.benchmark.columns import counted
-from glnet.benchmark.intervals import mean_interval
+from glnet.benchmark.intervals import difference, mean_interval
 from glnet.benchmark.process import decode
 from glnet.benchmark.results import Result
 from glnet.benchmark.rows import rows_of
 from glnet.benchmark.stages import stage_key
 from glnet.benchmark.study import load_study
 from glnet.benchmark.table import markdown
+from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.errors import RecipeError
 from glnet.geometry import Size
 from glnet.metrics.bootstrap import DRAWS, SEED
@@ -203,6 +204,30 @@ def test_entries_are_compared_on_the_same_drawn_images(tmp_path):
     assert f"({100 * low:.1f} to {100 * high:.1f})" in markdown(study, rows)
     del results[next(iter(base))]
     assert rows_of(study, results)[1].against is None
+
+
+def test_an_image_that_counts_in_one_run_is_drawn_for_all():
+    """By the GLNet protocol: its ground is unknown, which one run says, and one sees land there."""
+    table = ClassTable((*TWO_CLASSES.rows, ClassInfo("unknown", 2, (9, 9, 9))))
+    pairs = np.random.default_rng(0).integers(1, 50, (2, 6, 4, 3))
+    pairs[:, 0] = 0
+    pairs[[0, 1], 0, 2, [2, 0]] = 700
+    says, sees = (
+        replace(result(own, "abcdef"), classes=table.as_dicts(), protocol="glnet") for own in pairs
+    )
+    rng = np.random.default_rng(SEED)
+    drawn = [index for _ in range(0, DRAWS, 100) for index in rng.integers(0, 6, (100, 6))]
+
+    def by_hand(found):
+        return np.mean([found[c, c] / (found[c].sum() + found[:, c].sum() - found[c, c])
+                        for c in range(2)])  # fmt: skip
+
+    draws = np.array([[by_hand(own[index].sum(axis=0)) for index in drawn] for own in pairs])
+    apart = difference("seeing", {0: {0: says}}, {0: {0: sees}}).interval
+
+    assert apart == pytest.approx(np.quantile(draws[0] - draws[1], (0.025, 0.975)))
+    both = mean_interval({0: {0: says}, 1: {0: sees}})
+    assert both == pytest.approx(np.quantile(draws.mean(axis=0), (0.025, 0.975)))
 
 
 def test_runs_that_are_missing_are_said_to_be(two_by_two):

@@ -57,16 +57,22 @@ def _images(runs: Runs) -> dict[tuple[int, int], list[str]]:
 
 
 def _draws(runs: Runs, beside: Runs) -> np.ndarray:
-    """`mean_iou` of every resampled set of the images that count in both; NaN: too few images."""
+    """`mean_iou` of every resampled set of the images that count; NaN: too few images."""
     seeds = []
-    for seed, own in runs.items():
+    for own in runs.values():
         folds = []
         for fold, result in own.items():
-            evaluation, other = result.evaluation(), beside[seed][fold].evaluation()
-            counts = ~np.isnan(evaluation.image_mean_ious() + other.image_mean_ious())
-            pairs = evaluation.drawn_pairs(counts)
+            evaluation = result.evaluation()
+            pairs = evaluation.drawn_pairs(_counting(fold, runs, beside))
             if len(pairs) < 2:  # noqa: PLR2004  one image has no spread
                 return np.array([np.nan])
             folds.append(set_mean_ious(pairs, evaluation.protocol, fold))
         seeds.append(defined_mean(folds))
     return defined_mean(seeds)
+
+
+def _counting(fold: int, *entries: Runs) -> np.ndarray:
+    """Which images of a fold have a score in any run, so that all draw the same ones."""
+    results = [own[fold] for runs in entries for own in runs.values() if fold in own]
+    means = np.stack([result.evaluation().image_mean_ious() for result in results])
+    return ~np.isnan(means).all(axis=0)
