@@ -13,6 +13,7 @@ import torch
 from rasterio import Affine
 
 import glnet
+from glnet.boxes import PatchCount
 from glnet.bundle import TrainedOn
 from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.datasets.manifest import Sample
@@ -135,7 +136,8 @@ def test_an_image_without_any_data_is_one_of_the_set(tmp_path):
     (alone,), (first, second) = one.pairs[one.view], both.pairs[both.view]
     np.testing.assert_array_equal(first, alone)
     assert not second.any()
-    assert both.patches == one.patches
+    report = glnet.predict(tmp_path / "a.tif", model, tmp_path / "out.tif", device="cpu")
+    assert both.patches == one.patches == PatchCount(report.patches, report.patches)
 
 
 @pytest.mark.parametrize("protocol", ["ignore", "glnet"])
@@ -185,6 +187,21 @@ def test_a_model_scores_as_the_masks_it_writes(data):
                 np.testing.assert_array_equal(pairs, masks.pairs["masks"])
                 np.testing.assert_array_equal(found.boundary_iou(view), masks.boundary_iou())
                 assert found.scores(view).mean_iou == masks.scores().mean_iou
+
+
+def test_near_colours_of_the_true_masks_are_counted(data):
+    """Those of all images; of the predicted masks they are read, too, and not counted."""
+    write_classes(data / "two.csv")
+    write_manifest(data / "pair.csv", *((f"{i}.png", f"{i}_mask.png", "test") for i in range(2)))
+    for i, off in enumerate((7, 2)):
+        for path, number in ((data / f"{i}_mask.png", off), (data / f"good/{i}.png", 5)):
+            colours = np.full((64, 80, 3), (0, 128, 0), np.uint8)
+            colours[0, :number, 0] = 3
+            write_png(path, np.moveaxis(colours, -1, 0))
+
+    found = by_masks(data, classes="two.csv", manifest="pair.csv", tolerance=3)
+
+    assert (found.near, found.scores().accuracy) == (7 + 2, 1)
 
 
 def test_json_has_every_number(data, command):
@@ -293,8 +310,11 @@ def test_an_image_without_a_group_is_one_of_its_own(data):
 
 
 def test_one_image_has_no_interval(data, command):
-    """Neither has one labelled image among images without labels; null in JSON."""
-    assert by_masks(data, manifest="one.csv").mean_iou_interval() is None
+    """Nor has its difference, nor one labelled image among others without; null in JSON."""
+    one = by_masks(data, manifest="one.csv")
+    difference = glnet.Comparison(one, one)
+    assert one.mean_iou_interval() is difference.mean_iou_interval is None
+    assert difference.class_iou_intervals == [None] * 3
     for i in range(1, 4):
         write_png(data / f"{i}_mask.png", np.zeros((64, 80), np.uint8))
 

@@ -95,7 +95,7 @@ def step_bytes(stage, batch, mini_batch):
 
 @given(st.integers(1, 100), st.integers(0, 5000))
 def test_batches_fit_the_memory(images, limit):
-    """Where anything does; and one more patch would not have fitted."""
+    """Where anything does; and one more image or patch would not have fitted."""
     chosen = choose_batches(images, STAGES, limit, step_bytes)
 
     if limit >= step_bytes("global_to_local", 1, 1):
@@ -104,7 +104,10 @@ def test_batches_fit_the_memory(images, limit):
     else:
         assert chosen.mini_batch == 1
         assert set(chosen.images.values()) <= {1, 2, 3, 4, 5, 6}
-    assert max(chosen.images.values()) <= min(6, images)
+    most = choose_batches(images, STAGES, limit, None).images
+    for stage, count in chosen.images.items():
+        assert count <= most[stage]
+        assert count == most[stage] or step_bytes(stage, count + 1, chosen.mini_batch) > limit
     if chosen.mini_batch < 8:
         larger = {1: 2, 2: 3, 3: 4, 4: 6, 6: 8}[chosen.mini_batch]
         assert any(step_bytes(stage, 1, larger) > limit for stage in STAGES)
@@ -126,6 +129,25 @@ def test_long_stages_learn_at_the_papers_rates_and_short_ones_faster():
 
     assert rates(1000, 24) == [1e-4, 2e-5]
     assert rates(10, 0.1) == [5e-4, 5e-4]
+
+
+@pytest.mark.parametrize(
+    ("hours", "settings", "bounds"),
+    [
+        (0.001, [(1, 2), (1, 2)], ["one epoch is the least"] * 2),
+        (0.4, [(9, 5), (15, 6)], ["steps."] * 2),
+        (1e4, [(1200, 6), (500, 6)], ["released code's 120 epochs", "released code's 50 epochs"]),
+    ],
+)
+def test_stages_get_as_many_images_a_step_as_their_epochs_allow(hours, settings, bounds):
+    """And a reason says where something else than the time decided how many epochs."""
+    course = plan_course(60, 0, {stage: StagePace(1.0, 0.0) for stage in STAGES}, hours)
+
+    chosen = choose_course(course, 60, Batches(dict.fromkeys(STAGES, 6), 4, None), hours)
+
+    keys = [f"train.stages.{stage}" for stage in STAGES]
+    assert [(chosen.settings[k]["epochs"], chosen.settings[k]["batch"]) for k in keys] == settings
+    assert all(bound in chosen.reasons[k] for k, bound in zip(keys, bounds, strict=True))
 
 
 @pytest.mark.parametrize(

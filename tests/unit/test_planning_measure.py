@@ -211,7 +211,7 @@ def test_255_that_is_ignored_though_it_looks_like_a_class_is_told(tmp_path):
     ("nodata", "ignored"), [(99, {99: ("nodata", True)}), (-9999, {}), (None, {})]
 )
 def test_nodata_of_masks_of_wide_integers_is_no_class(tmp_path, nodata, ignored):
-    values = np.array([[[0, 1], [nodata or 0, 1]]], np.int16)
+    values = np.array([[[0, 1], [nodata or 0, 1]]], np.int32)
 
     classes, note = discovered(write_tif(tmp_path / "m.tif", values, nodata=nodata))
 

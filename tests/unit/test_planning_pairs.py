@@ -82,6 +82,19 @@ def test_equal_names_in_other_splits_and_folders_are_not_mixed(tmp_path):
     assert find_pairs(tmp_path).unlabelled == [tmp_path / "y/a.jpg"]
 
 
+def test_an_equal_name_comes_before_one_without_its_word(tmp_path):
+    """a_mask.png is the mask of a_mask.jpg, where there is one beside a.jpg."""
+    lay(
+        tmp_path,
+        *(f"{place}{of}" for place in ("images/a", "labels/a") for of in (".png", "_mask.png")),
+    )
+
+    assert told(tmp_path) == [
+        ("images/a.png", "labels/a.png", ""),
+        ("images/a_mask.png", "labels/a_mask.png", ""),
+    ]
+
+
 def test_other_files_and_hidden_folders_are_not_looked_at(tmp_path):
     """Notes, tables and caches lie beside images everywhere."""
     lay(tmp_path, "images/a.jpg", "labels/a.png", "images/a.txt", ".cache/images/b.jpg")
@@ -96,7 +109,7 @@ def test_other_files_and_hidden_folders_are_not_looked_at(tmp_path):
         (["images/a.jpg", "images/a.tif", "labels/a.png"], "could belong to the images"),
         (["images/a.jpg", "masks_rgb/a.png", "masks_index/a.png"], "could belong to the masks"),
         (["images/a.jpg", "labels/a.png", "labels/b.png"], "no image of the same name: labels/b"),
-        (["images/a.jpg", "labels/b.png"], "understood are images/ beside labels/"),
+        (["images/a.jpg", "labels/b.png"], "found 2 image files, none with a mask; understood are"),
         ([], "found no image files; understood are"),
     ],
 )
