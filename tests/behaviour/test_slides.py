@@ -328,9 +328,23 @@ def test_pale_and_dark_stains_are_tissue(tmp_path, stain, strong):
     path = make_slide(tmp_path / "a.svs", halved(pixels, 2))
     with Raster(path, slide=SlideWish(level=1)) as raster:
         inside = tissue_of(raster)(Window(0, 0, *raster.size))
+    with Raster(path) as raster:
+        assert tissue_of(raster)(Window(399, 639, 122, 162)).all(), "what is near counts as tissue"
     assert inside[100:130, 160:200].all()
     assert not inside[:90].any()
     assert inside.mean() < (0.25 if strong else 0.02)
+
+
+def test_tinted_glass_is_no_tissue(tmp_path):
+    """Noisy, too, and beside a strong stain."""
+    grain = np.random.default_rng(0).integers(-2, 3, (1600, 1600, 3))
+    pixels = (np.array((243, 233, 228)) + grain).astype(np.uint8)
+    pixels[1000:1400, 200:900] = (150, 20, 140)
+    with Raster(make_slide(tmp_path / "a.svs", halved(pixels, 2))) as raster:
+        inside = tissue_of(raster)(Window(0, 0, *raster.size))
+
+    assert inside[1000:1400, 200:900].all()
+    assert inside.mean() < 0.12
 
 
 def test_what_was_not_scanned_is_no_data(models, tmp_path):

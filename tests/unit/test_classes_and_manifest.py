@@ -230,7 +230,7 @@ def test_paths_are_relative_to_the_manifests_folder(tmp_path, images, monkeypatc
     path = write_manifest(tmp_path / "manifest.csv", ("images/a.png", images / "b.png", "train"))
     monkeypatch.chdir("/")
 
-    (sample,) = read_manifest(path)
+    (sample,) = read_manifest(str(path))
 
     assert sample.image == images / "a.png"
     assert sample.mask == images / "b.png"

@@ -137,6 +137,15 @@ def test_a_part_is_given_with_the_last_of_its_scenes_and_none_is_kept_for_longer
     assert not shelf
 
 
+def test_the_size_of_a_pixel_is_that_of_the_middle_one():
+    """Of columns, too: where a map stretches with both."""
+    system, side = CRS.from_string("EPSG:3031"), 40_000
+    whole = Georeference(system, Affine(side, 0, 1e6, 0, -side, 5e6))
+    one = Georeference(system, Affine(side, 0, 1e6 + 49.5 * side, 0, -side, 5e6 - 19.5 * side))
+
+    assert whole.resolution(Size(40, 100)) == pytest.approx(one.resolution(Size(1, 1)))
+
+
 def test_a_halo_that_leaves_no_core_is_refused():
     with pytest.raises(ValueError, match="leave no core"):
         plan_parts(Size(500, 500), 64, 64, 0.5)
@@ -153,7 +162,7 @@ def test_a_halo_that_leaves_no_core_is_refused():
         ("EPSG:4807", Affine(1e-5, 0, 20, 0, -1e-5, 50), (1.0008, 0.7077)),  # grads
         # At 60 degrees Web Mercator's metres are half as long; on the equator they are metres.
         ("EPSG:3857", Affine(1, 0, 1e6, 0, -2, 8399738), (1.0, 0.5)),
-        ("EPSG:3857", Affine(1, 0, 20037507.9, 0, -2, 8399738), (1.0, 0.5)),  # the date line
+        ("EPSG:3857", Affine(1, 0, 20037457.9, 0, -2, 8399738), (1.0, 0.5)),  # the date line
         ("EPSG:3857", Affine(1, 0, 1e6, 0, -2, 0), (2.0, 1.0)),
         (None, Affine(2, 0, 10, 0, -2, 20), None),
     ],
