@@ -209,6 +209,20 @@ def test_each_fault_is_one_line_that_names_the_file(fault, tmp_path, run, monkey
     assert said in line
 
 
+def test_near_colours_are_told_with_the_setting_that_reads_them(tmp_path, run):
+    make_deepglobe(tmp_path)
+    sound = run("check", tmp_path, "--partial")[1]
+    path = min(tmp_path.rglob("*_mask.png"))
+    pixels = np.array(Image.open(path))
+    pixels[5, 7:9] ^= 1
+    save(path, pixels)
+
+    printed = " ".join(run("check", tmp_path, "--partial")[1].split())
+
+    assert "near-colours" not in sound
+    assert "2 pixels of 1 masks are near-colours, which data.tolerance: 127 in" in printed
+
+
 def test_what_is_missing_of_the_lists_is_named_and_may_be_left_out(tmp_path, run):
     make_deepglobe(tmp_path)
 

@@ -63,6 +63,14 @@ def test_at_full_size_every_pixel_is_the_files(tmp_path, size):
         assert np.array_equal(page.whole("mask"), painted(values))
 
 
+def test_from_afar_a_label_is_one_of_the_files(tmp_path):
+    """That in the middle of what a pixel of the screen covers, never a mean."""
+    values = labels(600, 520)
+    image, mask = tmp_path / "a.png", write_mask(tmp_path / "m.tif", values)
+    with viewed(write_png(image, noise(3, 600, 520)), mask) as page:
+        assert np.array_equal(page.whole("mask", 0), painted(values[2::4, 2::4]))
+
+
 def test_classes_that_are_switched_off_are_clear(tmp_path):
     values = labels(300, 280)
     image = write_tif(tmp_path / "a.tif", noise(3, 300, 280))

@@ -77,7 +77,9 @@ def two_by_two(tmp_path):
     for number, job in enumerate(study.jobs):
         images = [f"{job.fold}-{i}" for i in range(4 + job.fold)]
         pairs = matrices(len(images), number)
-        results[job] = result(pairs, images, 60.0 * number, memory_mb=300.0 + number)
+        memory = {"memory_mb": 300.0, "reserved_mb": 400.0, "driver_mb": 500.0}
+        memory = {name: megabytes + number for name, megabytes in memory.items()}
+        results[job] = result(pairs, images, 60.0 * number, **memory)
     return study, results
 
 
@@ -95,8 +97,21 @@ def test_a_row_is_the_mean_over_seeds_of_the_mean_over_folds(two_by_two):
     assert (row.images, row.runs, row.planned) == (9, 4, 4)
     assert row.patches == 0.25
     assert row.seconds == 90.0
-    assert row.memory_mb == 303.0
+    assert (row.memory_mb, row.reserved_mb, row.driver_mb) == (303.0, 403.0, 503.0)
     assert row.mean_boundary == pytest.approx(0.375)
+
+
+def test_what_was_not_measured_is_not_known(tmp_path):
+    """Nor is the boundary IoU of a class that no run had; one that some had is their mean."""
+    study = load_study(study_file(tmp_path, seeds=[3, 5]))
+    bounds = (None, 0.5), (None, None)
+    found = [replace(result(matrices(3, 0), "abc", boundary=own), cost=None) for own in bounds]
+
+    (row,) = rows_of(study, dict(zip(study.jobs, found, strict=True)))
+
+    assert (row.parameters, row.memory_mb, row.forward, row.machine) == (None, None, None, "")
+    assert row.boundary == pytest.approx({"land": np.nan, "water": 0.5}, nan_ok=True)
+    assert row.mean_boundary == 0.5
 
 
 def test_pooled_folds_are_one_set_of_images(two_by_two, tmp_path):
