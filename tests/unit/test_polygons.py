@@ -279,6 +279,21 @@ def test_geojson_holds_a_feature_a_line_and_colours_if_given(tmp_path):
     assert sorted(ring[1:]) == [[2, 0], [2, 1], [3, 0], [3, 1]]
 
 
+def test_degrees_are_told_to_a_thousandth_of_a_pixel(tmp_path):
+    """And a colour on the map as text."""
+    place = Affine(1e-5 / 3, 0, 55.1, 0, -1e-5 / 3, 25.2)
+    source = write_mask(tmp_path / "mask.tif", MASKS["two"], crs="EPSG:4326", transform=place)
+
+    write_polygons(source, tmp_path / "a.json", NAMES, colours=dict.fromkeys(NAMES, (255, 128, 0)))
+
+    for feature in json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["features"]:
+        assert feature["properties"]["color"] == "#ff8000"
+        for ring in feature["geometry"]["coordinates"]:
+            assert np.array_equal(ring, np.round(ring, 9))
+            pixels = np.transpose(~place @ tuple(np.transpose(ring)))
+            np.testing.assert_allclose(pixels, np.rint(pixels), atol=1e-3)
+
+
 @BOTH
 def test_a_mask_of_background_gives_a_file_without_features(tmp_path, suffix):
     """Nothing was found: that is an answer, and any program reads it."""
