@@ -19,6 +19,7 @@ from rasterio.io import MemoryFile
 
 from glnet.catalogue.deepglobe import DEEPGLOBE
 from glnet.datasets.classes import classes_csv
+from glnet.datasets.masks import LabelCoder
 
 #: Of each fold: the images to test, and the one to validate. All others are trained on. Every class
 #: is in the training images of every fold, and in the tested ones of most.
@@ -31,14 +32,13 @@ FOLDS = (
 IMAGES = sorted(image for tested, _ in FOLDS for image in tested)
 
 
-def class_ids(colours: np.ndarray) -> np.ndarray:
-    """(H, W) values of the class table from (3, H, W) colours, each channel above 127 or below."""
-    bits = np.tensordot((4, 2, 1), (colours > 127).astype(np.uint8), axes=1)
-    values = np.zeros(8, np.uint8)
-    for known in DEEPGLOBE.classes.rows:
-        red, green, blue = (channel > 127 for channel in known.colour)
-        values[4 * red + 2 * green + blue] = known.value
-    return values[bits]
+def class_values(colours: np.ndarray) -> np.ndarray:
+    """(1, H, W) values of the class table from (3, H, W) colours; unknown ground is 0."""
+    table = DEEPGLOBE.classes
+    labels, _ = LabelCoder(table, DEEPGLOBE.tolerance).encode(colours)
+    values = np.zeros(256, np.uint8)
+    values[: len(table.values)] = table.values
+    return values[labels][np.newaxis]
 
 
 def write(pixels: np.ndarray, target: Path, how: Resampling, by: int) -> None:
@@ -62,8 +62,8 @@ def main(data: Path, folder: Path, by: int = 4) -> None:
         with rasterio.open(data / f"images/{image}_sat.jpg") as raster:
             write(raster.read(), folder / f"images/{image}.tif", Resampling.average, by)
         with rasterio.open(data / f"masks_rgb/{image}_mask.png") as raster:
-            ids = class_ids(raster.read())[np.newaxis]
-            write(ids, folder / f"masks/{image}.tif", Resampling.mode, by)
+            values = class_values(raster.read())
+            write(values, folder / f"masks/{image}.tif", Resampling.mode, by)
     (folder / "classes.csv").write_text(classes_csv(DEEPGLOBE.classes))
     for number, (tested, validated) in enumerate(FOLDS):
         with (folder / f"fold-{number}.csv").open("w", newline="") as file:

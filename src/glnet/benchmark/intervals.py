@@ -58,12 +58,14 @@ def _images(runs: Runs) -> dict[tuple[int, int], list[str]]:
 
 def _draws(runs: Runs, beside: Runs) -> np.ndarray:
     """`mean_iou` of every resampled set of the images that count; NaN: too few images."""
+    every = {fold for own in runs.values() for fold in own}
+    counting = {fold: _counting(fold, runs, beside) for fold in every}
     seeds = []
     for own in runs.values():
         folds = []
         for fold, result in own.items():
             evaluation = result.evaluation()
-            pairs = evaluation.drawn_pairs(_counting(fold, runs, beside))
+            pairs = evaluation.drawn_pairs(counting[fold])
             if len(pairs) < 2:  # noqa: PLR2004  one image has no spread
                 return np.array([np.nan])
             folds.append(set_mean_ious(pairs, evaluation.protocol, fold))
