@@ -335,9 +335,23 @@ def test_info_tells_programs_what_a_model_is(heard, copy):
     assert "evil.pkl: not glnet's, never read" in shown
     assert "\x1b[31m" not in shown
     assert f"{found['parameters']:,}" in shown
-    assert "250" in shown
+    assert "scenes of 2000 px (median) to 2448 px, 0.5 m per pixel" in shown
+    ends = [line.split("│")[-2].strip() for line in shown.splitlines() if "#" in line]
+    assert ends == ["", "", "ignored", "", "read, not written"]
     assert "#2f6d09" in shown
     assert "0.7123" in shown
+
+
+def test_info_says_once_what_is_alike(heard, tmp_path):
+    """No column of nothing, no median of sizes that are one."""
+    table = ClassTable((ClassInfo("land", 0, (0, 0, 0)), ClassInfo("lake", 1, (0, 0, 9))))
+    known = TrainedOn(largest=768, median=768, resolution=None, images=2, scenes=2)
+    save_model(tmp_path / "model", seasoned(**THIN), table, "Made for a test.", trained_on=known)
+
+    shown = told(heard, "info", tmp_path / "model")
+
+    assert "trained on: 2 images, scenes of 768 px\n" in shown
+    assert [len(line.split("│")) for line in shown.splitlines() if "#" in line] == [5, 5]
 
 
 @pytest.mark.parametrize("state", ["other weights", "int8", "no weights", "none"])

@@ -73,8 +73,9 @@ def _lines(config: BundleConfig, contents: Contents) -> Iterator[str]:
     else:
         ground = "" if known.resolution is None else f", {known.resolution:.4g} m per pixel"
         images = "" if known.images is None else f"{known.images} images, "
-        sides = f"scenes of {known.median} px (median) to {known.largest} px"
-        yield f"trained on: {images}{sides}{ground}"
+        alike = known.median == known.largest
+        sides = f"{known.median} px" + ("" if alike else f" (median) to {known.largest} px")
+        yield f"trained on: {images}scenes of {sides}{ground}"
     for name, score in config.scores.items():
         yield f"{name}: {score:.4f}"
     yield f"licence: {config.licence or 'not stated'}"
@@ -82,15 +83,19 @@ def _lines(config: BundleConfig, contents: Contents) -> Iterator[str]:
 
 
 def _classes(table: ClassTable) -> Table:
-    shown = Table("class", "value", "colour", "")
     written = {row.value for row in table.trained}
-    for row in table.rows:
+    notes = [
+        "ignored" if row.ignored else "" if row.value in written else "read, not written"
+        for row in table.rows
+    ]
+    shown = Table("class", "value", "colour", *(["note"] if any(notes) else []))
+    for row, note in zip(table.rows, notes, strict=True):
         red, green, blue = row.colour
         colour = Text("  ", style=f"on rgb({red},{green},{blue})").append(
             f" #{bytes(row.colour).hex()}", style="default on default"
         )
-        note = "ignored" if row.ignored else "" if row.value in written else "read, not written"
-        shown.add_row(harmless(row.name), str(row.value), colour, note)
+        cells = (harmless(row.name), str(row.value), colour, note)
+        shown.add_row(*cells[: len(shown.columns)])
     return shown
 
 
