@@ -11,6 +11,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from glnet.geometry import OUTPUT_STRIDE, Alignment, Size, Window, tiles
+from glnet.probability import probabilities
 from glnet.resample import Axis, AxisMap, nearest, resample, triangle
 
 #: Rows of labels made at a time: bounds the full-resolution scores alive to one strip.
@@ -75,6 +76,13 @@ class ScoreMap:
         xp = array_namespace(self.cells)
         shape = (self.cells.shape[0], *self.size)
         return xp.zeros(shape, dtype=xp.float32, device=device(self.cells))
+
+    def confidence(self) -> np.ndarray:
+        """The best class's probability in 254th parts: uint8, shape (height, width)."""
+        out = np.empty(self.size, np.uint8)
+        for window, scores in self.strips():
+            out[window.slices] = probabilities(on_host(scores)).max(axis=0)
+        return out
 
     def labels(self) -> np.ndarray:
         """The best class of every pixel: uint8, shape (height, width)."""

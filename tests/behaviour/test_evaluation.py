@@ -176,9 +176,11 @@ def test_a_model_scores_as_the_masks_it_writes(data):
             (data / view).mkdir(exist_ok=True)
             for i in range(4):
                 out = data / view / f"{i}.png"
-                glnet.predict(data / f"{i}.png", model, out, view=view, device="cpu")
+                sure = data / view / f"{i}.confidence.tif"
+                options = {"view": view, "device": "cpu"}
+                glnet.predict(data / f"{i}.png", model, out, confidence=sure, **options)
         for protocol in ("ignore", "glnet"):
-            options = {"protocol": protocol, "boundary": True}
+            options = {"protocol": protocol, "boundary": True, "calibration": True}
             found = glnet.evaluate(model, data / "manifest.csv", device="cpu", **options)
 
             assert list(found.pairs) == ["aggregated", "global", "local"]
@@ -187,6 +189,87 @@ def test_a_model_scores_as_the_masks_it_writes(data):
                 np.testing.assert_array_equal(pairs, masks.pairs["masks"])
                 np.testing.assert_array_equal(found.boundary_iou(view), masks.boundary_iou())
                 assert found.scores(view).mean_iou == masks.scores().mean_iou
+                told, read = found.calibrations[view], masks.calibrations["masks"]
+                np.testing.assert_array_equal(told.pixels, read.pixels)
+                np.testing.assert_array_equal(told.right, read.right)
+                assert told.right.sum() / told.pixels.sum() == found.scores(view).accuracy
+
+
+@pytest.mark.parametrize("protocol", ["ignore", "glnet"])
+def test_confidence_is_counted_where_it_is_right(data, protocol):
+    """Of the part that a row takes, on the ground that the protocol counts."""
+    rng = np.random.default_rng(1)
+    sure = rng.integers(0, 256, (4, 64, 80)).astype(np.uint8)
+    for i in range(4):
+        write_tif(data / f"good/{i}.confidence.tif", sure[i][None], nodata=255)
+    rows = [f"{i}.png,{i}_mask.png,test,{3 * i} {5 * i} 40 50" for i in range(4)]
+    write_text(data / "parts.csv", "\n".join(["image,mask,split,window", *rows]))
+
+    found = by_masks(data, manifest="parts.csv", protocol=protocol, calibration=True)
+
+    pixels, right = np.zeros((2, 256), int)
+    for i in range(4):
+        part = np.s_[3 * i : 3 * i + 40, 5 * i : 5 * i + 50]
+        label, guess = (
+            read_png(data / f"{i}_mask.png")[part],
+            read_png(data / f"good/{i}.png")[part],
+        )
+        counted = (label > 0) | (protocol == "glnet")
+        pixels += np.bincount(sure[i][part][counted], minlength=256)
+        right += np.bincount(sure[i][part][counted & (label == guess)], minlength=256)
+    calibration = found.calibrations["masks"]
+    np.testing.assert_array_equal(calibration.pixels, pixels[:255])
+    np.testing.assert_array_equal(calibration.right, right[:255])
+
+
+def test_confidence_that_is_not_of_the_mask_is_refused(data, command):
+    status, _, told = command(*MASKS, "--calibration")
+    assert status == 1
+    assert told == (
+        "glnet: good/0.png: wanted 0.confidence.tif beside it, as glnet predict --also confidence "
+        "leaves it"
+    )
+
+    for i in range(4):
+        write_tif(data / f"good/{i}.confidence.tif", np.zeros((1, 64, 80 + i // 3), np.uint8))
+    status, _, told = command(*MASKS, "--calibration")
+    assert status == 1
+    assert "3.confidence.tif: the mask is 64 x 81, " in told
+
+    write_tif(data / "good/3.confidence.tif", np.zeros((1, 64, 80), np.float32))
+    status, _, told = command(*MASKS, "--calibration")
+    assert status == 1
+    assert "3.confidence.tif: wanted the confidence that glnet predict writes, 8 bit" in told
+
+
+def test_calibration_is_shown_and_written(data, command):
+    """Of every view its error, of the first one every tenth; nothing where it was not asked for."""
+    write_model(data / "model")
+
+    status, shown, _ = command("--model", "model", "--calibration", "--json", "s.json")
+    _, against, _ = command("--model", "model", "--calibration", "--against", "model")
+    _, without, _ = command("--model", "model", "--json", "t.json")
+
+    assert status == 0
+    views = json.loads((data / "s.json").read_text())["views"]
+    found = glnet.evaluate(data / "model", data / "manifest.csv", calibration=True)
+    for view, calibration in found.calibrations.items():
+        assert views[view]["calibration_error"] == calibration.error()
+        bins = views[view]["calibration"]
+        assert sum(row["pixels"] for row in bins) == calibration.pixels.sum()
+        assert [row["right"] for row in bins] == [each.right for each in calibration.bins()]
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines()]
+    errors = next(row for row in cells if row[:1] == ["calibration error"])
+    assert errors[2:] == [f"{100 * each.error():.1f}" for each in found.calibrations.values()]
+    sure = found.calibrations["aggregated"]
+    table = [row for row in cells if row and "% to " in row[0]]
+    assert [row[0] for row in table] == [f"{b.low:.0%} to {b.high:.0%}" for b in sure.bins()]
+    assert table[-1][3:] == ["100.0%", f"{100 * found.scores().accuracy:.1f}"]
+    error = f"{100 * sure.error():.1f}"
+    compared = next(line for line in against.splitlines() if "calibration error" in line)
+    assert [cell.strip() for cell in compared.split("│")[2:5]] == [error, error, "+0.0"]
+    assert "calibration" not in without
+    assert "calibration" not in (data / "t.json").read_text()
 
 
 def test_near_colours_of_the_true_masks_are_counted(data):
@@ -650,16 +733,15 @@ def test_masks_are_compared_without_pytorch(data):
 
 def test_counting_keeps_no_image():
     """Once an image is counted, nothing holds its labels or predictions."""
-    tally = Tally(IGNORED, ["aggregated", "local"], "glnet", boundary=True)
-    labels, one, two = np.zeros((3, 40, 50), np.uint8)
-    held = [weakref.ref(image) for image in (labels, one, two)]
+    tally = Tally(IGNORED, ["aggregated", "local"], "glnet", boundary=True, calibration=True)
+    labels, one, two, sure = np.zeros((4, 40, 50), np.uint8)
+    held = [weakref.ref(image) for image in (labels, one, two, sure)]
 
-    tally.add(
-        Sample(Path("a.png"), Path("m.png"), "test"), labels, {"aggregated": one, "local": two}
-    )
-    del labels, one, two
+    sample, found = Sample(Path("a.png"), Path("m.png"), "test"), {"aggregated": one, "local": two}
+    tally.add(sample, labels, found, {"local": sure})
+    del labels, one, two, sure, found
 
-    assert [image() for image in held] == [None] * 3
+    assert [image() for image in held] == [None] * 4
 
 
 def read_png(path):

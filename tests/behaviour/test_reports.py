@@ -204,6 +204,26 @@ def test_a_model_is_shown_with_all_views_and_scored_as_without_a_report(data, co
     assert 'id="training"' not in page.text
 
 
+def test_a_report_shows_how_often_confidence_is_right(data, command):
+    """Of every tenth a row and a point; none where it was not counted."""
+    write_model(data / "model")
+
+    status, _ = command("-m", "model", "--calibration", "--report", "out")
+    command("-m", "model", "--report", "without")
+
+    assert status == 0
+    page = Page(data / "out" / FILE)
+    sure = glnet.evaluate(
+        data / "model", data / "manifest.csv", calibration=True
+    ).calibrations["aggregated"]  # fmt: skip
+    bins, total = list(sure.bins()), sure.pixels.sum()
+    shown = [[b.pixels / total, b.confidence, b.right] for b in bins]
+    assert page.values["confidence"] == [sure.error(), *(value for row in shown for value in row)]
+    lines = [attrs["points"].split() for tag, attrs in page.tags if tag == "polyline"]
+    assert [len(points) for points in lines] == [len(bins), 2]
+    assert 'id="confidence"' not in (data / "without" / FILE).read_text()
+
+
 def test_pictures_hold_the_exact_pixels(data, command):
     """Truth and prediction in the classes' colours, errors pixel by pixel, ignored ground striped.
 

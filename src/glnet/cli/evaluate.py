@@ -16,7 +16,7 @@ from glnet.cli.options import (
     one_of,
 )
 from glnet.cli.progress import progress_of
-from glnet.cli.scores import show_comparison, show_details, show_evaluation
+from glnet.cli.scores import show_calibration, show_comparison, show_details, show_evaluation
 from glnet.cli.stopping import NOTHING, WRITING, when_stopped
 from glnet.datasets.manifest import read_manifest
 from glnet.datasets.problems import Problems
@@ -54,6 +54,9 @@ def evaluate_command(
         ),
     ] = "ignore",
     boundary: Annotated[bool, typer.Option("--boundary", help="Boundary IoU too.")] = False,
+    calibration: Annotated[
+        bool, typer.Option("--calibration", help="How often every confidence is right too.")
+    ] = False,
     details: Annotated[
         bool, typer.Option("--details", help="Precision, recall and F1 per class too.")
     ] = False,
@@ -93,7 +96,10 @@ def evaluate_command(
     observer = None
     if page is not None:
         observer = Observer() if against is None else BothObserver()
-    told = {"protocol": protocol, "boundary": boundary, "tolerance": tolerance}
+    told = {
+        "protocol": protocol, "boundary": boundary, "calibration": calibration,
+        "tolerance": tolerance,
+    }  # fmt: skip
     options = {**told, "observer": observer}
     if masks is not None:
         found = _by_masks(masks, against, manifest, cast("Path", classes), split, options)
@@ -173,9 +179,15 @@ def _show(found: Evaluation | Comparison, names: list[str], *, details: bool) ->
     if isinstance(found, Comparison):
         show_comparison(found, (names[0], names[1]))
         both = (found.model, found.against)
-        for name, each in zip(names, both if details else (), strict=False):
-            show_details(each, name)
+        for name, each in zip(names, both, strict=True):
+            _show_more(each, name, details=details)
     else:
         show_evaluation(found)
-        if details:
-            show_details(found)
+        _show_more(found, "", details=details)
+
+
+def _show_more(found: Evaluation, whose: str, *, details: bool) -> None:
+    if details:
+        show_details(found, whose)
+    if found.calibrations:
+        show_calibration(found, whose)

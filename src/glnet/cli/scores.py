@@ -28,6 +28,9 @@ def show_evaluation(result: Evaluation) -> None:
     if result.boundaries:
         shares = (_mean_boundary(result, view) for view in scores)
         table.add_row("mean boundary IoU", "", *map(percent, shares))
+    if result.calibrations:
+        errors = (each.error() for each in result.calibrations.values())
+        table.add_row("calibration error", "", *map(percent, errors))
     table.add_row("mean F1", "", *(percent(found.mean_f1) for found in scores.values()))
     table.add_row("accuracy", "", *(percent(found.accuracy) for found in scores.values()))
     console = plain_console()
@@ -39,7 +42,6 @@ def show_evaluation(result: Evaluation) -> None:
 
 def show_details(result: Evaluation, whose: str = "") -> None:
     """Every score of every class in the default view."""
-    heading = f"{whose}, {result.view}" if whose else result.view
     table = _table("class", "ground")
     scores, boundary = result.scores(), result.boundary_iou()
     columns = {"IoU": scores.iou, "precision": scores.precision, "recall": scores.recall}
@@ -57,9 +59,32 @@ def show_details(result: Evaluation, whose: str = "") -> None:
     table.add_row("mean", "", *means, style="bold")
     console = plain_console()
     console.print(
-        f"\n{heading}, scores in %; F1 is Dice, with its interval", style="bold", soft_wrap=True
+        f"\n{_whose(result, whose)}, scores in %; F1 is Dice, with its interval",
+        style="bold",
+        soft_wrap=True,
     )
     console.print(table)
+
+
+def show_calibration(result: Evaluation, whose: str = "") -> None:
+    """How often the default view's confidence is right, the most confident ground first."""
+    found = result.calibrations[result.view]
+    table = _table("confidence", "ground", "right", "so sure or more", "right")
+    total, pixels, right = found.pixels.sum(), 0, 0.0
+    for each in found.bins():
+        pixels, right = pixels + each.pixels, right + each.pixels * each.right
+        table.add_row(
+            f"{each.low:.0%} to {each.high:.0%}", f"{each.pixels / total:.1%}",
+            percent(each.right), f"{pixels / total:.1%}", percent(right / pixels),
+        )  # fmt: skip
+    console = plain_console()
+    heading = f"\n{_whose(result, whose)}, how often its confidence is right, in %"
+    console.print(heading, style="bold", soft_wrap=True)
+    console.print(table)
+
+
+def _whose(result: Evaluation, whose: str) -> str:
+    return f"{whose}, {result.view}" if whose else result.view
 
 
 def show_comparison(found: Comparison, names: tuple[str, str]) -> None:
@@ -77,6 +102,9 @@ def show_comparison(found: Comparison, names: tuple[str, str]) -> None:
     if model.boundaries:
         pair = [_mean_boundary(each, each.view) for each in (model, against)]
         table.add_row("mean boundary IoU", *map(percent, pair), points(pair[0] - pair[1]))
+    if model.calibrations:
+        pair = [each.calibrations[each.view].error() for each in (model, against)]
+        table.add_row("calibration error", *map(percent, pair), points(pair[0] - pair[1]))
     console = plain_console()
     console.print(f"A: {names[0]}, {model.view}\nB: {names[1]}, {against.view}", soft_wrap=True)
     console.print(title(model), style="bold", soft_wrap=True)

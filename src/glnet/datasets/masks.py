@@ -202,6 +202,18 @@ def check_size(mask: Raster, onto: Raster) -> None:
         raise DataError(msg)
 
 
+def check_confidence(confidence: Raster, onto: Raster) -> None:
+    """Refuse what is not the confidence of an image's mask.
+
+    Raises:
+        DataError: the sizes differ, or it is of another kind than `glnet predict` writes.
+    """
+    check_size(confidence, onto)
+    if confidence.dtype != np.uint8 or confidence.bands != 1:
+        msg = f"{confidence.path}: wanted the confidence that glnet predict writes, 8 bit"
+        raise DataError(msg)
+
+
 def lie_apart(mask: Raster, onto: Raster) -> bool:
     """Do both say where they lie, and not the same? Rasters of one size; see `Georeference`."""
     one, other = mask.georeference, onto.georeference

@@ -1,6 +1,6 @@
 """A network against labels: its predictions of a set of samples, and their count."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +11,7 @@ from glnet.datasets.images import ImageScene
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder
 from glnet.datasets.samples import open_sample
-from glnet.engines.engine import Engine, Needed
+from glnet.engines.engine import Engine, Needed, Segmented
 from glnet.engines.turning import segment_turned
 from glnet.metrics import IGNORE, ConfusionMatrix
 from glnet.recipe import View
@@ -22,11 +22,13 @@ class PredictedSample:
     """A sample, its labels and every view's prediction, uint8, shape (height, width).
 
     Where the image has no data both are `IGNORE`: nothing is counted there, by any protocol.
+    `confidence` is every view's, in 254th parts; empty where it was not asked for.
     """
 
     sample: Sample
     labels: np.ndarray
     views: dict[View, np.ndarray]
+    confidence: dict[View, np.ndarray]
     patches: PatchCount
 
 
@@ -37,6 +39,7 @@ def predict_samples(
     views: Sequence[View],
     *,
     turns: bool = False,
+    confidence: bool = False,
 ) -> Iterator[PredictedSample]:
     """Segment every sample, one at a time; full-resolution scores live strip by strip.
 
@@ -46,28 +49,36 @@ def predict_samples(
         coder: Turns masks into labels.
         views: Which outputs to give.
         turns: With test-time augmentation.
+        confidence: Give that too.
     """
+    segment = partial(segment_turned, engine) if turns else engine.segment
     for sample in samples:
         with open_sample(sample, coder, engine.settings) as (image, scene):
             labels = scene.read()[0]
-            predictions, patches = _predicted(engine, image, views, turns=turns)
-        yield PredictedSample(sample, labels, predictions, patches)
+            yield PredictedSample(
+                sample, labels, *_predicted(segment, image, views, confidence=confidence)
+            )
 
 
 def _predicted(
-    engine: Engine, image: ImageScene, views: Sequence[View], *, turns: bool
-) -> tuple[dict[View, np.ndarray], PatchCount]:
+    segment: Callable[[ImageScene, Sequence[View], Needed], Segmented],
+    image: ImageScene,
+    views: Sequence[View],
+    *,
+    confidence: bool,
+) -> tuple[dict[View, np.ndarray], dict[View, np.ndarray], PatchCount]:
     """See `PredictedSample`."""
     valid = image.valid()
     if valid is not None and not valid.any():  # without any patch an engine has no scores
-        return {view: np.full(image.size, IGNORE, np.uint8) for view in views}, PatchCount(0, 0)
-    segment = partial(segment_turned, engine) if turns else engine.segment
+        nothing = {view: np.full(image.size, IGNORE, np.uint8) for view in views}
+        return nothing, nothing if confidence else {}, PatchCount(0, 0)
     found = segment(image, views, _needed(valid))
     predictions = {view: found.views[view].labels() for view in views}
     if valid is not None:
         for prediction in predictions.values():
             prediction[~valid] = IGNORE
-    return predictions, found.patches
+    sure = {view: found.views[view].confidence() for view in views if confidence}
+    return predictions, sure, found.patches
 
 
 def _needed(valid: np.ndarray | None) -> Needed:

@@ -1,21 +1,23 @@
 """Predicted masks on disk against true ones: no model, no PyTorch."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+
+import numpy as np
 
 from glnet.datasets.checks import note_apart
 from glnet.datasets.classes import read_classes
 from glnet.datasets.images import ImageScene
 from glnet.datasets.manifest import Sample, read_manifest
-from glnet.datasets.masks import LabelCoder, MaskScene, check_size
+from glnet.datasets.masks import LabelCoder, MaskScene, check_confidence, check_size
 from glnet.datasets.samples import lay_labels, window_in
 from glnet.datasets.vectors import VECTOR_SUFFIXES
 from glnet.errors import DataError, RasterError
 from glnet.evaluation.observer import Observer
 from glnet.evaluation.result import Evaluation
 from glnet.evaluation.tally import Tally
-from glnet.geometry import scene_grid
+from glnet.geometry import Window, scene_grid
 from glnet.metrics import IGNORE, ProtocolName
 from glnet.outputs.rasters import MASK_SUFFIXES
 from glnet.raster import Raster
@@ -32,6 +34,7 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
     *,
     protocol: ProtocolName = "ignore",
     boundary: bool = False,
+    calibration: bool = False,
     tolerance: int = 0,
     progress: Callable[[int, int], object] = lambda _, __: None,
     observer: Observer | None = None,
@@ -46,20 +49,24 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
         predictions: Folder of masks named as the images, with any suffix.
         manifest, split, protocol, boundary, tolerance: See `evaluate`.
         classes: The class table of both kinds of mask.
+        calibration: How often every confidence is right too; beside every NAME.tif lies its
+            NAME.confidence.tif, as `glnet predict --also confidence` leaves it.
         progress: Told how many are done, and of how many.
         observer: Sees every part that is compared.
 
     Raises:
-        DataError: a prediction is missing, of another size, or holds a value that is no class.
+        DataError: a prediction or its confidence is missing, of another size, or holds a value
+            that is no class.
     """
     coder = LabelCoder(read_classes(classes), tolerance)
-    tally = Tally(coder.table, ["masks"], protocol, boundary=boundary)
+    tally = Tally(coder.table, ["masks"], protocol, boundary=boundary, calibration=calibration)
     samples = read_manifest(manifest, split, once=True, files=("mask",))
     found = _predictions(Path(predictions), samples)
+    beside = _confidences(found) if calibration else [None] * len(found)
     near, apart = 0, dict[Path, Path]()
     if observer is not None:
         observer.begin(samples)
-    for done, (sample, path) in enumerate(zip(samples, found, strict=True), start=1):
+    for done, (sample, path, sure) in enumerate(zip(samples, found, beside, strict=True), start=1):
         # Polygons lie on the image; its mask as a PNG has no georeference.
         onto = sample.image if sample.mask.suffix.lower() in VECTOR_SUFFIXES else path
         with (
@@ -67,6 +74,7 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
             Raster(onto) as ground,
             lay_labels(sample, ground, coder) as true,
             _opened(sample.image) as image,
+            _reading(sure, sample, ground) as confidence,
         ):
             check_size(predicted, ground)
             guessed = MaskScene(predicted, coder, sample.window)
@@ -79,7 +87,7 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
                 valid = None if seen is None else seen.valid(part)
                 if valid is not None:
                     labels[~valid] = guess[~valid] = IGNORE
-                tally.add(sample, labels, {"masks": guess})
+                tally.add(sample, labels, {"masks": guess}, confidence(part))
                 if observer is not None:
                     observer.see(sample, labels, guess, true.size, part)
             near += true.near
@@ -91,11 +99,36 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
     return tally.evaluation(near, [*note_apart(apart)])
 
 
+@contextmanager
+def _reading(
+    confidence: Path | None, sample: Sample, onto: Raster
+) -> Iterator[Callable[[Window], dict[str, np.ndarray]]]:
+    """What reads the confidence of a part of a sample, by view; nothing where there is no file."""
+    if confidence is None:
+        yield lambda _: {}
+        return
+    with Raster(confidence) as raster:
+        check_confidence(raster, onto)
+        whole = window_in(sample, raster)
+        yield lambda part: {"masks": raster.read(whole.within(part))[0]}
+
+
 def _opened(image: Path) -> AbstractContextManager[Raster | None]:
     """An image, if it is there and of a kind that we read: masks are compared without, too."""
     with suppress(RasterError):
         return Raster(image)
     return nullcontext()
+
+
+def _confidences(masks: Sequence[Path]) -> list[Path]:
+    """What lies beside predicted masks."""
+    found = [mask.with_name(f"{mask.stem}.confidence.tif") for mask in masks]
+    for mask, path in zip(masks, found, strict=True):
+        if not path.is_file():
+            wanted = f"{path.name} beside it, as glnet predict --also confidence leaves it"
+            msg = f"{mask}: wanted {wanted}"
+            raise DataError(msg)
+    return found
 
 
 def _predictions(folder: Path, samples: Sequence[Sample]) -> list[Path]:

@@ -29,6 +29,7 @@ def evaluate(  # noqa: PLR0913  each by its name
     *,
     protocol: ProtocolName = "ignore",
     boundary: bool = False,
+    calibration: bool = False,
     tolerance: int = 0,
     device: str = "auto",
     precision: str = "fp32",
@@ -49,6 +50,7 @@ def evaluate(  # noqa: PLR0913  each by its name
         protocol: `ignore` counts no unknown ground; `glnet` counts it as the paper's DeepGlobe
             numbers do. See `glnet.metrics.Protocol`.
         boundary: Boundary IoU too.
+        calibration: How often every confidence is right too.
         tolerance: Largest difference per channel at which a mask's colour counts as a class's.
         device, precision, engine, tta: See `glnet.predict`.
         views: Which outputs, the default first; None: all that the model has.
@@ -64,7 +66,7 @@ def evaluate(  # noqa: PLR0913  each by its name
     folder = find_model(model)
     loaded, table = load_engine(folder, device, precision, engine)
     coder, views = LabelCoder(table, tolerance), views or loaded.settings.views
-    tally = Tally(table, views, protocol, boundary=boundary)
+    tally = Tally(table, views, protocol, boundary=boundary, calibration=calibration)
     samples = scenes_of(rows, loaded.settings.scene, problems)
     said("masks checked")
     report = check_samples(samples, coder, loaded.settings, problems, progress)
@@ -72,10 +74,11 @@ def evaluate(  # noqa: PLR0913  each by its name
     if observer is not None:
         observer.begin(samples, loaded)
     said("images")
-    evaluated = predict_samples(loaded, samples, coder, views, turns=tta)
+    evaluated = predict_samples(loaded, samples, coder, views, turns=tta, confidence=calibration)
     for done, found in enumerate(evaluated, start=1):
         predictions = {str(view): prediction for view, prediction in found.views.items()}
-        tally.add(found.sample, found.labels, predictions, found.patches)
+        sure = {str(view): confidence for view, confidence in found.confidence.items()}
+        tally.add(found.sample, found.labels, predictions, sure, found.patches)
         if observer is not None:
             observer.see(found.sample, found.labels, found.views[views[0]])
             observer.finish(found.sample, tally.image_mean_iou(found.sample))

@@ -1,6 +1,6 @@
 """What an evaluation found."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from glnet.metrics import (
     LEVEL,
     SEED,
     BoundaryCounts,
+    Calibration,
     ConfusionMatrix,
     Interval,
     Protocol,
@@ -47,6 +48,7 @@ class Evaluation:
         notes: Sentences about what was evaluated.
         groups: Of every image the manifest's group, or ""; empty where it has none: intervals are
             over groups.
+        calibrations: How often every confidence is right, by view; empty where it was not asked.
     """
 
     table: ClassTable
@@ -58,6 +60,7 @@ class Evaluation:
     patches: PatchCount | None = None
     notes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -186,6 +189,9 @@ class Evaluation:
             columns["boundary_iou"] = boundary
             means["mean_boundary_iou"] = float(self.protocol.mean(boundary))
         columns["pixels"] = scores.pixels
+        calibration = self.calibrations.get(view)
+        if calibration is not None:
+            means["calibration_error"] = calibration.error()
         intervals = {f"{kind}_interval": self.class_intervals(kind, view) for kind in _KINDS}
         return {
             **{name: plain(value) for name, value in means.items()},
@@ -203,6 +209,7 @@ class Evaluation:
             "confusion": matrix.counts.tolist(),
             "predicted_on_ignored": matrix.ignored.tolist(),
             "not_predicted": matrix.missed.tolist(),
+            **({"calibration": calibration.as_dicts()} if calibration else {}),
         }
 
 

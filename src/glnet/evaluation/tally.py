@@ -8,7 +8,7 @@ from glnet.boxes import PatchCount
 from glnet.datasets.classes import ClassTable
 from glnet.datasets.manifest import Sample
 from glnet.evaluation.result import Evaluation
-from glnet.metrics import BoundaryCounts, ConfusionMatrix, Protocol, ProtocolName
+from glnet.metrics import BoundaryCounts, Calibration, ConfusionMatrix, Protocol, ProtocolName
 from glnet.metrics.confusion import ious
 
 
@@ -22,6 +22,7 @@ class Tally:
         protocol: ProtocolName = "ignore",
         *,
         boundary: bool = False,
+        calibration: bool = False,
     ) -> None:
         """Start with nothing counted.
 
@@ -30,6 +31,7 @@ class Tally:
             views: What will be counted of every image, the default first.
             protocol: What is done with unknown ground.
             boundary: Count boundaries too.
+            calibration: Count how often every confidence is right too.
         """
         self._table = table
         self._protocol = Protocol.of(protocol, table.names)
@@ -38,12 +40,14 @@ class Tally:
         self._patches: PatchCount | None = None
         classes = len(table.trained)
         self._boundaries = {view: BoundaryCounts(classes) for view in views if boundary}
+        self._calibrations = {view: Calibration() for view in views if calibration}
 
     def add(
         self,
         sample: Sample,
         labels: np.ndarray,
         predictions: Mapping[str, np.ndarray],
+        confidence: Mapping[str, np.ndarray] | None = None,
         patches: PatchCount | None = None,
     ) -> None:
         """Count an image, or a part of one: parts of one image add up.
@@ -52,6 +56,7 @@ class Tally:
             sample: Of which image.
             labels: uint8, shape (height, width).
             predictions: Every view's, the same.
+            confidence: Every view's, where that is counted: in 254th parts, the same.
             patches: How many the local branch saw, where a network predicted.
         """
         if patches is not None:
@@ -65,6 +70,8 @@ class Tally:
             of_images[image] = of_images.get(image, 0) + matrix.pairs
             if view in self._boundaries:
                 self._boundaries[view].add(ground, prediction)
+        for view, sure in (confidence or {}).items():
+            self._calibrations[view].add(ground, predictions[view], sure)
 
     def image_mean_iou(self, sample: Sample) -> float:
         """What was counted of a sample's image so far, in the default view; NaN for nothing."""
@@ -78,5 +85,5 @@ class Tally:
         groups = tuple(self._groups.values()) if any(self._groups.values()) else ()
         return Evaluation(
             self._table, self._protocol, images, pairs, self._boundaries, near, self._patches,
-            tuple(notes), groups,
+            tuple(notes), groups, self._calibrations,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from glnet.metrics.bootstrap import DRAWS, LEVEL, SEED, Interval
 from glnet.metrics.boundary import BoundaryCounts
+from glnet.metrics.calibration import Calibration
 from glnet.metrics.confusion import ConfusionMatrix, Scores
 from glnet.metrics.protocol import IGNORE, PROTOCOLS, Protocol, ProtocolName
 
@@ -12,6 +13,7 @@ __all__ = [
     "PROTOCOLS",
     "SEED",
     "BoundaryCounts",
+    "Calibration",
     "ConfusionMatrix",
     "Interval",
     "Protocol",

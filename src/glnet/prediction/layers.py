@@ -12,14 +12,12 @@ from glnet.geometry import Window, tiles
 from glnet.mosaic import best_class, on_host
 from glnet.outputs.rasters import BLOCK
 from glnet.prediction.blending import Composed
+from glnet.probability import UNSAID, probabilities
 
 Kind = Literal["mask", "confidence", "probabilities", "scores"]
 
 #: By kind, (bands, height, width) each.
 Arrays = dict[Kind, np.ndarray]
-
-#: A byte of confidence: its 254th part; 255 means that there is none.
-_STEPS, _NO_DATA = 254, 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +46,12 @@ def plan_layer(kind: Kind, path: Path, table: ClassTable) -> Layer:
         return Layer(kind, path, ("class",), "uint8", unused_value(table))
     if kind == "scores":
         return Layer(kind, path, names, "float32", float("nan"))
-    return Layer(kind, path, ("confidence",) if kind == "confidence" else names, "uint8", _NO_DATA)
+    return Layer(kind, path, ("confidence",) if kind == "confidence" else names, "uint8", UNSAID)
 
 
 def unused_value(table: ClassTable) -> int:
     """A mask's value for ground without data: 255, or the largest that means no class."""
-    return max(set(range(_NO_DATA + 1)) - {row.value for row in table.rows}, default=_NO_DATA)
+    return max(set(range(256)) - {row.value for row in table.rows}, default=255)
 
 
 def compute(
@@ -99,8 +97,6 @@ def _of_strip(found: Any, kinds: set[Kind], values: np.ndarray) -> Arrays:  # no
     if "scores" in kinds:
         made["scores"] = scores.copy()
     if kinds & {"confidence", "probabilities"}:
-        shares = np.exp(scores - scores.max(axis=0))
-        shares /= shares.sum(axis=0)
-        steps = np.rint(_STEPS * shares).astype(np.uint8)
+        steps = probabilities(scores)
         made["probabilities"], made["confidence"] = steps, steps.max(axis=0)[None]
     return {kind: array for kind, array in made.items() if kind in kinds}

@@ -19,6 +19,7 @@ from glnet.recipe.amounts import show_bytes
 from glnet.reports.curves import curves, read_epochs
 from glnet.reports.page import write_page
 from glnet.reports.pictures import PLAIN, RIGHT, STRIPE, WRONG, Shown, show
+from glnet.reports.reliability import reliability
 
 #: A matrix of more classes would not be read.
 _MATRIX = 30
@@ -96,6 +97,7 @@ def write_evaluation(
         "longest": max([s for row in classes for s in (row.share, row.predicted_share)] + [0]) or 1,
         "remarks": list(remarks(result)),
         "matrix": matrix_rows(result),
+        "confidence": _confidence(result),
         "confusions": [] if len(result.names) <= _MATRIX else _confusions(result),
         "comparison": _comparison(found) if isinstance(found, Comparison) else None,
         "charts": curves(read_epochs(model)) if model else [],
@@ -172,6 +174,15 @@ def _confusions(result: Evaluation) -> list[dict[str, object]]:
         for true, found in pairs
         if counts[true, found]
     ]
+
+
+def _confidence(result: Evaluation) -> dict[str, object] | None:
+    """How often the default view's is right; None where it was not counted."""
+    found = result.calibrations.get(result.view)
+    if found is None:
+        return None
+    rows = [(each, each.pixels / int(found.pixels.sum())) for each in found.bins()]
+    return {"error": found.error(), "rows": rows, "chart": reliability(found)}
 
 
 def _view(result: Evaluation, view: str) -> dict[str, object]:

@@ -12,10 +12,10 @@ import rasterio
 from PIL import Image
 
 from glnet.datasets.classes import Colour, read_classes
-from glnet.datasets.masks import check_size
-from glnet.errors import DataError
+from glnet.datasets.masks import check_confidence, check_size
 from glnet.geometry import Window
 from glnet.georeference import Georeference, Resolution
+from glnet.probability import STEPS
 from glnet.raster import Raster, SlideWish
 from glnet.viewer.legend import Entry, colours_of, legend_of, unnamed
 from glnet.viewer.places import Places, places_of
@@ -25,9 +25,6 @@ from glnet.viewer.sources import Copies, labels_of, picture_of
 
 #: What is wrong, and what the network was not sure of.
 _WRONG, _UNSURE = (230, 30, 90), (255, 140, 0)
-
-#: Of confidence, as `glnet predict` writes it: its 254th parts.
-_SURE = 254
 
 #: Bytes of decoded blocks that GDAL keeps; by itself it takes a twentieth of the machine's memory.
 _GDAL = {"GDAL_CACHEMAX": 64 << 20}
@@ -93,10 +90,10 @@ class Show:
 
     def _unsure(self, place: tuple[int, ...]) -> np.ndarray:
         values, known = self.confidence.tile(*place)  # type: ignore[union-attr]
-        known = known & (values[0] <= _SURE)
+        known = known & (values[0] <= STEPS)
         out = np.empty((*known.shape, 4), np.uint8)
         out[..., :3] = _UNSURE
-        out[..., 3] = np.where(known, 255 - values[0].astype(np.uint16) * 255 // _SURE, 0)
+        out[..., 3] = np.where(known, 255 - values[0].astype(np.uint16) * 255 // STEPS, 0)
         return out
 
     def _differ(
@@ -120,7 +117,7 @@ class Show:
             found[name] = self._name(int(value[0])) if told else None
         if self.confidence is not None:
             sure, told = self.confidence.pixel(row, column)
-            found["confidence"] = float(sure[0]) / _SURE if told and sure[0] <= _SURE else None
+            found["confidence"] = float(sure[0]) / STEPS if told and sure[0] <= STEPS else None
         return found | self._place(row, column)
 
     def _name(self, value: int) -> str:
@@ -242,11 +239,8 @@ def opened_show(
         }
         sure = None
         if confidence is not None:
-            raster = rasters["confidence"]
-            if raster.dtype != np.uint8 or raster.bands != 1:
-                msg = f"{confidence}: wanted the confidence that glnet predict writes, 8 bit"
-                raise DataError(msg)
-            sure = labels_of(raster, None, copies)
+            check_confidence(rasters["confidence"], first)
+            sure = labels_of(rasters["confidence"], None, copies)
         legend: tuple[Entry, ...] = ()
         for name in labels:
             legend = legend or legend_of(rasters[name], table)
