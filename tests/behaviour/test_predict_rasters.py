@@ -465,6 +465,29 @@ def test_polygons_are_those_of_the_mask(models, tmp_path):
     for one in features:
         areas[one["properties"]["value"]] += one["properties"]["area_px"]
     assert areas == {3: (mask == 3).sum(), 7: 0, 250: (mask == 250).sum()}
+    assert not any("confidence" in one["properties"] for one in features)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_polygons_tell_the_confidence_that_is_written_with_them(models, tmp_path, many):
+    """Together, by their areas, they have that of all pixels."""
+    image = write_tif(tmp_path / "a.tif", noise(3, 203, 411), **GROUND)
+    sure, polygons = tmp_path / "a.confidence.tif", tmp_path / "a.geojson"
+
+    if many:
+        also = ["confidence", "geojson"]
+        assert [*glnet.predict_many([image], models(), tmp_path / "out", also=also)]
+        sure, polygons = (tmp_path / "out" / path.name for path in (sure, polygons))
+    else:
+        wish = glnet.PolygonWish(polygons)
+        predicted(image, models(), tmp_path / "out", polygons=wish, confidence=sure)
+
+    told = [one["properties"] for one in json.loads(polygons.read_text())["features"]]
+    total = sum(one["confidence"] * one["area_px"] for one in told)
+    with opened(sure) as file:
+        steps = file.read(1)
+    assert total == pytest.approx(steps.sum() / 254, rel=1e-4)
+    assert len({one["confidence"] for one in told}) > 1
 
 
 def test_a_part_that_fails_fails_the_run_after_the_others(models, tmp_path):

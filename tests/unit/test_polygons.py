@@ -12,7 +12,7 @@ import pyogrio.raw
 import pytest
 import rasterio
 import shapely
-from rasterio.features import shapes
+from rasterio.features import geometry_mask, shapes
 from rasterio.transform import Affine
 from shapely.geometry import shape
 
@@ -132,6 +132,44 @@ def test_polygons_are_cut_at_the_grid_and_nowhere_else(tmp_path, cell):
         one = shapely.union_all(geometries[values == value])
         other = shapely.union_all(whole[np.array(of_whole) == value])
         assert shapely.equals(one, other)
+
+
+@BOTH
+@pytest.mark.parametrize("cell", [23, 2048])
+@pytest.mark.parametrize("name", MASKS)
+def test_every_polygon_tells_the_mean_confidence_of_its_pixels(tmp_path, name, cell, suffix):
+    """Of all that lie inside, and of no other: holes and what touches at a corner are left out."""
+    mask = MASKS[name]
+    steps = noise(*mask.shape, seed=9) % 255
+    sure = write_tif(tmp_path / "sure.tif", steps[None], nodata=255)
+    source = write_mask(tmp_path / "mask.tif", mask)
+
+    write_polygons(source, tmp_path / f"a{suffix}", NAMES, confidence=sure, cell=cell)
+    geometries, columns = read(tmp_path / f"a{suffix}")
+
+    expected = [
+        steps[geometry_mask([one], mask.shape, Affine.identity(), invert=True)].mean() / 254
+        for one in geometries
+    ]
+    np.testing.assert_allclose(columns.get("confidence", []), expected, rtol=0, atol=5.1e-5)
+    write_polygons(source, tmp_path / f"b{suffix}", NAMES, cell=cell)
+    assert "confidence" not in read(tmp_path / f"b{suffix}")[1]
+
+
+def test_simpler_polygons_keep_the_confidence_of_their_pixels(tmp_path):
+    mask = MASKS["blobs"]
+    sure = write_tif(tmp_path / "sure.tif", noise(1, *mask.shape, seed=9) % 255, nodata=255)
+    found = []
+    for simplify in (0.0, 3.0):
+        write_mask(tmp_path / "mask.tif", mask)
+        write_polygons(
+            tmp_path / "mask.tif", tmp_path / "a.gpkg", NAMES, confidence=sure, simplify=simplify
+        )
+        columns = read(tmp_path / "a.gpkg")[1]
+        found.append(sorted(zip(columns["value"], columns["confidence"], strict=True)))
+
+    assert len(found[0]) > 10
+    assert found[1] == found[0]
 
 
 def test_noise_is_not_simplified(tmp_path):

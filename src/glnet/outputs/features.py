@@ -22,6 +22,7 @@ from glnet.errors import RasterError
 from glnet.extras import install, misnamed
 from glnet.georeference import Georeference, through
 from glnet.outputs.outlines import Outlines
+from glnet.probability import STEPS
 
 #: GeoJSON's own coordinate system, which is not told.
 _GEOJSON_OWN = ("EPSG:4326", "OGC:CRS84")
@@ -32,6 +33,9 @@ _FEWEST_DIGITS = 7
 #: Of pixels, where a slide's level is no whole fraction of the finest.
 _PIXEL_DIGITS = 3
 
+#: Of a mean confidence.
+_CONFIDENCE_DIGITS = 4
+
 #: A GeoPackage is opened anew for as many features, or when they fill as many bytes.
 _FEATURES, _BYTES = 50_000, 1 << 24
 
@@ -40,8 +44,8 @@ _BESIDE = ("-journal", "-wal", "-shm")
 
 _LAYER = "polygons"
 
-#: Geometries, values and areas of no features, so that there is something to join.
-_NOTHING = np.zeros(0, object), np.zeros(0, np.uint8), np.zeros(0)
+#: Geometries, values, areas, confidences of no features, so that there is something to join.
+_NOTHING = np.zeros(0, object), np.zeros(0, np.uint8), np.zeros(0), np.zeros(0)
 
 _DIFFERS = "it did not read back as written"
 
@@ -55,12 +59,14 @@ class Layer:
         colours: Of every value; for GeoJSON, where any.
         ground: Where the raster lies; None: coordinates are pixels, which is what QuPath reads.
         downsample: Of those, how many one of the raster's is, along a side.
+        sure: Do the outlines have the mean confidence of their pixels?
     """
 
     names: Mapping[int, str]
     colours: Mapping[int, tuple[int, int, int]] | None
     ground: Georeference | None
     downsample: float = 1.0
+    sure: bool = False
 
     @property
     def crs(self) -> Any:  # noqa: ANN401  rasterio has no types
@@ -132,14 +138,21 @@ def _lines(layer: Layer, batch: Outlines) -> Iterator[str]:
     cuts = batch.rings.tolist()
     rings = ["[[" + "],[".join(places[begin:end]) + "]]" for begin, end in pairwise(cuts)]
     spans = pairwise(batch.polygons.tolist())
-    facts = zip(batch.values.tolist(), batch.areas.tolist(), spans, strict=True)
-    for value, area, (begin, end) in facts:
+    told = [f',"confidence":{mean!r}' for mean in _confidence(batch).tolist()] or [""] * len(batch)
+    facts = zip(batch.values.tolist(), batch.areas.tolist(), told, spans, strict=True)
+    for value, area, sure, (begin, end) in facts:
         ground = "" if scale is None else f',"area":{area * scale!r}'
         coordinates = ",".join(rings[begin:end])
         yield (
-            f'{opening[value]},"area_px":{area!r}{ground}}},'
+            f'{opening[value]},"area_px":{area!r}{ground}{sure}}},'
             f'"geometry":{{"type":"Polygon","coordinates":[{coordinates}]}}}}'
         )
+
+
+def _confidence(batch: Outlines) -> np.ndarray:
+    """Of every feature, in [0, 1]; nothing where it is not known."""
+    means = np.zeros(0) if batch.means is None else batch.means
+    return np.round(means / STEPS, _CONFIDENCE_DIGITS)
 
 
 def _numbers(places: np.ndarray) -> list[str]:
@@ -190,6 +203,7 @@ def write_geopackage(path: Path, layer: Layer, batches: Iterable[Outlines]) -> N
     """
     pyogrio, shapely = vector_extra(path)
     columns = ["class", "value", "area_px"] + ["area"] * (layer.pixel_area is not None)
+    columns += ["confidence"] * layer.sure
     crs = layer.crs.to_wkt(version="WKT2_2019") if layer.crs is not None else None
     count = 0
     with _alone(path):
@@ -221,7 +235,7 @@ def _tables(
             layer.on_map(batch.places).astype(float),
             (batch.rings, batch.polygons),
         )
-        held.append((shapely.to_wkb(shapes), batch.values, batch.areas))
+        held.append((shapely.to_wkb(shapes), batch.values, batch.areas, _confidence(batch)))
         size, features = size + 16 * len(batch.places), features + len(batch)
         if features >= _FEATURES or size >= _BYTES:
             yield _table(layer, held)
@@ -231,10 +245,12 @@ def _tables(
 
 
 def _table(layer: Layer, held: list[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, list[np.ndarray]]:
-    blobs, values, areas = map(np.concatenate, zip(*held, strict=True))
+    blobs, values, areas, confidence = map(np.concatenate, zip(*held, strict=True))
     names = np.array([layer.names[value] for value in values.tolist()], object)
     fields = [names, values.astype(np.int32), areas]
-    return blobs, fields if layer.pixel_area is None else [*fields, areas * layer.pixel_area]
+    if layer.pixel_area is not None:
+        fields.append(areas * layer.pixel_area)
+    return blobs, [*fields, *([confidence] if layer.sure else [])]
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ class Outlines:
         polygons: Where each polygon begins in `rings`, and the end; shape (polygons + 1,).
         values: Of the pixels, uint8.
         areas: In pixels, float64.
+        means: Of other numbers of the same pixels, float64; None where there are none.
     """
 
     places: np.ndarray
@@ -33,6 +34,7 @@ class Outlines:
     polygons: np.ndarray
     values: np.ndarray
     areas: np.ndarray
+    means: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -44,46 +46,61 @@ class Outlines:
         lengths = np.diff(self.rings)[rings]
         places = self.places[_runs(self.rings[rings], lengths)]
         values, areas = self.values[polygons], self.areas[polygons]
-        return Outlines(places, _offsets(lengths), _offsets(counts), values, areas)
+        means = None if self.means is None else self.means[polygons]
+        return Outlines(places, _offsets(lengths), _offsets(counts), values, areas, means)
 
     def moved(self, columns: int, rows: int) -> "Outlines":
         """The same, further right and down."""
         return replace(self, places=self.places + np.array([columns, rows], np.int32))
 
 
-def rectangle(height: int, width: int, value: int) -> Outlines:
+def rectangle(height: int, width: int, value: int, mean: float | None = None) -> Outlines:
     """What `trace` makes of pixels of one value."""
+    means = None if mean is None else np.array([mean])
     corners = [(0, 0), (0, height), (width, height), (width, 0), (0, 0)]
     area = np.array([float(height * width)])
     rings, polygons = np.array([0, 5]), np.array([0, 1])
-    return Outlines(np.array(corners), rings, polygons, np.array([value], np.uint8), area)
+    return Outlines(np.array(corners), rings, polygons, np.array([value], np.uint8), area, means)
 
 
-def trace(pixels: np.ndarray, wanted: np.ndarray, *, junctions: bool = False) -> Outlines:
+def trace(
+    pixels: np.ndarray,
+    wanted: np.ndarray,
+    numbers: np.ndarray | None = None,
+    *,
+    junctions: bool = False,
+) -> Outlines:
     """The polygons of equal pixels.
 
     Args:
         pixels: uint8, (height, width).
         wanted: For each of 256 values, whether its pixels are outlined.
+        numbers: uint8, of every pixel, whose means are wanted.
         junctions: Keep the places of straight lines where others meet them, so that neighbours
             have the same places along their common border.
     """
     walked, lengths = _rings(pixels, wanted)
     if not len(lengths):
         none, nothing = np.zeros(1, np.int64), np.zeros((0, 2), np.int32)
-        return Outlines(nothing, none, none, np.zeros(0, np.uint8), np.zeros(0))
+        means = None if numbers is None else np.zeros(0)
+        return Outlines(nothing, none, none, np.zeros(0, np.uint8), np.zeros(0), means)
     starts = _offsets(lengths)[:-1]
     side, pixel = np.divmod(walked, np.int32(pixels.size))
-    row, column = np.divmod(pixel, np.int32(pixels.shape[1]))
-    row, column = row + _ROWS[side], column + _COLUMNS[side]
+    of_row, column = np.divmod(pixel, np.int32(pixels.shape[1]))
+    row, column = of_row + _ROWS[side], column + _COLUMNS[side]
     # East sides less west sides, row by row: how many pixels lie between.
-    signed = np.where(side == _EAST, column, 0) - np.where(side == _WEST, column, 0)
-    areas = np.add.reduceat(signed, starts, dtype=np.int64)
+    areas = _between(side, column, starts)
     outer = _outer(areas < 0, starts, walked, column, pixels.size)
     shells = np.flatnonzero(areas > 0)
     values = pixels.ravel()[pixel[starts[shells]]]
     members = np.bincount(outer, minlength=len(lengths))[shells]
     sums = np.bincount(outer, weights=areas, minlength=len(lengths))[shells]
+    means = None
+    if numbers is not None:  # the same of what lies west of a side, added up
+        west = np.zeros((len(pixels), pixels.shape[1] + 1), np.int32)
+        np.cumsum(numbers, axis=1, dtype=np.int32, out=west[:, 1:])
+        totals = _between(side, west[of_row, column], starts)
+        means = np.bincount(outer, weights=totals, minlength=len(lengths))[shells] / sums
 
     before = np.roll(side, 1)
     before[starts] = side[starts + lengths - 1]
@@ -92,12 +109,18 @@ def trace(pixels: np.ndarray, wanted: np.ndarray, *, junctions: bool = False) ->
         corner |= _junctions(pixels)[row, column]
     counts = np.add.reduceat(corner, starts, dtype=np.int64)
     places = np.stack([column[corner], row[corner]], axis=1)
-    del walked, side, pixel, row, column, signed, before, corner  # as large as all that follows
+    del walked, side, pixel, of_row, row, column, before, corner  # as large as all that follows
     sequence = np.lexsort((areas < 0, outer))
     begins, closed = _offsets(counts)[:-1][sequence], counts[sequence] + 1
     picked = _runs(begins, closed)
     picked[np.cumsum(closed) - 1] = begins  # a ring ends where it begins
-    return Outlines(places[picked], _offsets(closed), _offsets(members), values, sums)
+    return Outlines(places[picked], _offsets(closed), _offsets(members), values, sums, means)
+
+
+def _between(side: np.ndarray, numbers: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Of every ring the numbers at its east sides less those at its west sides, added up."""
+    signed = np.where(side == _EAST, numbers, 0) - np.where(side == _WEST, numbers, 0)
+    return np.add.reduceat(signed, starts, dtype=np.int64)
 
 
 def _rings(pixels: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

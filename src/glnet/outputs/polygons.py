@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def write_polygons(  # noqa: PLR0913  what is written, and how
     target: Path,
     classes: Mapping[int, str],
     *,
+    confidence: Path | None = None,
     background: Collection[int] = (),
     min_area: float = 0.0,
     simplify: float = 0.0,
@@ -57,12 +59,14 @@ def write_polygons(  # noqa: PLR0913  what is written, and how
 
     Pixels that touch at a corner only are apart. Coordinates are the mask's; of a mask without a
     place they are pixels: column, row, downwards. Every feature has `class`, `value`, `area_px`
-    and, where the map is plane, `area` in its square units.
+    and, where the map is plane, `area` in its square units; of a mask with a confidence
+    `confidence`, the mean of its pixels', in [0, 1].
 
     Args:
         mask: Class values, one band of uint8.
         target: Ends with one of `POLYGON_SUFFIXES`.
         classes: The name of every value; other values are left out.
+        confidence: How sure the mask's labels are, as `glnet predict` writes it.
         background: Values that are left out, too.
         min_area: In pixels; smaller polygons are left out. What the grid cuts counts in its parts.
         simplify: In pixels: corners go whose triangle is smaller than its square. Neighbours keep
@@ -95,14 +99,16 @@ def write_polygons(  # noqa: PLR0913  what is written, and how
             found = f"{raster.bands} of {raster.dtype}"
             msg = f"{mask}: wanted a mask, one band of uint8; found {found}"
             raise RasterError(msg)
-        size, layer = raster.size, Layer(classes, colours, raster.georeference, downsample)
+        size, place = raster.size, raster.georeference
+    layer = Layer(classes, colours, place, downsample, sure=confidence is not None)
     wanted = np.zeros(256, bool)
     wanted[sorted(set(classes) - set(background))] = True
     counts = np.zeros(256, np.int64)
 
     def batches() -> Iterator[Outlines]:
-        for done, (window, pixels) in enumerate(_cells(mask, size, cell), start=1):
-            outlines = _outlines(pixels, wanted, simplify)
+        cells = _cells(mask, confidence, size, cell)
+        for done, (window, pixels, steps) in enumerate(cells, start=1):
+            outlines = _outlines(pixels, steps, wanted, simplify)
             (kept,) = np.nonzero(wanted[outlines.values] & (outlines.areas >= min_area))
             counts[:] += np.bincount(outlines.values[kept], minlength=256)
             for begin in range(0, len(kept), _AT_ONCE):
@@ -117,26 +123,32 @@ def write_polygons(  # noqa: PLR0913  what is written, and how
     return PolygonSummary(features, time.perf_counter() - began)
 
 
-def _cells(mask: Path, size: Size, side: int) -> Iterator[tuple[Window, np.ndarray]]:
-    """The mask in squares, row by row; the last ones are cut by the border."""
+def _cells(
+    mask: Path, confidence: Path | None, size: Size, side: int
+) -> Iterator[tuple[Window, np.ndarray, np.ndarray | None]]:
+    """The mask and its confidence in squares, row by row; the last are cut by the border."""
     for row in tiles(size, side):
         # Opened anew, or GDAL keeps what it read of the rows above.
-        with Raster(mask) as raster:
+        with Raster(mask) as raster, Raster(confidence) if confidence else nullcontext() as sure:
             for square in tiles(row.size, side, side):
                 window = row.within(square)
-                yield window, raster.read(window)[0]
+                steps = None if sure is None else sure.read(window)[0]
+                yield window, raster.read(window)[0], steps
 
 
-def _outlines(pixels: np.ndarray, wanted: np.ndarray, tolerance: float) -> Outlines:
+def _outlines(
+    pixels: np.ndarray, steps: np.ndarray | None, wanted: np.ndarray, tolerance: float
+) -> Outlines:
     """A cell's polygons; simplified, also those that are not wanted."""
     if pixels.min() == pixels.max():
         height, width = pixels.shape
-        return rectangle(height, width, int(pixels[0, 0]))
+        mean = None if steps is None else float(steps.mean())
+        return rectangle(height, width, int(pixels[0, 0]), mean)
     if not tolerance:
-        return trace(pixels, wanted)
-    outlines = trace(pixels, np.ones(256, bool), junctions=True)
+        return trace(pixels, wanted, steps)
+    outlines = trace(pixels, np.ones(256, bool), steps, junctions=True)
     if len(outlines) > _MOST_SIMPLIFIED:
-        return trace(pixels, wanted)
+        return trace(pixels, wanted, steps)
     return _simplified(outlines, tolerance)
 
 
@@ -150,4 +162,5 @@ def _simplified(outlines: Outlines, tolerance: float) -> Outlines:
     simpler = shapely.coverage_simplify(shapes, tolerance, simplify_boundary=False)
     turned = shapely.orient_polygons(simpler, exterior_cw=True)  # as traced: rows go down
     _, places, (rings, polygons) = shapely.to_ragged_array(turned)
-    return Outlines(places, rings, polygons, outlines.values, shapely.area(simpler))
+    areas = shapely.area(simpler)
+    return Outlines(places, rings, polygons, outlines.values, areas, outlines.means)

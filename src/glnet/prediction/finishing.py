@@ -84,8 +84,9 @@ def _write_polygons(run: Run, progress: Callable[[int, int], None]) -> None:
     _say(run, f"writing polygons into {wish.file.name}")
     with run.clocked("polygons"):
         run.report.polygons = wish.write(
-            run.job.mask, run.predictor.table, progress, run.opened.downsample
-        )
+            run.job.mask, run.job.outputs.get("confidence"), run.predictor.table, progress,
+            run.opened.downsample,
+        )  # fmt: skip
     run.report.outputs.append(str(wish.path))
 
 

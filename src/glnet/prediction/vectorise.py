@@ -57,6 +57,7 @@ class PolygonWish:
     def write(
         self,
         mask: Path,
+        confidence: Path | None,
         table: ClassTable,
         progress: Callable[[int, int], None],
         downsample: float = 1.0,
@@ -65,6 +66,7 @@ class PolygonWish:
 
         Args:
             mask: Finished.
+            confidence: The same, where it was asked for: polygons tell its mean.
             table: Its classes.
             progress: See `write_polygons`.
             downsample: Of a slide's mask; see `write_polygons`.
@@ -73,7 +75,7 @@ class PolygonWish:
             RasterError: the file could not be written.
         """
         summary = write_polygons(
-            mask, self.file, table.legend,
+            mask, self.file, table.legend, confidence=confidence,
             background=[value for value, name in table.legend.items() if name in self.background],
             min_area=self.min_area, simplify=self.simplify,
             colours=table.palette, progress=progress, downsample=downsample,
