@@ -272,16 +272,16 @@ def test_groups_are_not_torn(tmp_path, init):
 
 def test_rows_of_one_image_are_not_torn_where_a_manifest_names_no_splits(tmp_path, init):
     """Whether they overlap, repeat each other, or lie apart: they are alike."""
-    lay(tmp_path, 4)
+    lay(tmp_path, 3)
     parts = ["0 0 75 150", "50 0 75 150", "0 0 75 150"]
-    rows = [f"images/{n}.tif,labels/{n}.png,,{part}" for n in range(4) for part in parts]
+    rows = [f"images/{n}.tif,labels/{n}.png,,{part}" for n in range(3) for part in parts]
     given = write_text(tmp_path / "all.csv", "image,mask,split,window", *rows)
 
     status, _, err = init(tmp_path, "-o", tmp_path / "out/recipe.yaml", "--manifest", given)
 
     assert status == 0, err
     found = {(s.image, s.split) for s in read_manifest(tmp_path / "out/manifest.csv")}
-    assert len(found) == 4
+    assert len(found) == 3
     assert len({split for _, split in found}) == 3
 
 
@@ -292,9 +292,22 @@ def test_blanks_around_a_groups_name_are_none_of_it():
     assert [sample.group for sample in grouped(samples, Path("d"), "P1 ?")] == ["P1", "P1"]
 
 
+def test_a_group_is_what_the_first_brackets_hold():
+    samples = [Sample(Path(f"d/{name}.tif"), Path("m.png"), "") for name in ("P1_a", "P2_b")]
+
+    found = grouped(samples, Path("d"), "(P[0-9])_([a-z])")
+
+    assert [sample.group for sample in found] == ["P1", "P2"]
+
+
 @pytest.mark.parametrize(
     ("pattern", "told"),
-    [("Q[0-9]", "'Q[0-9]' finds nothing in images/"), ("(P", "'(P' is no regular expression")],
+    [
+        ("Q[0-9]", "'Q[0-9]' finds nothing in images/"),
+        ("Q*", "'Q*' finds nothing in images/"),
+        ("(Q)?P", "'(Q)?P' finds nothing in images/"),
+        ("(P", "'(P' is no regular expression"),
+    ],
 )
 def test_a_group_that_cannot_be_found_is_told(tmp_path, init, pattern, told):
     lay_patients(tmp_path, 2, 1)
@@ -304,9 +317,10 @@ def test_a_group_that_cannot_be_found_is_told(tmp_path, init, pattern, told):
     assert (status, told in err) == (1, True)
 
 
-def test_folders_that_tear_a_group_are_told(tmp_path, init):
+@pytest.mark.parametrize("splits", [("train", "test"), ("train", "validation", "test")])
+def test_folders_that_tear_a_group_are_told(tmp_path, init, splits):
     """Splits by folders are the user's; the line says which group lies in both."""
-    for split in ("train", "test"):
+    for split in splits:
         lay(tmp_path, 2, 64, split=split)
 
     status, _, err = init(tmp_path, "-o", tmp_path / "r.yaml", "--group", "([0-9])[.]tif")
@@ -423,6 +437,7 @@ def test_tables_that_are_there_are_used_as_they_are(tmp_path, init):
 
     assert status == 0
     assert out.count("is used as it is") == 2
+    assert "no validation image" in out
     assert (tmp_path / "manifest.csv").read_bytes() == manifest
     assert "water" in (tmp_path / "recipe.yaml").read_text()
     assert "edge" not in (tmp_path / "recipe.yaml").read_text()

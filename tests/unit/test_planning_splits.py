@@ -2,13 +2,19 @@
 
 from collections import Counter
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glnet.datasets.manifest import Sample
+from glnet.errors import DataError
+from glnet.geometry import Window
+from glnet.planning.dividing import divide
 from glnet.planning.splits import choose_folds, choose_splits, take_validation, unlikeness
+from glnet.planning.wishes import Wishes
 
 SEEDS = st.integers(0, 5)
 
@@ -110,3 +116,55 @@ def test_every_image_is_tested_in_exactly_one_fold(images, folds, seed):
 def test_folds_that_cannot_be_are_refused(images, folds):
     with pytest.raises(ValueError, match="folds"):
         choose_folds(random_pixels(images, 0), folds, 0)
+
+
+def divided(given, groups=None, **wishes):
+    """What folders say of images, divided; and what is noted."""
+    samples = [
+        Sample(Path(f"{n}.tif"), Path("m.png"), split, group=group)
+        for n, (split, group) in enumerate(zip(given, groups or [""] * len(given), strict=True))
+    ]
+    notes = []
+    pixels = random_pixels(len(samples), 0)
+    return divide(samples, pixels, Wishes(**wishes), notes, fixed=False), notes
+
+
+@pytest.mark.parametrize(
+    ("given", "folds"), [([""] * 20, 0), (["train"] * 20 + ["test"] * 3, 0), ([""] * 20, 4)]
+)
+def test_another_seed_draws_anew(given, folds):
+    """Splits, validation from training, and folds."""
+    drawn = [divided(given, seed=seed, folds=folds)[0] for seed in range(4)]
+
+    assert any(one != drawn[0] for one in drawn)
+
+
+@pytest.mark.parametrize("given", [["train"] * 6, ["train", ""] * 3])
+def test_folders_that_say_no_more_than_train_are_divided(given):
+    (splits,), _ = divided(given)
+
+    assert Counter(splits) == {"train": 4, "validation": 1, "test": 1}
+
+
+def test_folders_that_leave_images_without_a_split_are_refused():
+    with pytest.raises(DataError, match="names say no split, test, train; wanted"):
+        divided(["train", "test", ""])
+
+
+def test_images_of_no_group_are_none():
+    """Each is by itself, and a note counts the others."""
+    _, notes = divided([""] * 6, ["a", "a", "b", "", "", ""], folds=2)
+
+    assert notes[0].startswith("2 groups of images")
+    assert notes[1].startswith("2 folds by group")
+
+
+def test_two_images_are_divided_by_their_parts():
+    """There would be none to test otherwise."""
+    parts = [
+        Sample(Path(f"{n % 2}.tif"), Path("m.png"), "", Window(9 * n, 0, 9, 9)) for n in range(6)
+    ]
+
+    (splits,) = divide(parts, random_pixels(6, 0), Wishes(), [], fixed=False)
+
+    assert set(splits) == {"train", "validation", "test"}
