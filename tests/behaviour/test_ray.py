@@ -89,7 +89,7 @@ def test_two_workers_one_of_them_killed_in_the_middle_give_the_same_files(
         *images, "-m", model, "--out-dir", tmp_path, "--scene", SCENE,
         "--ray", "local", "--workers", 2, "--threads", 1,
     )  # fmt: skip
-    while process.poll() is None and not list(tmp_path.glob("*.parts/*/*/note.json")):
+    while process.poll() is None and not list(tmp_path.glob("*.parts/*/*/note.txt")):
         time.sleep(0.01)
     killed = sorted(set(workers()) - there)
     os.kill(killed[0], signal.SIGKILL)

@@ -1,6 +1,7 @@
 """Folders that appear whole or not at all, and tell of themselves when they are damaged."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -15,7 +16,8 @@ from glnet.outputs.rasters import WRITE_ERRORS
 from glnet.prediction.identity import digest
 
 #: Digests of the other files, and what else is told: GDAL reads many a damaged file without a word.
-_NOTE = "note.json"
+#: A line of JSON, and one with its own digest.
+_NOTE = "note.txt"
 
 
 class StoreError(RasterError):
@@ -41,7 +43,8 @@ def kept_whole(final: Path, told: dict[str, Any]) -> Iterator[Path]:
         partial.mkdir()
         yield partial
         note = told | {"digests": {path.name: digest(path) for path in partial.iterdir()}}
-        (partial / _NOTE).write_text(json.dumps(note), encoding="utf-8")
+        text = json.dumps(note)
+        (partial / _NOTE).write_text(f"{text}\n{_sum(text)}", encoding="utf-8")
         for path in partial.iterdir():
             flush(path)
         _rename(partial, final)
@@ -76,8 +79,16 @@ def told_by(folder: Path) -> dict[str, Any]:
     Raises:
         OSError, ValueError: it has no note, or a damaged one.
     """
-    note: dict[str, Any] = json.loads((folder / _NOTE).read_text(encoding="utf-8"))
+    text, _, own = (folder / _NOTE).read_text(encoding="utf-8").partition("\n")
+    if own != _sum(text):
+        msg = f"{folder}: its note is damaged"
+        raise ValueError(msg)
+    note: dict[str, Any] = json.loads(text)
     return note
+
+
+def _sum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sound(folder: Path) -> dict[str, Any] | None:
@@ -85,6 +96,6 @@ def sound(folder: Path) -> dict[str, Any] | None:
     try:
         note = told_by(folder)
         same = all(digest(folder / name) == one for name, one in note["digests"].items())
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError):
         return None
     return note if same else None
