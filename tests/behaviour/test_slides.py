@@ -12,13 +12,16 @@ from rasterio.features import rasterize
 from rasterio.transform import Affine
 
 import glnet
-from glnet.bundle import TrainedOn
+from glnet.bundle import BundleConfig, TrainedOn
 from glnet.engines.models import save_model
 from glnet.errors import RasterError, RunError
 from glnet.geometry import Window
+from glnet.prediction.opening import open_source
+from glnet.prediction.options import PredictOptions
 from glnet.prediction.tissue import tissue_of
 from glnet.prediction.vectorise import PolygonWish
 from glnet.raster import Raster, SlideWish
+from glnet.recipe import ModelSettings
 from makers import TWO_CLASSES, check_one_line, noise, opened, write_text, write_tif
 from networks import seasoned
 from predicting import Worker
@@ -101,6 +104,30 @@ def test_an_objective_tells_the_size_of_pixels(tmp_path):
     path = make_slide(tmp_path / "a.svs", noisy(), microns=None, power=20)
     with Raster(path) as raster:
         assert (raster.resolution, raster.slide.power) == ((0.5e-6, 0.5e-6), 20)
+
+
+@pytest.mark.parametrize(
+    ("told", "mpp", "what"),
+    [
+        ({}, 2, "level 2 of 3: pixels 2 µm"),
+        (
+            {"microns": None, "power": 20},
+            2,
+            "level 2 of 3: pixels 2 µm, as its objective of 20 x suggests",
+        ),
+        ({}, None, "level 1 of 3: pixels 0.5 µm"),
+        ({"microns": None}, None, "level 1 of 3: pixels of unknown size"),
+    ],
+)
+def test_it_is_said_what_is_read_of_a_slide(tmp_path, told, mpp, what):
+    path = make_slide(tmp_path / "a.svs", noisy(), **told)
+    config = BundleConfig(model=ModelSettings(), classes=[], origin="here")
+    said = []
+
+    with open_source(path, config, PredictOptions(mpp=mpp), 1 << 30) as source:
+        source.tell(said.append)
+
+    assert said == [f"a slide (aperio), {what}"]
 
 
 @pytest.mark.parametrize("case", ["placed", "one level", "no size", "printed", "grey"])
@@ -373,6 +400,7 @@ def test_settings_that_cannot_be_met(models, tmp_path):
         (unknown, models(), {"resolution": 1e-6}, "leave --resolution away"),
         (unknown, models(2e-6), {}, "--resolution native"),
         (known, models(), {"mpp": 1, "resolution": 1e-6}, "give one"),
+        (known, models(0.5), {}, r"made for pixels of 0\.5 m on the ground; say --mpp"),
     ]:
         with pytest.raises(RunError, match=words) as refused:
             glnet.predict(image, model, out, device="cpu", engine="torch", **options)
