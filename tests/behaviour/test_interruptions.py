@@ -159,6 +159,17 @@ def test_an_unchanged_command_goes_on_where_it_was(image, model, stopped):
     assert names(out) == ["mask.qml", "mask.report.json", "mask.tif"]
 
 
+def test_parts_that_a_run_left_after_its_last_file_go(image, model, stopped, tmp_path):
+    out, _ = stopped
+    left = shutil.copytree(parts_folder(out), tmp_path / "left")
+    run(image, model, out)
+    shutil.copytree(left, parts_folder(out))
+
+    run(image, model, out)
+
+    assert names(out) == ["mask.qml", "mask.report.json", "mask.tif"]
+
+
 def test_damaged_parts_are_computed_anew(image, model, stopped):
     """Bits that flipped, files that end early, that are empty or gone: never what was written."""
     out, wanted = stopped
@@ -179,6 +190,38 @@ def test_damaged_parts_are_computed_anew(image, model, stopped):
     assert report.computed >= 8  # and what reaches into them
     assert out.read_bytes() == wanted
     assert names(out) == ["mask.qml", "mask.report.json", "mask.tif"]
+
+
+def test_what_cannot_take_its_place_is_one_line_and_the_mask_comes_last(image, model, tmp_path):
+    """A folder is where the scores go: the mask, which people look for, is not there without."""
+    out, scores = tmp_path / "mask.tif", tmp_path / "scores.tif"
+
+    def said(line):
+        if line == "verifying mask.tif":
+            scores.mkdir()
+
+    with pytest.raises(RasterError, match=r"scores\.tif: could not be written \(.*parts are kept"):
+        predict(image, model, out, scene=SCENE, engine="openvino", said=said, scores=scores)
+    assert not out.exists()
+    scores.rmdir()
+
+    assert run(image, model, out, scores=scores).reused == PARTS
+
+
+def test_a_mask_that_is_not_what_was_computed_is_refused(image, model, tmp_path):
+    """It has not taken its place, and is made again of the parts."""
+    out = tmp_path / "mask.tif"
+
+    def said(line):
+        if line == "verifying mask.tif":
+            path = next(parts_folder(out).glob("*/finished/mask.tif"))
+            write_tif(path, np.full((1, 288, 280), CLASSES - 1, np.uint8))
+
+    with pytest.raises(RasterError, match=r"mask\.tif: could not be written \(.*parts are kept"):
+        predict(image, model, out, scene=SCENE, engine="openvino", said=said)
+    assert not out.exists()
+
+    assert run(image, model, out).reused == PARTS
 
 
 @pytest.mark.parametrize("changed", ["model", "image", "view", "scores"])

@@ -17,7 +17,7 @@ from PIL import Image
 from rasterio.transform import Affine
 
 import glnet
-from glnet.bundle import TrainedOn
+from glnet.bundle import BundleConfig, TrainedOn
 from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.datasets.images import ImageScene
 from glnet.engines.loading import load_engine
@@ -25,10 +25,13 @@ from glnet.engines.models import save_model
 from glnet.errors import GlnetError, RasterError, RunError
 from glnet.geometry import Size, Window
 from glnet.prediction.locks import parts_folder
+from glnet.prediction.opening import open_source
+from glnet.prediction.options import PredictOptions
 from glnet.prediction.parts import Part, plan_parts
 from glnet.prediction.source import Source
 from glnet.prediction.tiled import HELD, tiled_copy, wants_tiles
 from glnet.raster import Raster
+from glnet.recipe import ModelSettings
 from images import vrt
 from makers import (
     box,
@@ -144,6 +147,7 @@ def test_a_larger_raster_is_its_scenes_faded_into_each_other(models, tmp_path, s
     mask, report = predicted(image, model, tmp_path / "out", scores=tmp_path / "s.tif")
 
     assert report.parts > 4
+    assert report.patches >= 4 * report.parts
     assert clear.mean() > 0.99
     np.testing.assert_array_equal(mask[clear], expected[clear])
     np.testing.assert_array_equal(glnet.segment(image, model, device="cpu"), mask)
@@ -361,8 +365,32 @@ def test_degrees_are_metres_at_the_scenes_centre(models, tmp_path):
     _, report = predicted(image, models(resolution=0.5), tmp_path / "out")
     _, finer = predicted(image, models(resolution=1.0), tmp_path / "finer")
 
+    _, near = predicted(image, models(resolution=0.54), tmp_path / "near")
+    _, asked = predicted(image, models(), tmp_path / "asked", resolution=0.54)
+
     assert report.scene == Size(100, 120)
     assert finer.scene == Size(50, 60)
+    assert near.scene == Size(100, 120)  # within a tenth
+    assert asked.scene == Size(93, 111)
+
+
+@pytest.mark.parametrize("pixel", [0.5, 0.25])
+@pytest.mark.parametrize(
+    ("length", "scene", "parts", "longest"),
+    [(375, None, 1, 375), (376, None, 5, 120), (200, 200, 1, 200), (201, 200, 2, 200)],
+)
+def test_what_a_model_was_trained_on_tells_how_rasters_are_cut(
+    tmp_path, pixel, length, scene, parts, longest
+):
+    """One scene up to a quarter more than the largest, else of the median; or as was asked for."""
+    ground = GROUND | {"transform": Affine(pixel, 0, 500, 0, -pixel, 900)}
+    image = write_tif(tmp_path / "a.tif", noise(3, 40, round(length * 0.5 / pixel)), **ground)
+    trained = TrainedOn(largest=300, median=120, resolution=0.5)
+    config = BundleConfig(model=ModelSettings(), classes=[], origin="here", trained_on=trained)
+
+    with open_source(image, config, PredictOptions(scene=scene), 1 << 30) as source:
+        assert len(source.parts) == parts
+        assert source.scene.width <= longest
 
 
 def test_pixels_far_larger_than_the_models_are_refused(models, tmp_path):
@@ -412,14 +440,50 @@ def test_a_budget_is_for_bytes_not_for_pixels(tmp_path, dtype):
 
 def test_strips_across_many_scenes_are_made_tiles_first(models, tmp_path):
     """They would be decoded again for every scene; nothing remains of the copy."""
-    pixels = noise(3, 40, 900)
-    image = write_tif(tmp_path / "a.tif", pixels, compress="deflate", blockysize=8)
-    tiled = write_tif(tmp_path / "b.tif", pixels, tiled=True, blockxsize=64, blockysize=64)
+    pixels, plain = noise(5, 40, 900), {"photometric": "minisblack"}
+    image = write_tif(tmp_path / "a.tif", pixels, compress="deflate", blockysize=8, **plain)
+    tiled = write_tif(
+        tmp_path / "b.tif", pixels[[3, 0, 4]], tiled=True, blockxsize=64, blockysize=64
+    )
 
-    one, _ = predicted(image, models(), tmp_path / "a")
+    one, _ = predicted(image, models(), tmp_path / "a", bands=[4, 1, 5])
     other, _ = predicted(tiled, models(), tmp_path / "b")
 
     np.testing.assert_array_equal(one, other)
+
+
+def test_a_copy_that_a_stopped_run_left_is_of_that_image_alone(models, tmp_path):
+    def scores(folder, seed, **options):
+        pixels, path = noise(3, 40, 900, seed=seed), folder / "scores.tif"
+        image = write_tif(tmp_path / "a.tif", pixels, compress="deflate", blockysize=8)
+        predicted(image, models(), folder, scores=path, **options)
+        with opened(path) as file:
+            return file.read()
+
+    def said(line):
+        if line.startswith("assembling"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scores(tmp_path / "out", 0, said=said)
+
+    found, expected = (scores(tmp_path / name, 1) for name in ("out", "new"))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_copy_that_the_disk_cannot_hold_is_refused(tmp_path, monkeypatch):
+    image = write_png(tmp_path / "a.png", noise(3, 60, 80))
+    free = shutil._ntuple_diskusage(0, 0, 60 * 80 * 3 - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+
+    with (
+        Raster(image) as raster,
+        pytest.raises(RasterError, match="60 x 80 pixels have to be copied"),
+        tiled_copy(raster, tmp_path / "copy.tif"),
+    ):
+        pass
+
+    assert not list(tmp_path.glob("copy*.tif"))
 
 
 def test_confidence_and_probabilities_are_the_scores_softmax(models, tmp_path):
@@ -601,6 +665,25 @@ def test_a_mask_is_of_all_files_that_its_image_depends_on(models, tmp_path, imag
     assert again() == (change is not _source and image != "source.tif")  # a VRT asks for no more
 
 
+def test_polygons_that_change_change_what_was_made(models, tmp_path):
+    """Where to segment, by the file's content; which are written, by all that was wished."""
+    image = write_tif(tmp_path / "a.tif", noise(3, 60, 80), **GROUND)
+    system = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32640"}}
+    area, said = tmp_path / "area.geojson", []
+
+    def again(**wish):
+        said.clear()
+        polygons = glnet.PolygonWish(tmp_path / "p.geojson", **wish)
+        options = {"within": area, "polygons": polygons, "said": said.append}
+        predicted(image, models(), tmp_path / "out", **options)
+        return any("was made before" in line for line in said)
+
+    write_geojson(area, [feature(box(505, 880, 510, 890))], crs=system)
+    assert [again(), again(), again(min_area=5)] == [False, True, False]
+    write_geojson(area, [feature(box(505, 880, 520, 890))], crs=system)
+    assert not again(min_area=5)
+
+
 def test_a_place_by_control_points_is_told_of(models, tmp_path):
     corners = [(0, 0, 5, 9), (0, 80, 6, 9), (80, 0, 5, 8)]
     points = [rasterio.control.GroundControlPoint(*corner) for corner in corners]
@@ -625,12 +708,14 @@ def test_a_system_that_a_mask_cannot_tell_is_told_of(models, tmp_path, crs, unto
     image = write_tif(tmp_path / "a.tif", noise(3, 80, 80), crs=crs, transform=grid)
     said = []
 
-    predicted(image, models(), tmp_path / "out", said=said.append)
+    confidence = tmp_path / "confidence.tif"
+    predicted(image, models(), tmp_path / "out", said=said.append, confidence=confidence)
 
     assert any("none that a GeoTIFF can tell" in line for line in said) == untold
-    with opened(tmp_path / "out/mask.tif") as file:
-        assert file.transform == grid
-        assert (file.crs is None) == untold
+    for path in (tmp_path / "out/mask.tif", confidence):
+        with opened(path) as file:
+            assert file.transform == grid
+            assert (file.crs is None) == untold
 
 
 def test_tta_of_parts_is_that_of_their_scenes(models, tmp_path):
