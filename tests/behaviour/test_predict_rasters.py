@@ -446,10 +446,12 @@ def test_strips_across_many_scenes_are_made_tiles_first(models, tmp_path):
         tmp_path / "b.tif", pixels[[3, 0, 4]], tiled=True, blockxsize=64, blockysize=64
     )
 
-    one, _ = predicted(image, models(), tmp_path / "a", bands=[4, 1, 5])
-    other, _ = predicted(tiled, models(), tmp_path / "b")
+    paths = tmp_path / "one.tif", tmp_path / "other.tif"
+    predicted(image, models(), tmp_path / "a", bands=[4, 1, 5], scores=paths[0])
+    predicted(tiled, models(), tmp_path / "b", scores=paths[1])
 
-    np.testing.assert_array_equal(one, other)
+    with opened(paths[0]) as one, opened(paths[1]) as other:
+        np.testing.assert_array_equal(one.read(), other.read())
 
 
 def test_a_copy_that_a_stopped_run_left_is_of_that_image_alone(models, tmp_path):
