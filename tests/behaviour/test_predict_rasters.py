@@ -240,17 +240,20 @@ def test_within_polygons_alone(models, tmp_path):
     image = write_tif(tmp_path / "a.tif", noise(3, 150, 180), **GROUND)
     area = write_geojson(
         tmp_path / "area.geojson",
-        [feature(box(500 + 10, 900 - 40, 500 + 35, 900 - 15)), feature(box(560, 880, 561, 881))],
+        [feature(box(500 + 10, 900 - 40, 500 + 35, 900 - 15)), feature(box(560, 880, 561, 881)),
+         feature(box(9000, 880, 9010, 890))],
         crs={"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32640"}},
-    )
+    )  # fmt: skip
     inside = np.zeros((150, 180), bool)
     inside[30:80, 20:70] = True
     inside[38:40, 120:122] = True
+    model, said = models(sharing="none"), []
 
-    mask, report = predicted(image, models(sharing="none"), tmp_path / "out", within=area)
-    whole, complete = predicted(image, models(sharing="none"), tmp_path / "whole")
+    mask, report = predicted(image, model, tmp_path / "out", within=area, said=said.append)
+    whole, complete = predicted(image, model, tmp_path / "whole")
 
     np.testing.assert_array_equal(mask == NODATA, ~inside)
+    assert not any("--within" in line for line in said)
     assert report.patches < complete.patches
     # A patch beside that is left out adds nothing to the mean of overlapping patches.
     inner = np.zeros_like(inside)
@@ -263,7 +266,7 @@ def test_polygons_beside_the_image_are_told(models, tmp_path):
     image = write_tif(tmp_path / "a.tif", noise(3, 60, 80), **GROUND)
     area = write_geojson(
         tmp_path / "area.geojson",
-        [feature(box(9000, 860, 9010, 870))],
+        [feature(box(505, 860, 515, 869))],
         crs={"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32640"}},
     )
     said = []

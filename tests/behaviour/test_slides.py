@@ -75,19 +75,22 @@ def test_windows_of_every_level_are_its_pixels(tmp_path, name):
                 found, valid = raster.read_valid(window)
                 assert valid is None
                 np.testing.assert_array_equal(np.moveaxis(found, 0, -1), pixels[window.slices])
+            raster.select([3, 1])
+            some = np.moveaxis(pixels[windows[-1].slices][..., [2, 0]], -1, 0)
+            np.testing.assert_array_equal(raster.read(windows[-1]), some)
 
 
-def test_of_a_step_that_is_no_number_of_pixels_a_window_does_not_depend_on_where_it_begins(
-    tmp_path,
-):
-    levels = noisy([(1500, 4100), (999, 2731)])  # a step of about 1.5
+def test_of_a_step_that_is_no_number_of_pixels_a_level_is_its_pixels_too(tmp_path):
+    """Wherever a window begins."""
+    levels = noisy([(1800, 1700), (1180, 1115)])
     path = make_slide(tmp_path / "a.svs", levels)
 
     with Raster(path, slide=SlideWish(level=1)) as raster:
         whole = raster.read()
-        for window in (Window(3, 5, 700, 900), Window(500, 1020, 20, 10), Window(0, 2100, 9, 631)):
+        np.testing.assert_allclose(np.moveaxis(whole, 0, -1), levels[1].astype(int), atol=2)
+        for window in (Window(3, 5, 700, 900), Window(1100, 500, 40, 20), Window(0, 1060, 9, 55)):
             np.testing.assert_array_equal(raster.read(window), whole[:, *window.slices])
-        assert raster.downsample == pytest.approx(1.5, rel=2e-3)
+        assert raster.downsample == pytest.approx(1.525, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +153,23 @@ def test_a_tiff_of_no_scanner_is_a_slide_only_if_it_looks_like_one(tmp_path, cas
         assert (raster.slide is None) == (case in {"placed", "grey"})
 
 
+@pytest.mark.parametrize(
+    ("written", "slide"),
+    [({"BIGTIFF": "YES"}, True), ({"BIGTIFF": "YES", "ENDIANNESS": "BIG"}, True),
+     ({"crs": "EPSG:32640"}, False), ({"transform": Affine(1, 0.2, 5, 0.2, -1, 5)}, False)],
+)  # fmt: skip
+def test_a_tiff_may_be_a_slide_however_its_header_is_written(tmp_path, written, slide):
+    """In either byte order, with long places or short; and is none, however its place is told."""
+    pixels = noise(3, 300, 300)
+    path = write_tif(
+        tmp_path / "a.tif", pixels, tiled=True, blockxsize=64, blockysize=64, **written
+    )
+
+    with Raster(path, slide=SlideWish(generic=True)) as raster:
+        assert (raster.slide is not None) == slide
+        np.testing.assert_array_equal(raster.read(), pixels)
+
+
 def test_whether_it_is_a_slide_is_asked_once_until_the_file_changes(tmp_path, monkeypatch):
     """Training opens its images step after step, and OpenSlide takes longer than a patch."""
     path = make_slide(tmp_path / "a.tif", noisy()[:1], generic=True)
@@ -162,7 +182,7 @@ def test_whether_it_is_a_slide_is_asked_once_until_the_file_changes(tmp_path, mo
         with Raster(path) as raster:
             assert raster.slide is None
     assert len(asked) == 1
-    make_slide(path, noisy(), generic=True)
+    make_slide(path, noisy()[:2], generic=True)
 
     with Raster(path) as raster:
         assert raster.slide is not None
@@ -259,8 +279,8 @@ def test_a_mask_says_how_large_its_pixels_are(models, tmp_path):
 QUPATH = {"objectType": "annotation", "classification": {"name": "Tumor"}}
 
 
-@pytest.mark.parametrize("form", ["collection", "list", "feature"])
-def test_regions_from_qupath_are_pixels_of_the_finest_level(models, tmp_path, form):
+@pytest.mark.parametrize("form", ["collection", "list", "feature", "of any program"])
+def test_regions_are_pixels_of_the_finest_level(models, tmp_path, form):
     levels = noisy([(480, 641), (120, 160)])
     slide = make_slide(tmp_path / "a.svs", levels)
     ring = [[40, 80], [240, 80], [240, 400], [40, 400], [40, 80]]
@@ -269,7 +289,7 @@ def test_regions_from_qupath_are_pixels_of_the_finest_level(models, tmp_path, fo
         "geometry": {"type": "Polygon", "coordinates": [ring]},
     }  # fmt: skip
     told = {"collection": {"type": "FeatureCollection", "features": [region]}, "list": [region],
-            "feature": region}[form]  # fmt: skip
+            "feature": region, "of any program": region | {"properties": {}}}[form]  # fmt: skip
     within = write_text(tmp_path / "regions.geojson", json.dumps(told))
 
     mask, _ = predicted(slide, models(), tmp_path / "a", mpp=2, within=within)

@@ -17,12 +17,13 @@ from glnet.datasets.clipping import near
 from glnet.datasets.manifest import Sample
 from glnet.datasets.masks import LabelCoder, nearest_labels
 from glnet.datasets.samples import open_sample
-from glnet.datasets.shapes import Burning, ShapesScene, in_table_order
+from glnet.datasets.shapes import Burning, ShapesScene, in_table_order, read_area
 from glnet.datasets.vectors import Polygon
 from glnet.errors import DataError
 from glnet.evaluation.masks import evaluate_masks
 from glnet.geometry import Size, Window
 from glnet.metrics import IGNORE
+from glnet.raster import Raster
 from glnet.recipe import ModelSettings
 from makers import (
     box,
@@ -315,8 +316,25 @@ def test_polygons_are_read_once_while_file_table_and_place_are_the_same(tmp_path
     assert labels(box(0, 0, 2, 3), 10**18) == 4
     assert labels(None, 10**18, LabelCoder(ClassTable(TABLE.rows[:4]))) == 6
     assert labels(box(0, 0, 2, 4), 10**18 + 1) == 8
+    assert labels(box(0, 0, 2, 10), 10**18 + 1) == 16
     write_tif(image, noise(3, 8, 8), transform=Affine(2, 0, 0, 0, 2, 0))
-    assert labels(None) == 2
+    assert labels(None) == 5
+
+
+def test_an_area_is_read_again_when_its_file_has_changed(tmp_path):
+    """For one process that predicts many images; gone, it is named."""
+    image, path = write_tif(tmp_path / "a.tif", noise(3, 8, 8)), tmp_path / "a.json"
+    found = []
+    for right in (2, 3):
+        write_geojson(path, [feature(box(0, 0, right, 4))])
+        os.utime(path, ns=(right, right))
+        with Raster(image) as raster:
+            found.append(read_area(path, raster).inside(Window(0, 0, 8, 8)).sum())
+
+    assert found == [8, 12]
+    path.unlink()
+    with Raster(image) as raster, pytest.raises(DataError, match=f"^{path}: cannot be read"):
+        read_area(path, raster)
 
 
 @given(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rasterio import Affine
 
 from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.datasets.manifest import Sample
@@ -245,10 +246,11 @@ def test_a_geopackage_is_not_taken_for_its_namesake(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:4326"])
-def test_places_on_earth_need_an_image_with_a_place(tmp_path, crs):
+@pytest.mark.parametrize("options", [{}, {"transform": Affine(2, 0, 0, 0, -2, 0)}])
+def test_places_on_earth_need_an_image_with_a_system(tmp_path, crs, options):
     """Both files are named."""
     path = write_gpkg(tmp_path / "a.gpkg", [feature(BOX, c="lake")], crs)
-    image = write_tif(tmp_path / "image.tif", noise(3, 6, 6))
+    image = write_tif(tmp_path / "image.tif", noise(3, 6, 6), **options)
 
     with (
         pytest.raises(DataError, match=rf"^{path}: .*{crs}, but image\.tif has no"),
@@ -269,11 +271,14 @@ def test_projected_coordinates_that_no_crs_explains_are_told_as_such(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("name", ["nonsense", "EPSG:4326"])
-def test_coordinates_that_cannot_be_the_images_are_told(tmp_path, name):
-    """A system that nobody knows, or a latitude of ten thousand."""
+@pytest.mark.parametrize(
+    ("name", "north"),
+    [("nonsense", 0), ("EPSG:4326", 10_000), ("EPSG:4326", 91), ("EPSG:4326", -96)],
+)
+def test_coordinates_that_cannot_be_the_images_are_told(tmp_path, name, north):
+    """A system that nobody knows, or a latitude beyond the poles."""
     members = {"crs": {"type": "name", "properties": {"name": name}}}
-    drawn = [feature(box(0, 10_000, 5, 10_005), c="lake")]
+    drawn = [feature(box(0, north, 5, north + 5), c="lake")]
     path = write_geojson(tmp_path / "a.geojson", drawn, **members)
     image = write_tif(tmp_path / "image.tif", noise(3, 6, 6), crs="EPSG:32633")
 

@@ -218,7 +218,7 @@ def _anchor(start: int, step: float) -> tuple[int, int]:
         return start, start * round(step)
     begin = start // _BLOCK * _BLOCK
     best, place, least = 0, 0, float("inf")
-    for pixel in range(begin, max(-1, begin - _NEAR), -1):
+    for pixel in range(begin, begin - _NEAR, -1):  # none before 0, whose place is told
         told = round(pixel * step)
         missed = abs(told / step - pixel)
         if missed < least:
