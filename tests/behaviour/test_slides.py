@@ -14,7 +14,7 @@ from rasterio.transform import Affine
 import glnet
 from glnet.bundle import BundleConfig, TrainedOn
 from glnet.engines.models import save_model
-from glnet.errors import RasterError, RunError
+from glnet.errors import DataError, RasterError, RunError
 from glnet.geometry import Window
 from glnet.prediction.opening import open_source
 from glnet.prediction.options import PredictOptions
@@ -22,7 +22,7 @@ from glnet.prediction.tissue import tissue_of
 from glnet.prediction.vectorise import PolygonWish
 from glnet.raster import Raster, SlideWish
 from glnet.recipe import ModelSettings
-from makers import TWO_CLASSES, check_one_line, noise, opened, write_text, write_tif
+from makers import TWO_CLASSES, box, check_one_line, feature, noise, opened, write_text, write_tif
 from networks import seasoned
 from predicting import Worker
 from slide_files import aperio, write_slide
@@ -297,6 +297,16 @@ def test_regions_are_pixels_of_the_finest_level(models, tmp_path, form):
     expected = np.zeros(mask.shape, bool)
     expected[20:100, 10:60] = True
     np.testing.assert_array_equal(mask != NODATA, expected)
+
+
+def test_regions_of_the_ground_are_refused_on_a_slide(models, tmp_path):
+    slide = make_slide(tmp_path / "a.svs", noisy())
+    told = {"type": "FeatureCollection", "features": [feature(box(1, 1, 9, 9))],
+            "crs": {"type": "name", "properties": {"name": "EPSG:32640"}}}  # fmt: skip
+    within = write_text(tmp_path / "regions.geojson", json.dumps(told))
+
+    with pytest.raises(DataError, match=r"are EPSG:32640, but a\.svs has no coordinate system"):
+        predicted(slide, models(), tmp_path / "a", within=within)
 
 
 def test_polygons_are_pixels_of_the_finest_level(models, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from rasterio import Affine
 
 import glnet
 from glnet.bundle import read_config
@@ -32,7 +33,7 @@ from glnet.training.parts import prepare, trained_parts
 from glnet.training.records import EpochRecord, StepRecord
 from glnet.training.schedule import schedule
 from glnet.training.stages import Step
-from makers import opened, write_tif
+from makers import noise, opened, write_text, write_tif
 from networks import ArrayScene, named, tiny_network
 from runs import STAGES, write_data, write_recipe
 from scenes import CLASSES
@@ -164,10 +165,46 @@ def test_averaged_gradients_do_not_depend_on_the_mini_batch(data, stage):
         losses.append(step())
         gradients.append([p.grad.clone() for p in parameters])
 
+    assert all(loss > 0 for loss in losses[0].values())
+    assert losses[0].pop("loss") == pytest.approx(sum(losses[0].values()))
     for other in (1, 2):
+        assert losses[other].pop("loss") == pytest.approx(sum(losses[other].values()))
         assert losses[other] == pytest.approx(losses[0], rel=1e-6)
         for one, again in zip(gradients[0], gradients[other], strict=True):
             assert (one - again).abs().max() <= 1e-5 * one.abs().max()
+
+
+def test_summed_gradients_count_every_mini_batch_in_full(data):
+    """As the authors have it: four of one patch each are about four times their mean."""
+    norms = []
+    for kind in ("averaged", "summed"):
+        recipe = load_recipe(write_recipe(data, mini_batch=1, gradients=kind))
+        _, parameters, step = step_of(recipe, "global_to_local", data, freeze=True)
+        step()
+        norms.append(torch.cat([p.grad.ravel() for p in parameters]).norm().item())
+
+    assert norms[1] == pytest.approx(4 * norms[0], rel=0.1)
+
+
+def test_the_coupling_pulls_the_local_branch(data):
+    gradients = []
+    for regulariser in (0, 10):
+        recipe = load_recipe(write_recipe(data, regulariser=regulariser))
+        model, _, step = step_of(recipe, "global_to_local", data, freeze=True)
+        step()
+        gradients.append(next(model.local_branch.parameters()).grad)
+
+    assert not torch.allclose(*gradients)
+
+
+def test_thumbnails_of_a_step_are_normalised_together(data):
+    """Where batch norms learn; the size of a mini-batch of patches is none of theirs."""
+    losses = []
+    for size in (1, 1000):
+        recipe = load_recipe(write_recipe(data, mini_batch=size))
+        losses.append(step_of(recipe, "global", data)[2]())
+
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 
 def test_a_tiny_network_fits_two_scenes(data, tmp_path):
@@ -375,6 +412,20 @@ def test_a_model_gives_the_view_that_validated_best(data, tmp_path, view, stage)
     assert last.chosen(None) == {None: "aggregated", "validated": same}.get(view, view)
 
 
+def test_of_epochs_the_best_is_the_first_of_the_highest_known_score(data, tmp_path):
+    """Nothing right is a score, too; only where none is known does the latest stand for it."""
+    recipe = load_recipe(write_recipe(data, "scores", (9, 1, 1)))
+    keeper = Keeper(recipe, tmp_path, "global", read_data(recipe))
+    model, unknown = tiny_network(len(CLASSES), branches="global", sharing="none"), float("nan")
+
+    scores = [unknown, unknown, 0.0, 0.0, unknown, 0.2, 0.1, 0.15]
+    best = [keeper.keep(model, {"global": s}, n, write=False) for n, s in enumerate(scores, 1)]
+
+    assert best == [True, True, True, False, False, True, False, False]
+    assert keeper.best == 0.2
+    assert not keeper.has_best, "another process writes"
+
+
 def test_a_run_whose_view_validation_chooses_goes_through_all_stages(data, tmp_path):
     """Each stage takes up the one before, and the model predicts what its best view does."""
     recipe = load_recipe(write_recipe(data, "validated", model={"view": "validated"}))
@@ -498,17 +549,70 @@ def test_scenes_without_a_known_pixel_are_left_out(tmp_path):
     recipe = load_recipe(write_recipe(data, model={"scene": 48}))
     whole = read_data(recipe)
     take_away(data, 1, 40)
+    take_away(data, 2, 40)
 
     read = read_data(recipe)
 
-    gone = {s for s in whole.train if s.image.stem == "1" and s.window.left >= 40}
+    gone = {s for s in whole.train + whole.validation if s.image.stem > "0" and s.window.left >= 40}
     assert (whole.blank, read.blank) == (0, len(gone))
     assert read.train == [sample for sample in whole.train if sample not in gone]
+    assert read.validation == [sample for sample in whole.validation if sample not in gone]
+    assert read.trained_on.scenes == len(read.train)
     assert f"{len(gone)} scenes hold no pixel of a known class and are left out" in read.notes
     for i in (0, 1):
         take_away(data, i, 0)
     with pytest.raises(DataError, match="no pixel of the training split is of a known class"):
         read_data(recipe)
+
+
+def test_what_was_found_in_the_data_is_told(tmp_path):
+    """Images, their parts, and the middle size of a pixel, of all or of none."""
+    data = write_data(tmp_path)
+    recipe = load_recipe(write_recipe(data, model={"scene": 96}))
+    with opened(data / "1.tif", "r+") as file:
+        file.transform = Affine(4, 0, 500, 0, -1, 900)
+    with opened(data / "0.tif", "r+") as file:
+        file.transform = Affine(3, 0, 500, 0, -3, 900)
+    first = read_data(recipe)
+    write_tif(data / "0.tif", noise(3, 96, 96))
+
+    second = read_data(recipe)
+
+    # 96 x 96 are one scene, 90 x 131 and 50 x 150 are two.
+    told, *others = first.notes
+    assert told.startswith("2 (3 scenes) training and 1 (2 scenes) validation images; labelled")
+    assert "near-colour" not in told
+    assert "masks lie elsewhere on the ground" in others[0]
+    found = first.trained_on
+    assert (found.largest, found.median, found.resolution, found.images) == (96, 90, 2, 2)
+    assert second.trained_on.resolution is None
+
+
+def test_near_colours_are_taken_and_told_as_the_recipe_allows(tmp_path):
+    data = write_data(tmp_path)
+    with opened(data / "0_mask.tif") as file:
+        labels = file.read(1)
+    colours = np.array([row.colour for row in read_classes(data / "classes.csv").rows], np.uint8)
+    painted = np.moveaxis(colours[labels], -1, 0)
+    painted[1, 0, :5] += 2
+    write_tif(data / "0_mask.tif", painted)
+    recipe = load_recipe(write_recipe(data))
+    tolerant = recipe.data.model_copy(update={"tolerance": 2})
+
+    read = read_data(recipe.model_copy(update={"data": tolerant}))
+
+    assert next(read.notes).endswith("; 5 near-colour pixels in 1 masks")
+    with pytest.raises(DataError, match="unknown colour"):
+        read_data(recipe)
+
+
+def test_one_class_alone_is_refused(tmp_path):
+    """Whatever is ignored beside it."""
+    data = write_data(tmp_path)
+    write_text(data / "one.csv", "name,value,ignored", "ground,0,", "cloud,1,yes")
+
+    with pytest.raises(DataError, match=r"one\.csv: one class alone teaches nothing"):
+        read_data(load_recipe(write_recipe(data, classes="one.csv")))
 
 
 def test_a_diverged_loss_stops_the_run(data, tmp_path):

@@ -375,11 +375,13 @@ def test_what_is_cut_to_a_frame_is_the_same_in_it(rings):
 
 
 @pytest.mark.parametrize(
-    "frame", [(14.2, 48.6, 15.9, 49.4), (-180, -90, 180, 90), (-80, 0, 170, 85)]
-)
-def test_sides_that_are_straight_in_degrees_are_curves_in_utm(tmp_path, frame):
+    ("frame", "turn"),
+    [((14.2, 48.6, 15.9, 49.4), 0), ((-180, -90, 180, 90), 0), ((-80, 0, 170, 85), 0),
+     ((14.2, 48.6, 15.9, 49.4), 45)],
+)  # fmt: skip
+def test_sides_that_are_straight_in_degrees_are_curves_in_utm(tmp_path, frame, turn):
     """Of a frame wider than the image, or than half of the Earth, too: as each centre says."""
-    grid = Affine(100, 0, 495_000, 0, -100, 5_478_000)
+    grid = Affine(100, 0, 495_000, 0, -100, 5_478_000) @ Affine.rotation(turn)
     image = write_tif(tmp_path / "image.tif", noise(3, 140, 150), crs=UTM, transform=grid)
     path = write_geojson(tmp_path / "a.geojson", [feature(box(*frame), **{"class": "lake"})])
     columns, rows = np.meshgrid(np.arange(150) + 0.5, np.arange(140) + 0.5)
@@ -408,6 +410,23 @@ def test_an_image_beyond_the_date_line_meets_polygons_on_both_sides(tmp_path, we
     expected = np.zeros((20, 40), bool)
     expected[10:, [5, 6, 35, 36]] = True
     np.testing.assert_array_equal(found, expected)
+
+
+def test_an_image_in_utm_across_the_date_line_meets_polygons_on_both_sides(tmp_path):
+    """In the zone's first degree, and west of it."""
+    options = {"crs": "EPSG:32601", "transform": Affine(500, 0, 156_000, 0, -500, 10_000)}
+    image = write_tif(tmp_path / "image.tif", noise(3, 20, 40), **options)
+    drawn = [feature(box(*sides), **{"class": "lake"})
+             for sides in ((179.5, -1, 180, 1), (-180, -1, -179.95, 1))]  # fmt: skip
+    path = write_geojson(tmp_path / "a.geojson", drawn)
+    east, _ = rasterio.warp.transform(
+        "EPSG:32601", WGS84, 156_250 + 500 * np.arange(40), np.full(40, 5_000)
+    )
+
+    with open_sample(Sample(image, path, ""), CODER, MODEL) as (_, labels):
+        found = labels.read()[0, 9] == CODER.label(TABLE.rows[3])
+
+    np.testing.assert_array_equal(found, np.array(east) % 360 < 180.05)
 
 
 @pytest.mark.parametrize(("place", "options"), [(pixels, {}), (ground(WGS84), PLACE)])

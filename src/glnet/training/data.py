@@ -39,7 +39,7 @@ class TrainingData:
     def notes(self) -> Iterator[str]:
         """How many images, what the labels hold, and what is odd about them."""
         report = self.report
-        total = max(1, report.pixels.sum())
+        total = report.pixels.sum()
         shares = ", ".join(
             f"{name} {count / total:.1%}"
             for name, count in zip(self.table.names, report.pixels, strict=True)
