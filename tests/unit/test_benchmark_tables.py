@@ -136,9 +136,52 @@ def test_pooled_folds_are_one_set_of_images(two_by_two, tmp_path):
     assert row.interval == pytest.approx(
         np.percentile(np.mean(draws, axis=0), [2.5, 97.5]), abs=1e-12
     )
-    same = ("images", "runs", "planned", "patches", "seconds", "memory_mb", "mean_boundary")
+    same = ("images", "runs", "planned", "patches", "seconds", "memory_mb")
     assert [getattr(row, name) for name in same] == [getattr(apart, name) for name in same]
     assert "2 folds as one set" in counted(pooled, [row])
+    assert row.mean_boundary is None  # of which no counts were kept
+
+
+def test_boundaries_of_pooled_folds_add_up(two_by_two, tmp_path):
+    """Water is the first fold's alone; its boundary counts once, and so does every pixel of it."""
+    _, results = two_by_two
+    pooled = load_study(study_file(tmp_path, seeds=[3, 5], folds=["a.csv", "b.csv"], pooled=True))
+    edges = {0: [[10, 6], [20, 8]], 1: [[1, 0], [60, 0]]}
+    found = {
+        job: replace(own, edges=edges[job.fold])
+        for job, own in zip(pooled.jobs, results.values(), strict=True)
+    }
+
+    (row,) = rows_of(pooled, found)
+
+    assert row.boundary == pytest.approx({"land": 11 / 80, "water": 6 / 8})
+    assert row.mean_boundary == pytest.approx((11 / 80 + 6 / 8) / 2)
+
+
+@pytest.mark.parametrize(("protocol", "mean"), [("ignore", 0.45), ("glnet", 0.3)])
+def test_a_mean_boundary_iou_is_as_evaluate_has_it(tmp_path, protocol, mean):
+    """Of each run first, an absent class counting as its protocol says."""
+    study = load_study(study_file(tmp_path, seeds=[3, 5]))
+    found = [
+        replace(result(matrices(3, 0), "abc", boundary=own), protocol=protocol)
+        for own in ((None, 0.6), (0.2, 0.4))
+    ]
+
+    (row,) = rows_of(study, dict(zip(study.jobs, found, strict=True)))
+
+    assert row.mean_boundary == pytest.approx(mean)
+
+
+def test_entries_with_other_classes_are_not_compared(tmp_path):
+    """One ignores what the other scores: means of different things."""
+    study = load_study(study_file(tmp_path, [{"name": "a"}, {"name": "b"}], against="a"))
+    both = result(matrices(4, 0), "abcd")
+    table = [{**row, "ignored": row["name"] == "water"} for row in both.classes]
+    land = replace(result(matrices(4, 1)[:, [0, 2], :1], "abcd", boundary=(0.5,)), classes=table)
+
+    rows = rows_of(study, dict(zip(study.jobs, (both, land), strict=True)))
+
+    assert [row.against for row in rows] == [None, None]
 
 
 def test_a_seed_without_all_its_folds_does_not_count_yet(two_by_two):

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from glnet.benchmark.results import Result
+from glnet.datasets.classes import ClassTable
+from glnet.evaluation.comparison import known_classes
 from glnet.metrics import Interval
 from glnet.metrics.bootstrap import defined_interval, set_mean_ious
 
@@ -36,8 +38,11 @@ def mean_interval(runs: Runs) -> Interval | None:
 
 
 def difference(to: str, runs: Runs, other: Runs) -> Difference | None:
-    """How much more `runs` score than `other`, on the same images; None: one lacks the other's."""
-    if _images(runs) != _images(other):
+    """How much more `runs` score than `other`, on the same images and classes.
+
+    None: one lacks the other's.
+    """
+    if _counted(runs) != _counted(other):
         return None
     drawn = _draws(runs, other) - _draws(other, runs)
     return Difference(to, mean_iou(runs) - mean_iou(other), defined_interval(drawn))
@@ -52,8 +57,14 @@ def defined_mean(values: Sequence[np.ndarray] | Sequence[float]) -> np.ndarray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _images(runs: Runs) -> dict[tuple[int, int], list[str]]:
-    return {(seed, fold): r.images for seed, own in runs.items() for fold, r in own.items()}
+def _counted(runs: Runs) -> dict[tuple[int, int], object]:
+    """Of every seed and fold the images, and the classes that means are over."""
+    found: dict[tuple[int, int], object] = {}
+    for seed, own in runs.items():
+        for fold, result in own.items():
+            known = known_classes(ClassTable.from_dicts(result.classes))
+            found[seed, fold] = result.images, known
+    return found
 
 
 def _draws(runs: Runs, beside: Runs) -> np.ndarray:

@@ -40,6 +40,8 @@ class Result:
         seconds: Of training.
         cost: Of a prediction; None where it could not be measured.
         groups: See `Evaluation`.
+        edges: Pixels of every class that boundaries share and cover together, (2, classes), so
+            that those of several runs add up; None where they were not counted.
     """
 
     identity: dict[str, Any]
@@ -54,6 +56,7 @@ class Result:
     seconds: float
     cost: dict[str, Any] | None
     groups: Sequence[str] = ()
+    edges: list[list[int]] | None = None
 
     @classmethod
     def of(
@@ -65,7 +68,7 @@ class Result:
         cost: Cost | None,
     ) -> "Result":
         """What an evaluation and a measurement found."""
-        boundary = evaluation.boundary_iou(view)
+        boundary, edges = evaluation.boundary_iou(view), evaluation.boundaries.get(view)
         return cls(
             identity,
             __version__,
@@ -79,6 +82,7 @@ class Result:
             seconds,
             asdict(cost) if cost else None,
             evaluation.groups,
+            None if edges is None else [edges.intersections.tolist(), edges.unions.tolist()],
         )
 
     def evaluation(self) -> Evaluation:

@@ -18,6 +18,7 @@ from glnet.benchmark.results import Result
 from glnet.benchmark.study import EntrySettings, Job, Study
 from glnet.evaluation.result import plain
 from glnet.metrics import Interval
+from glnet.metrics.protocol import ratio
 
 Results = Mapping[Job, Result]
 
@@ -37,7 +38,8 @@ class Row:
         interval: Of the mean over images; see `mean_interval`.
         against: To the entry that the study compares with, if it is another with the same runs.
         class_iou: By class name, mean over runs.
-        boundary: The same; None where it was not asked for.
+        boundary: The same; None where it was not asked for, or a pooled run kept no counts.
+        mean_boundary: Mean over seeds of the mean over folds; None as there.
         patches: Share that was computed.
         seconds: Of training, mean over runs.
         parameters, memory_mb, forward, file_to_mask: See `Cost`; the greatest memory, mean speeds.
@@ -54,6 +56,7 @@ class Row:
     against: Difference | None
     class_iou: dict[str, float]
     boundary: dict[str, float] | None
+    mean_boundary: float | None
     patches: float | None
     seconds: float
     parameters: int | None
@@ -63,11 +66,6 @@ class Row:
     forward: float | None
     file_to_mask: float | None
     machine: str
-
-    @property
-    def mean_boundary(self) -> float | None:
-        """Mean boundary IoU over the classes that have one."""
-        return None if self.boundary is None else _mean(list(self.boundary.values()))
 
 
 def rows_of(study: Study, results: Results) -> list[Row]:
@@ -107,19 +105,26 @@ def _counted(found: Mapping[Job, Result], folds: int) -> Runs:
 
 
 def _one_set(results: Sequence[Result]) -> Result:
-    """Results on several sets of images as one on all of them; boundary IoU is their mean."""
+    """Results on several sets of images as one on all of them."""
     view = results[0].view
-    edges = [np.array(r.boundary, float) for r in results if r.boundary is not None]
     counts = [r.patches for r in results if r.patches is not None]
     return replace(
         results[0],
         images=[image for r in results for image in r.images],
         groups=[group for r in results for group in r.groups or [""] * len(r.images)],
         pairs={view: [pair for r in results for pair in r.pairs[r.view]]},
-        boundary=[plain(v) for v in defined_mean(edges)] if edges else None,
+        boundary=_boundary_of_all(results),
         patches={name: sum(c[name] for c in counts) for name in counts[0]} if counts else None,
         seconds=_mean([r.seconds for r in results]),
     )
+
+
+def _boundary_of_all(results: Sequence[Result]) -> list[float | None] | None:
+    counts = [r.edges for r in results if r.edges is not None]
+    if len(counts) < len(results):
+        return None
+    shared, together = np.sum(counts, axis=0)
+    return [plain(value) for value in ratio(shared, together)]
 
 
 def _against(other: str | None, name: str, counted: Mapping[str, Runs]) -> Difference | None:
@@ -159,6 +164,7 @@ def _row(
         against,
         {names[i]: float(ious[i]) for i in known},
         {names[i]: float(edges[i]) for i in known} if edges is not None else None,
+        _mean_boundary(by_seed),
         sum(c["computed"] for c in counts) / sum(c["whole"] for c in counts) if counts else None,
         _mean([result.seconds for result in results]),
         int(parameters) if parameters else None,
@@ -169,6 +175,19 @@ def _row(
         cost("file_to_mask"),
         costs[0]["machine"] if costs else "",
     )
+
+
+def _mean_boundary(by_seed: Runs) -> float | None:
+    means = [
+        _mean([_boundary_of(result) for result in runs.values()])
+        for runs in by_seed.values()
+        if all(result.boundary is not None for result in runs.values())
+    ]
+    return _mean(means) if means else None
+
+
+def _boundary_of(result: Result) -> float:
+    return float(result.evaluation().protocol.mean(np.array(result.boundary, float)))
 
 
 def _mean(values: Sequence[float]) -> float:

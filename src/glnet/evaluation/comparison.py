@@ -39,7 +39,7 @@ class Comparison:
     @property
     def names(self) -> list[str]:
         """Of the known classes, which both have."""
-        return [name for name, _ in _known(self.model.table)]
+        return [name for name, _ in known_classes(self.model.table)]
 
     @property
     def mean_iou(self) -> float:
@@ -118,7 +118,7 @@ def check_same_classes(model: ClassTable, against: ClassTable) -> None:
     Raises:
         DataError: names, values or their order differ; the line shows where first.
     """
-    ours, theirs = _known(model), _known(against)
+    ours, theirs = known_classes(model), known_classes(against)
     if ours == theirs:
         return
     differing = [pair for pair in zip(ours, theirs, strict=False) if pair[0] != pair[1]]
@@ -131,7 +131,7 @@ def check_same_classes(model: ClassTable, against: ClassTable) -> None:
     raise DataError(msg)
 
 
-def _known(table: ClassTable) -> list[tuple[str, int]]:
+def known_classes(table: ClassTable) -> list[tuple[str, int]]:
     """Name and value of the classes that are not unknown."""
     unknown = Protocol.of("ignore", table.names).unknown
     return [(row.name, row.value) for i, row in enumerate(table.trained) if i not in unknown]
