@@ -243,14 +243,17 @@ def test_results_of_other_labels_are_not_mixed(tmp_path):
         list(benchmark(copied, out))
 
 
-def test_results_of_other_settings_are_not_mixed(whole, data, glnet):
+def test_results_of_other_settings_are_not_mixed(whole, data, heard):
+    """Nor is the table of the old ones shown as if it were theirs."""
     out, _, _ = whole
     changed = write_study(data, ENTRIES, "changed", protocol="glnet")
 
-    status, (line,) = glnet("benchmark", changed, "--out", out)
+    status, said, (line,) = heard("benchmark", changed, "--out", out)
 
     assert status == 1
     assert "they differ in protocol" in line
+    assert line.endswith("--restart --only 'local only'")
+    assert "mIoU" not in said
 
 
 @pytest.mark.parametrize(

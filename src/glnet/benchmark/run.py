@@ -203,7 +203,7 @@ def _earlier_results(study: Study, out: Path, *, restart: bool) -> dict[Job, Res
         elif asked:
             msg = (
                 f"{folder}: holds a result of other settings or data (they differ in {place}); "
-                "name another folder, or say --restart to do all again"
+                f"name another folder, or do it again: --restart --only '{job.entry.name}'"
             )
             raise RunError(msg)
     return results

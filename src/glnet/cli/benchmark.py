@@ -41,6 +41,7 @@ def benchmark_command(
     from glnet.benchmark.run import benchmark  # noqa: PLC0415  see predict
     from glnet.cli.train import print_record, show_step  # noqa: PLC0415
 
+    began = False  # what is refused has no table, an earlier one is of other settings
     words = GOES_ON if not restart else f"without --restart {GOES_ON}"
     try:
         with (
@@ -49,11 +50,12 @@ def benchmark_command(
         ):
             records = benchmark(chosen, out, restart=restart, said=progress.say, progress=progress)
             for record in records:
+                began = True
                 if not quiet:
                     show_step(record, progress)
                     print_record(record)
     finally:
-        if (out / "table.csv").is_file():
+        if began and (out / "table.csv").is_file():
             _show(out / "table.csv")
             others = "table.md, table.csv, runs.csv, figure.png if drawn"
             typer.echo(f"written: {out / 'report.html'}, {others}")
