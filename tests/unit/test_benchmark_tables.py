@@ -1,5 +1,6 @@
 """What a study's tables promise: right means, spreads and intervals; one key for one stage."""
 
+import csv
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from glnet.benchmark.results import Result
 from glnet.benchmark.rows import rows_of
 from glnet.benchmark.stages import stage_key
 from glnet.benchmark.study import load_study
-from glnet.benchmark.table import markdown
+from glnet.benchmark.table import markdown, write_tables
 from glnet.datasets.classes import ClassInfo, ClassTable
 from glnet.errors import RecipeError
 from glnet.geometry import Size
@@ -182,6 +183,24 @@ def test_entries_with_other_classes_are_not_compared(tmp_path):
     rows = rows_of(study, dict(zip(study.jobs, (both, land), strict=True)))
 
     assert [row.against for row in rows] == [None, None]
+
+
+def test_a_table_has_the_classes_of_all_entries(tmp_path):
+    """And `runs.csv`, though the first entry ignores what the second scores."""
+    study = load_study(study_file(tmp_path, [{"name": "a"}, {"name": "b"}]))
+    both = result(matrices(4, 0), "abcd")
+    table = [{**row, "ignored": row["name"] == "water"} for row in both.classes]
+    land = replace(result(matrices(4, 1)[:, [0, 2], :1], "abcd", boundary=(0.5,)), classes=table)
+
+    write_tables(study, dict(zip(study.jobs, (land, both), strict=True)), tmp_path)
+
+    pairs = np.sum(both.pairs["aggregated"], axis=0)
+    water = pairs[1, 1] / (pairs[1, 1] + pairs[0, 1] + pairs[1, 0])
+    for name in ("table.csv", "runs.csv"):
+        with (tmp_path / name).open() as file:
+            first, second = csv.DictReader(file)
+        assert first["iou_water"] == ""
+        assert float(second["iou_water"]) == pytest.approx(water)
 
 
 def test_a_seed_without_all_its_folds_does_not_count_yet(two_by_two):

@@ -7,6 +7,7 @@ from glnet.benchmark.intervals import Difference
 from glnet.benchmark.results import Result
 from glnet.benchmark.rows import Row
 from glnet.benchmark.study import Job, Study
+from glnet.evaluation.result import plain
 from glnet.metrics import Interval
 from glnet.reports.page import unknown
 
@@ -64,25 +65,33 @@ def entry_columns(rows: Sequence[Row]) -> dict[str, list[str]]:
 def class_columns(rows: Sequence[Row]) -> dict[str, list[str]]:
     """IoU of every class, an entry a cell."""
     classes = {"IoU": [row.entry.name for row in rows]}
-    for name in rows[0].class_iou:
+    for name in class_names(rows):
         classes[name] = [_percent(row.class_iou.get(name)) for row in rows]
     return classes
 
 
+def class_names(rows: Sequence[Row]) -> list[str]:
+    """The classes that any entry has."""
+    return list(dict.fromkeys(name for row in rows for name in row.class_iou))
+
+
 def run_cells(job: Job, result: Result) -> dict[str, object]:
-    """A run for programs."""
-    scores = result.evaluation().scores()
+    """A run for programs: shares in [0, 1], None where a score is not defined."""
+    evaluation = result.evaluation()
+    scores = evaluation.scores()
+    ious = {f"iou_{name}": plain(scores.iou[i]) for i, name in enumerate(evaluation.names)}
     cost = result.cost or {}
     return {
         "entry": job.entry.name,
         "seed": job.seed,
         "fold": job.fold,
         "view": result.view,
-        "mean_iou": scores.mean_iou,
+        "mean_iou": plain(scores.mean_iou),
         "seconds": result.seconds,
         "computed": (result.patches or {}).get("computed"),
         "whole": (result.patches or {}).get("whole"),
         **{name: cost.get(name) for name in ("memory_mb", "forward", "file_to_mask")},
+        **ious,
     }
 
 

@@ -7,6 +7,7 @@ import yaml
 
 from glnet.benchmark.columns import (
     class_columns,
+    class_names,
     counted,
     entry_columns,
     machines,
@@ -39,7 +40,7 @@ def write_report(
         "tables": [entry_columns(rows), class_columns(rows)],
         "classes": {
             name: [row.class_iou.get(name, float("nan")) for row in rows]
-            for name in rows[0].class_iou
+            for name in class_names(rows)
         },
         "chart": against_memory(rows),
         "runs": runs,

@@ -9,7 +9,7 @@ from glnet.outputs.files import whole_or_nothing
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write rows with the same keys as CSV under a header; None becomes an empty cell.
+    """Write rows as CSV under a header of all their keys; None and what is missing are empty cells.
 
     Raises:
         RasterError: the file could not be written.
@@ -18,7 +18,8 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
         whole_or_nothing(path) as partial,
         partial.open("w", encoding="utf-8", newline="") as file,
     ):
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        keys = dict.fromkeys(key for row in rows for key in row)
+        writer = csv.DictWriter(file, list(keys), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
