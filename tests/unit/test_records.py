@@ -26,6 +26,22 @@ def test_every_record_is_listed():
     )
 
 
+def test_the_one_table_has_the_figures_of_its_records():
+    """Each row's, in its own record: that of the last row above that names one."""
+    log = (HOME / "docs/log.md").read_text(encoding="utf-8")
+    table = log.split("## Whole networks, in one table")[1].split("\n## ")[0]
+    rows = [line.split("|")[3:-1] for line in table.splitlines() if line.startswith("|")][2:]
+    record, checked = "", 0
+    for mean, spread, interval, seeds, link in rows:
+        if named := re.search(r"records/([\w-]+\.md)", link):
+            record = (HOME / "benchmarks/records" / named[1]).read_text(encoding="utf-8")
+        figures = [figure.strip() for figure in (mean, spread, interval) if figure.strip()]
+        found = [set(map(str.strip, line.split("|"))) for line in record.splitlines()]
+        assert any(set(figures) <= cells for cells in found), (named, figures)
+        checked += len(figures) + (int(seeds) > 0)
+    assert checked > 100
+
+
 @pytest.mark.parametrize("path", sorted(HOME.glob("benchmarks/*/*.yaml")), ids=lambda p: p.stem)
 def test_recipes_and_studies_can_be_read(path):
     """Those that take hours are not run by any test."""
