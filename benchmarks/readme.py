@@ -17,6 +17,7 @@ BEGIN, END = "<!-- made by benchmarks/readme.py -->\n", "<!-- end -->\n"
 SHOWN = (
     "2026-11-25-demo",
     "2026-11-27-tuned",
+    "2026-11-27-fewer",
     "2026-11-27-deepglobe",
     "2026-11-27-init",
     "2026-11-25-discs",
