@@ -120,6 +120,15 @@ def test_ground_without_data_counts_nowhere(tmp_path, tta):
     (tmp_path / "masks/a.tif").unlink()
     assert by_masks(tmp_path, "masks").pairs["masks"][0].sum() == valid.sum()
 
+    write_tif(tmp_path / "masks/a.confidence.tif", noise(1, 150, 190) % 255)  # the same
+    options = {"protocol": "glnet", "calibration": True}
+    for found in (
+        glnet.evaluate(model, tmp_path / "manifest.csv", tta=tta, **options),
+        by_masks(tmp_path, "masks", **options),
+    ):
+        (counted,) = {each.pixels.sum() for each in found.calibrations.values()}
+        assert counted == valid.sum()
+
 
 def test_an_image_without_any_data_is_one_of_the_set(tmp_path):
     """Nothing of it is computed or counted, and the others' scores are as they were."""

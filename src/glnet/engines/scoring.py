@@ -21,7 +21,7 @@ from glnet.recipe import View
 class PredictedSample:
     """A sample, its labels and every view's prediction, uint8, shape (height, width).
 
-    Where the image has no data both are `IGNORE`: nothing is counted there, by any protocol.
+    Where the image has no data all are `IGNORE`: nothing is counted there, by any protocol.
     `confidence` is every view's, in 254th parts; empty where it was not asked for.
     """
 
@@ -74,10 +74,10 @@ def _predicted(
         return nothing, nothing if confidence else {}, PatchCount(0, 0)
     found = segment(image, views, _needed(valid))
     predictions = {view: found.views[view].labels() for view in views}
-    if valid is not None:
-        for prediction in predictions.values():
-            prediction[~valid] = IGNORE
     sure = {view: found.views[view].confidence() for view in views if confidence}
+    if valid is not None:
+        for told in (*predictions.values(), *sure.values()):
+            told[~valid] = IGNORE  # of a confidence, too: it means that there is none
     return predictions, sure, found.patches
 
 

@@ -84,10 +84,12 @@ def evaluate_masks(  # noqa: PLR0913  each by its name
             # A boundary is a boundary of the whole: parts would have edges of their own.
             for part in scene_grid(true.size, max(true.size) if boundary else _PART):
                 labels, guess = true.read(part)[0], guessed.read(part)[0]
+                steps = confidence(part)
                 valid = None if seen is None else seen.valid(part)
                 if valid is not None:
-                    labels[~valid] = guess[~valid] = IGNORE
-                tally.add(sample, labels, {"masks": guess}, confidence(part))
+                    for told in (labels, guess, *steps.values()):
+                        told[~valid] = IGNORE
+                tally.add(sample, labels, {"masks": guess}, steps)
                 if observer is not None:
                     observer.see(sample, labels, guess, true.size, part)
             near += true.near
