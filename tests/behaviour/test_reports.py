@@ -205,22 +205,30 @@ def test_a_model_is_shown_with_all_views_and_scored_as_without_a_report(data, co
 
 
 def test_a_report_shows_how_often_confidence_is_right(data, command):
-    """Of every tenth a row and a point; none where it was not counted."""
+    """Of every tenth a row and a point, of every view its error; none where it was not counted."""
     write_model(data / "model")
+    write_model(data / "other", seed=1)
 
-    status, _ = command("-m", "model", "--calibration", "--report", "out")
+    options = ("--against", "other", "--calibration", "--report", "out")
+    status, _ = command("-m", "model", *options)
     command("-m", "model", "--report", "without")
 
     assert status == 0
     page = Page(data / "out" / FILE)
-    sure = glnet.evaluate(
-        data / "model", data / "manifest.csv", calibration=True
-    ).calibrations["aggregated"]  # fmt: skip
+    views, others = (
+        glnet.evaluate(data / name, data / "manifest.csv", calibration=True).calibrations
+        for name in ("model", "other")
+    )
+    sure, other = views["aggregated"], others["aggregated"]
     bins, total = list(sure.bins()), sure.pixels.sum()
     shown = [[b.pixels / total, b.confidence, b.right] for b in bins]
     assert page.values["confidence"] == [sure.error(), *(value for row in shown for value in row)]
     lines = [attrs["points"].split() for tag, attrs in page.tags if tag == "polyline"]
     assert [len(points) for points in lines] == [len(bins), 2]
+    for view, found in views.items():
+        assert page.row("scores", view)[-1] == f"{100 * found.error():.1f}"
+    both = [f"{100 * each.error():.1f}" for each in (sure, other)]
+    assert page.row("comparison", "calibration error")[1:3] == both
     assert 'id="confidence"' not in (data / "without" / FILE).read_text()
 
 

@@ -188,7 +188,7 @@ def _confidence(result: Evaluation) -> dict[str, object] | None:
 def _view(result: Evaluation, view: str) -> dict[str, object]:
     scores = result.scores(view)
     mean_image_iou, spread = result.mean_image_iou(view)
-    boundary = result.boundary_iou(view)
+    boundary, calibration = result.boundary_iou(view), result.calibrations.get(view)
     return {
         "name": view,
         "mean_iou": scores.mean_iou,
@@ -198,6 +198,7 @@ def _view(result: Evaluation, view: str) -> dict[str, object]:
         "mean_f1": scores.mean_f1,
         "accuracy": scores.accuracy,
         "boundary": None if boundary is None else float(result.protocol.mean(boundary)),
+        "calibration": None if calibration is None else calibration.error(),
     }
 
 
