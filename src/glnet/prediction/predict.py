@@ -64,7 +64,7 @@ def predict(  # noqa: PLR0913  each by its name
             where there is no data.
         probabilities: Where those of all classes go, a band each, as bytes too.
         scores: Where the scores before softmax go: .tif, float32, a band per class.
-        polygons: Where the mask's polygons go, and which.
+        polygons: Where the mask's polygons go, and which; with `confidence` they have its mean.
         view: Which output; by default the model's own: `aggregated` where it has two branches,
             unless another one validated better (`model.view: validated`).
         device: auto, cpu, cuda, cuda:1, mps.
