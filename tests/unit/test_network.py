@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 from glnet.engines.torch_engine import TorchEngine
 from glnet.errors import BundleError, RecipeError
 from glnet.geometry import Size, patch_grid
+from glnet.model.authors import key_table, translate
 from glnet.model.initialise import start_alone, start_pyramid, start_refined
 from glnet.model.sharing import Canvas
 from glnet.model.trunk import STRIDES, Trunk
@@ -314,6 +315,38 @@ def test_imagenet_weights_that_cannot_be_fetched_are_an_error(monkeypatch, tmp_p
 
     with pytest.raises(BundleError, match=r"could not be fetched"):
         Trunk("resnet10t", 3, {}).load("imagenet")
+
+
+def authors_checkpoint(model):
+    """Weights of a small network of one branch under the authors' names."""
+    state = model.state_dict()
+    table = key_table("none", state)
+    return {theirs: state[key].clone() for key, (_, theirs) in table.items()}
+
+
+def test_the_authors_checkpoint_needs_no_counts_of_batches():
+    """PyTorch before 0.4.1 wrote none; everything else has to be there."""
+    model = tiny_network(branches="global", sharing="none")
+    checkpoint = authors_checkpoint(model)
+    counts = [key for key in checkpoint if key.endswith("num_batches_tracked")]
+    for key in counts:
+        del checkpoint[key]
+
+    found = translate("none", {"global": checkpoint}, model.state_dict())
+
+    assert counts
+    assert found.keys() == model.state_dict().keys()
+    assert all(torch.equal(found[key], value) for key, value in model.state_dict().items())
+
+
+def test_an_authors_checkpoint_with_a_weight_that_is_no_number_is_refused():
+    """Its every mask would be of one class; the tensor is named."""
+    model = tiny_network(branches="global", sharing="none")
+    checkpoint = authors_checkpoint(model)
+    checkpoint["fpn_global.smooth1_1.weight"][0, 0, 0, 0] = torch.nan
+
+    with pytest.raises(BundleError, match=r"damaged: fpn_global\.smooth1_1\.weight"):
+        translate("none", {"global": checkpoint}, model.state_dict())
 
 
 def test_input_statistics_are_the_trunks_unless_given():

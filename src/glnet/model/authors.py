@@ -119,17 +119,24 @@ def translate(
         ours: State dict of a network with the right shapes.
 
     Raises:
-        BundleError: a tensor is missing or of another shape: a checkpoint of another network.
+        BundleError: a tensor is missing, of another shape or not of finite numbers: a checkpoint
+            of another network, or a damaged one.
     """
     out = {}
     for key, (name, theirs) in key_table(sharing, ours).items():
         found = checkpoints[name].get(theirs)
+        if found is None and key.endswith(".num_batches_tracked"):
+            out[key] = ours[key]  # PyTorch before 0.4.1 wrote no counts, and nothing reads them
+            continue
         if found is None or found.shape != ours[key].shape:
             state = "is missing" if found is None else f"has shape {tuple(found.shape)}"
             msg = (
                 f"the {name} checkpoint is not the authors' GLNet: {theirs} {state}, "
                 f"wanted {tuple(ours[key].shape)}"
             )
+            raise BundleError(msg)
+        if not found.isfinite().all():
+            msg = f"the {name} checkpoint is damaged: {theirs} holds numbers that are not finite"
             raise BundleError(msg)
         out[key] = found
     return out
