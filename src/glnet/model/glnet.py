@@ -60,7 +60,8 @@ class Normalise(nn.Module):
 class GLNet(nn.Module):
     """The network of Chen et al., CVPR 2019, in every setting of its ablation.
 
-    A rival stands in the place of the one branch that it has.
+    A rival stands in the place of the one branch that it has. There is no `forward`: who calls
+    the passes says what is shared, and when (docs/python.md has a loop).
 
     Attributes:
         settings: What it computes; input mean and deviation are filled in.
