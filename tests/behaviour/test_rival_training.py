@@ -10,6 +10,7 @@ import torch
 import glnet
 from glnet.engines.loading import load_engine
 from glnet.engines.models import load_model
+from glnet.errors import RunError
 from glnet.recipe import Network, load_recipe
 from glnet.training.records import EpochRecord, StepRecord
 from networks import random_scene
@@ -44,6 +45,9 @@ def test_a_rival_trains_and_its_model_gives_the_same_bytes(data, tmp_path, netwo
     assert torch.equal(first.cells, again.cells)
     mask = glnet.segment(data / "1.tif", tmp_path / "model", device="cpu")
     assert mask.shape == (90, 131)
+    for options in ({"precision": "int8"}, {"engine": "openvino"}):
+        with pytest.raises(RunError, match=f"{network} has no graphs.*say --engine torch"):
+            load_engine(tmp_path / "model", "cpu", **options)
     assert f"- {network} on the trunk resnet18" in (tmp_path / "model/README.md").read_text()
 
 

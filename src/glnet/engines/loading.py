@@ -58,6 +58,9 @@ def load_engine(
     if device not in {"auto", "cpu"}:
         msg = f"device '{device}': the openvino engine computes on the CPU; say --engine torch"
         raise RunError(msg)
+    if config.model.network != "glnet":
+        msg = f"{folder}: a {config.model.network} has no graphs, which int8 and openvino need; "
+        raise RunError(msg + "say --engine torch, and another precision")
     check_graphs(folder)
     from glnet.engines.openvino_engine import LIBRARY, OpenVinoGraphs  # noqa: PLC0415  slow to import
 
