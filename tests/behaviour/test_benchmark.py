@@ -198,6 +198,42 @@ def test_an_entry_that_fails_leaves_the_others(data, tmp_path, heard):
     assert rows == ["sound"]
 
 
+def test_a_bad_image_in_one_fold_leaves_the_others(tmp_path):
+    """Trained and then not scored, it is named with its fold; mended, it is only scored."""
+    data, out = write_data(tmp_path / "data"), tmp_path / "out"
+    whole = (data / "manifest.csv").read_text()
+    (data / "other.csv").write_text(whole.replace("3.tif,", "bad.tif,"))
+    (data / "bad.tif").write_bytes((data / "3.tif").read_bytes()[:4000])
+    entries = {"a": {"model": {"branches": "global"}}}
+    folds = ["manifest.csv", "other.csv"]
+    study = load_study(write_study(data, entries, "folds", folds=folds))
+    with pytest.raises(GatheredError, match=r"^a, seed 0, fold 1: [^\n]*bad\.tif[^\n]*$"):
+        list(benchmark(study, out))
+    before = (out / "runs/a/seed-0-fold-1/model/model.safetensors").stat().st_mtime_ns
+    (data / "bad.tif").write_bytes((data / "3.tif").read_bytes())
+
+    list(benchmark(study, out))
+
+    assert (out / "runs/a/seed-0-fold-1/model/model.safetensors").stat().st_mtime_ns == before
+    one, other = (read_result(out / f"runs/a/seed-0-fold-{fold}") for fold in range(2))
+    assert one.pairs == other.pairs
+
+
+def test_a_damaged_table_of_a_run_stops_no_other(data, tmp_path):
+    """Its own result stays; who shares its stages says in a line what is missing."""
+    entries = {name: {"model": {"branches": "global"}} for name in "ab"}
+    entries["c"] = {"model": {"branches": "local"}}
+    path = write_study(data, entries, "cut")
+    list(benchmark(load_study(path, only=["a"]), tmp_path))
+    table = run_of(tmp_path, "a") / "metrics.csv"
+    table.write_text("stage,epoch\nglobal,1\n")
+
+    with pytest.raises(GatheredError, match=r"^b, seed 0: [^\n]*metrics\.csv[^\n]*$"):
+        list(benchmark(load_study(path), tmp_path))
+
+    assert list(runs_csv(tmp_path)) == ["a", "c"]
+
+
 def test_a_part_of_a_study_leaves_the_rest(data, tmp_path):
     """What was shared from a run that is not asked for keeps its time; the table has all."""
     path = write_study(data, {name: {"model": {"sharing": "none"}} for name in "ab"}, "parts")

@@ -52,8 +52,7 @@ def benchmark(
     trained = _trained(results, out)
     failures: dict[Job, str] = {}
     for number, job in enumerate(study.asked, start=1):
-        title = f"{number}/{len(study.asked)} {job.entry.name}, seed {job.seed}"
-        title += f", fold {job.fold}" if study.settings.folds else ""
+        title = f"{number}/{len(study.asked)} {_title(job, study)}"
         folder = out / "runs" / job.name
         try:
             if job in results:
@@ -80,8 +79,13 @@ def benchmark(
             yield NoteRecord(f"{title}: failed: {failures[job]}")
         write_tables(study, results, out)
     if failures:
-        lines = [f"{job.entry.name}, seed {job.seed}: {said}" for job, said in failures.items()]
-        raise GatheredError(lines)
+        raise GatheredError([f"{_title(job, study)}: {said}" for job, said in failures.items()])
+
+
+def _title(job: Job, study: Study) -> str:
+    """A run, as people are told of it."""
+    fold = f", fold {job.fold}" if study.settings.folds else ""
+    return f"{job.entry.name}, seed {job.seed}{fold}"
 
 
 def _train(
@@ -147,14 +151,15 @@ def _largest(recipe: Recipe, study: StudySettings) -> Path | None:
 def _times(folder: Path) -> dict[str, float]:
     """Seconds that a run took over every stage that it trained itself, from its table.
 
-    All parts of a stopped one count. A stage that came from another run is not there.
+    All parts of a stopped one count. A stage that came from another run is not there, nor is
+    anything of a table that is damaged.
     """
     times: dict[str, float] = {}
     try:
         with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 times[row["stage"]] = max(float(row["seconds"]), times.get(row["stage"], 0.0))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
     return times
 
