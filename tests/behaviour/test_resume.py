@@ -199,6 +199,22 @@ def test_a_run_on_other_labels_is_refused(tmp_path):
         list(glnet.train(copied, tmp_path / "run"))
 
 
+def test_a_run_that_failed_before_it_trained_goes_on_with_its_image_mended(tmp_path):
+    """Its folder holds nothing that could be mixed up."""
+    data = write_data(tmp_path / "data")
+    recipe = load_recipe(write_recipe(data, "bad", (1, 1, 1), {"branches": "global"}))
+    image = read_manifest(data / "manifest.csv", "train")[0].image
+    whole = image.read_bytes()
+    image.write_bytes(whole[:4000])
+    with pytest.raises(RasterError, match=image.name):
+        list(glnet.train(recipe, tmp_path / "run"))
+    image.write_bytes(whole)
+
+    list(glnet.train(recipe, tmp_path / "run"))
+
+    assert (tmp_path / "run/model/config.json").is_file()
+
+
 def test_a_run_from_another_model_is_refused(data, tmp_path):
     """All models lie in folders of one name."""
     whole = write_recipe(data, "whole", (1, 1, 1), {"branches": "global"})

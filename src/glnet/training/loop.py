@@ -111,8 +111,8 @@ def _standing(out: Path, run: dict[str, object], stages: Sequence[Stage] | None)
             stopped and is not to be run.
     """
     found = read_standing(out)
-    if found is None:
-        return Standing(run)
+    if found is None or (stages is None and not found.finished and not found.state):
+        return Standing(run)  # nothing was trained: what ended it, a bad image perhaps, is mended
     place = difference(found.run, run)
     if place is not None and (stages is None or found.stage is not None):
         msg = (

@@ -203,7 +203,8 @@ class StageRun:
         try:
             yield from fetch(images, self._batches, self._train.workers)
         except GlnetError:
-            self._save()
+            if self._counts.step:
+                self._save()
             raise
 
     @property
