@@ -114,6 +114,7 @@ def _one_set(results: Sequence[Result]) -> Result:
         groups=[group for r in results for group in r.groups or [""] * len(r.images)],
         pairs={view: [pair for r in results for pair in r.pairs[r.view]]},
         boundary=_boundary_of_all(results),
+        edges=None,  # the first one's; those of all are in the boundary
         patches={name: sum(c[name] for c in counts) for name in counts[0]} if counts else None,
         seconds=_mean([r.seconds for r in results]),
     )

@@ -127,9 +127,8 @@ def _confidences(masks: Sequence[Path]) -> list[Path]:
     found = [mask.with_name(f"{mask.stem}.confidence.tif") for mask in masks]
     for mask, path in zip(masks, found, strict=True):
         if not path.is_file():
-            wanted = f"{path.name} beside it, as glnet predict --also confidence leaves it"
-            msg = f"{mask}: wanted {wanted}"
-            raise DataError(msg)
+            msg = f"{mask}: wanted {path.name} beside it, "
+            raise DataError(msg + "as glnet predict --also confidence leaves it")
     return found
 
 
